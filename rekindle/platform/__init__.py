@@ -1,0 +1,1 @@
+"""The local platform: every server that a deployment needs, on one machine, without root, Docker or Java."""

@@ -1,0 +1,1 @@
+"""One file per table that Spark writes, named after it."""

@@ -1,0 +1,1 @@
+"""Score tables: one file per product."""
