@@ -1,0 +1,186 @@
+"""
+Contracts: what each table that Spark or ML writes is, read from `contracts/<schema>.<table>.yml`.
+
+One YAML holds columns, key, partition and checks; the CREATE TABLE statement, the checks of an audit and, for landing
+sources, the rules of ingestion are derived from it. dbt's tables carry their contract in their own yml.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+
+from rekindle.errors import InputError
+from rekindle.settings import PROJECT, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FOLDER = PROJECT / "contracts"
+
+SPARK_TYPES = {"id": "string"}
+"""Our own type names; every other type is Spark's. An `id` is a string that names something: short, printable, not empty."""
+
+Severity = Literal["stop", "warn"]
+
+COLUMN_KEYS = {"type", "is", "nullable", "between", "in", "matches", "default"}
+CONDITIONS = {
+    "rows_change_by",
+    "mean_moves_by",
+    "constant",
+    "null_share",
+    "sums_differ",
+    "rows_match",
+    "rows_where",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its type, what it is, and what its values must be."""
+
+    name: str
+    type: str
+    description: str
+    nullable: bool = False
+    between: tuple[float | None, float | None] | None = None
+    one_of: tuple[str, ...] | None = None
+    matches: str | None = None
+    default: str | None = None
+
+    @property
+    def spark_type(self) -> str:
+        return SPARK_TYPES.get(self.type, self.type)
+
+
+@dataclass(frozen=True)
+class Landing:
+    """How a landing source is read: facts are identified by key and date, states by key; `time` says when a fact happened."""
+
+    source: str
+    kind: Literal["fact", "state"]
+    required: bool
+    time: str | None = None
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a table is. `stop_if` keeps a partition from being released, `warn_if` only says so."""
+
+    table: str
+    description: str
+    owner: str
+    key: tuple[str, ...]
+    partition: tuple[str, ...]
+    columns: tuple[Column, ...]
+    stop_if: Mapping[str, Any] = field(default_factory=dict)
+    warn_if: Mapping[str, Any] = field(default_factory=dict)
+    landing: Landing | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The key without the day: what names a thing across deliveries."""
+        return tuple(name for name in self.key if name != "day")
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    def create_table(self) -> str:
+        """Spark SQL that creates the table, empty, if it is not there."""
+        columns = ",\n  ".join(f"`{c.name}` {c.spark_type.upper()} COMMENT {_quoted(c.description)}" for c in self.columns)
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.table} (\n  {columns}\n) USING iceberg\n"
+            f"PARTITIONED BY ({', '.join(self.partition)})\n"
+            f"COMMENT {_quoted(self.description)}\n"
+            f"TBLPROPERTIES ('owner' = {_quoted(self.owner)})"
+        )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+@cache
+def tables() -> tuple[str, ...]:
+    """Names of all tables that have a contract, in alphabetical order."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.yml") if path.stem != "shared"))
+
+
+@cache
+def landing_sources() -> tuple[str, ...]:
+    """Names of the landing sources: users first, because rows of other sources are looked up in them."""
+    sources = [c.landing for c in map(load, tables()) if c.landing]
+    return tuple(s.source for s in sorted(sources, key=lambda s: (s.source != "users", s.kind != "state", s.source)))
+
+
+@cache
+def load(table: str) -> Contract:
+    """
+    Read the contract of a table.
+
+    Raises InputError for an unknown table, and for a contract with a key that nobody reads: a check that is misspelt
+    must not silently be no check.
+    """
+    path = FOLDER / f"{table}.yml"
+    if not path.is_file():
+        raise InputError(f"There is no table {table!r} with a contract.", todo=f"Choose one of: {', '.join(tables())}.")
+    text = path.read_text().replace("$currency", settings().currency)
+    raw = yaml.safe_load(text)
+    shared = yaml.safe_load((FOLDER / "shared.yml").read_text())
+    known = {"table", "is", "owner", "key", "partition", "columns", "stop_if", "warn_if", "landing"}
+    _refuse_unknown(table, raw, known)
+    columns = tuple(_column(table, name, shared[name] if spec == "shared" else spec) for name, spec in raw["columns"].items())
+    for conditions in (raw.get("stop_if"), raw.get("warn_if")):
+        _refuse_unknown(table, conditions or {}, CONDITIONS)
+    source = table.split(".")[1]
+    partition = raw["partition"]
+    return Contract(
+        table=raw["table"],
+        description=raw["is"],
+        owner=raw["owner"],
+        key=tuple(raw["key"]),
+        partition=tuple(partition) if isinstance(partition, list) else (partition,),
+        columns=columns,
+        stop_if=raw.get("stop_if") or {},
+        warn_if=raw.get("warn_if") or {},
+        landing=Landing(source=source, **raw["landing"]) if "landing" in raw else None,
+    )
+
+
+def landing_contract(source: str) -> Contract:
+    """Contract of the raw table that a landing source is loaded into."""
+    if source not in landing_sources():
+        raise InputError(
+            f"There is no landing source {source!r}.", todo=f"Choose one of: {', '.join(landing_sources())}."
+        )
+    return load(f"raw.{source}")
+
+
+def _column(table: str, name: str, spec: Mapping[str, Any]) -> Column:
+    _refuse_unknown(f"{table}.{name}", spec, COLUMN_KEYS)
+    return Column(
+        name=name,
+        type=spec["type"],
+        description=spec["is"],
+        nullable=spec.get("nullable", False),
+        between=tuple(spec["between"]) if "between" in spec else None,
+        one_of=tuple([spec["in"]] if isinstance(spec["in"], str) else spec["in"]) if "in" in spec else None,
+        matches=spec.get("matches"),
+        default=spec.get("default"),
+    )
+
+
+def _refuse_unknown(where: str, spec: Mapping[str, Any], known: set[str]) -> None:
+    unknown = set(spec) - known
+    if unknown:
+        raise InputError(
+            f"The contract of {where} has {', '.join(sorted(unknown))}, which nothing reads.",
+            todo=f"Use only: {', '.join(sorted(known))}.",
+        )
