@@ -1,0 +1,73 @@
+"""What the commands share: options, answers for people and for programs, progress, the platform they need."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from rekindle.days import NotADayError, parse_day
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.console import RenderableType
+    from rich.progress import Progress
+
+
+def _day(text: str) -> date:
+    try:
+        return parse_day(text)
+    except NotADayError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+DayOption = Annotated[
+    date, typer.Option("--day", parser=_day, metavar="YYYY-MM-DD", help="UTC day whose delivery is processed.")
+]
+FromOption = Annotated[date, typer.Option("--from", parser=_day, metavar="YYYY-MM-DD", help="First day of the range.")]
+ToOption = Annotated[
+    date, typer.Option("--to", parser=_day, metavar="YYYY-MM-DD", help="Last day of the range, included.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
+
+
+def example(command: str) -> str:
+    """Text for a command's `epilog`."""
+    return f"Example: {command}"
+
+
+def answer(data: Mapping[str, Any], *, as_json: bool, text: RenderableType = "") -> None:
+    """Print a command's result: `data` as one JSON object, or `text` for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(data, default=str, ensure_ascii=False) + "\n")
+        return
+    console().print(text)
+
+
+def console() -> Any:
+    """Return the console for people (stdout). Lines are not broken where stdout is not a terminal."""
+    from rich.console import Console
+
+    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+
+
+@contextmanager
+def progress(*, as_json: bool = False) -> Iterator[Progress]:
+    """Show progress bars, on a terminal only; elsewhere the same calls show nothing."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    stderr = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=stderr, disable=as_json or not stderr.is_terminal, transient=True) as bars:
+        yield bars
+
+
+def fail(code: int = 1) -> NoReturn:
+    """End a command whose answer was already printed with an exit code."""
+    raise typer.Exit(code)
