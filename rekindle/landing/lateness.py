@@ -1,0 +1,61 @@
+"""
+Lateness: what a history would have looked like while it was delivered.
+
+A history knows everything on the day it happened; a delivery does not. A model that is trained on the former and served
+with the latter is worse than its test says, so a share of the facts can be delivered late.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from rekindle.contracts import landing_contract
+from rekindle.errors import InputError
+from rekindle.landing.deliveries import History
+
+FORM = re.compile(r"(0|0?\.\d+|1|1\.0+|0\.0*):([1-9]\d{0,2})")
+HASHES = "which rows are..", "by how many days"
+"""Keys of two independent hashes; pandas wants sixteen characters."""
+
+
+@dataclass(frozen=True)
+class Lateness:
+    """`share` of the facts are delivered one to `most_days` days after the day they happened on."""
+
+    share: float
+    most_days: int
+
+    @classmethod
+    def parse(cls, text: str) -> Lateness:
+        """Read `0.05:3`: five in a hundred rows, up to three days."""
+        match = FORM.fullmatch(text)
+        if match is None:
+            raise InputError(
+                f"{text!r} is no lateness.",
+                todo="Write SHARE:DAYS, for example 0.05:3 (five in a hundred, up to three days).",
+            )
+        return cls(float(match[1]), int(match[2]))
+
+    def delay(self, history: History, last: date) -> History:
+        """
+        Deliver a share of a history's facts later. States keep their day.
+
+        A hash of a row's key decides, so the same row is as late on every machine and in every import. No row is
+        delivered after `last`: a history ends whole.
+        """
+        contract = landing_contract(history.source)
+        if contract.landing.kind == "state" or len(history.days) == 0:
+            return history
+        identity = [name for name in contract.identity if name in history.rows.column_names]
+        keys = history.rows.select(identity).to_pandas()
+        lot, wait = (
+            pd.util.hash_pandas_object(keys, index=False, hash_key=key, categorize=False).to_numpy() for key in HASHES
+        )
+        late = lot < self.share * 2.0**64
+        delays = np.where(late, 1 + wait % np.uint64(self.most_days), 0).astype("timedelta64[D]")
+        return replace(history, days=np.minimum(history.days + delays, np.maximum(history.days, np.datetime64(last))))
