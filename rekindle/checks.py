@@ -1,0 +1,400 @@
+"""
+Checks: a contract run on data as Great Expectations suites.
+
+An audit has two suites. The *rows* suite looks at each row of the days that were written: keys, nulls, ranges, formats,
+closed lists. The *days* suite looks at one line per day: how many rows against the week before, constants, means, shares of
+nulls, sums that must agree with their source. Both are derived from the contract; nothing is checked that is not
+written there, and a suite without an expectation, or an expectation that raises, is a failure.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from rekindle.errors import CheckFailedError
+from rekindle.records import CheckResult
+from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+    from pathlib import Path
+
+    import pandas as pd
+    from pyspark.sql import DataFrame, SparkSession
+
+    from rekindle.contracts import Column, Contract
+    from rekindle.days import Days
+
+HISTORY_DAYS = 7
+"""A move is judged against the median of the days before: a whole week, so that each weekday is in it once."""
+
+MIN_HISTORY_DAYS = 3
+"""A median of fewer days says nothing; the check then reports that it could not judge."""
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation: its name in reports, what it does on failure, and, for rows, the SQL of a row that breaks it."""
+
+    name: str
+    severity: str
+    expectation: Any
+    broken_where: str | None = None
+    column: str | None = None
+
+
+def audit(
+    spark: SparkSession, contract: Contract, rows: DataFrame, days: Days, *, stored: DataFrame, run_id: str
+) -> list[CheckResult]:
+    """
+    Run a contract on the rows of some days, written but not yet visible.
+
+    `stored` is the released table, for what moved against the days before. Results are for the records; the caller
+    decides what a failed `stop` means (see `refuse`).
+    """
+    row_rules = list(_row_rules(contract, days))
+    results = _validate(f"{contract.table} rows", row_rules, rows, run_id)
+    results = [_with_examples(result, rule, rows, contract) for result, rule in zip(results, row_rules, strict=True)]
+    day_rules = list(_day_rules(contract))
+    if day_rules:
+        profile = day_profile(spark, contract, rows, days, stored)
+        judged = _validate(f"{contract.table} days", day_rules, profile, run_id)
+        results += [_not_judged(result, rule, profile) for result, rule in zip(judged, day_rules, strict=True)]
+    return results
+
+
+def refuse(table: str, days: Days, results: Sequence[CheckResult]) -> None:
+    """Raise CheckFailedError naming table, rule, how many rows and up to five of them, if a `stop` check failed."""
+    failed = [r for r in results if r.severity == "stop" and r.outcome == "failed"]
+    if not failed:
+        return
+    lines = []
+    for result in failed:
+        examples = result.detail.get("examples") or result.detail.get("days")
+        lines.append(
+            f"{result.rule}"
+            + (f", {result.failed_rows} rows" if result.failed_rows is not None else "")
+            + (f" (for example {', '.join(map(str, examples))})" if examples else "")
+        )
+    raise CheckFailedError(
+        f"{table} of {days} broke its contract: {'; '.join(lines)}.",
+        todo=f"Look at contracts/{table}.yml and at the rows; a reference is the start of the SHA-256 of a row's key.",
+        safe="Nothing was released: readers keep the table as it was.",
+        code="check_failed",
+    )
+
+
+# --- rows ---------------------------------------------------------------------------------------------------------
+
+
+def _row_rules(contract: Contract, days: Days):  # noqa: ANN202 - a generator of Rule
+    import great_expectations.expectations as gxe
+
+    yield Rule(
+        f"key {', '.join(contract.key)} is unique",
+        "stop",
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=list(contract.key))
+        if len(contract.key) > 1
+        else gxe.ExpectColumnValuesToBeUnique(column=contract.key[0]),
+    )
+    # As text: a comparison of dates raises in GX when a pandas date meets a Spark date.
+    yield Rule(
+        f"day is in {days}",
+        "stop",
+        gxe.ExpectColumnValuesToBeBetween(column="day", min_value=str(days.first), max_value=str(days.last)),
+        f"day NOT BETWEEN DATE'{days.first}' AND DATE'{days.last}'",
+        "day",
+    )
+    for column in contract.columns:
+        yield from _column_rules(column)
+    for severity, conditions in (("stop", contract.stop_if), ("warn", contract.warn_if)):
+        for name, where in conditions.get("rows_where", {}).items():
+            yield Rule(
+                name,
+                severity,
+                gxe.UnexpectedRowsExpectation(unexpected_rows_query=f"SELECT * FROM {{batch}} WHERE {where}"),
+                where,
+            )
+
+
+def _column_rules(column: Column):  # noqa: ANN202 - a generator of Rule
+    import great_expectations.expectations as gxe
+
+    name = column.name
+    if not column.nullable:
+        yield Rule(f"{name} is not null", "stop", gxe.ExpectColumnValuesToNotBeNull(column=name), f"{name} IS NULL", name)
+    if column.between:
+        low, high = column.between
+        broken = " OR ".join(
+            [f"{name} < {low}"] * (low is not None)
+            + [f"{name} > {high}"] * (high is not None)
+            + [f"isnan({name})"] * (column.type == "double")
+        )
+        yield Rule(
+            f"{name} is between {'-∞' if low is None else low} and {'∞' if high is None else high}",
+            "stop",
+            gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high),
+            broken,
+            name,
+        )
+    elif column.type == "double":
+        # An open range lets NaN and the infinities through.
+        yield Rule(
+            f"{name} is a finite number",
+            "stop",
+            gxe.ExpectColumnValuesToBeBetween(column=name, min_value=-1e300, max_value=1e300),
+            f"isnan({name}) OR abs({name}) > 1e300",
+            name,
+        )
+    if column.one_of:
+        allowed = ", ".join(f"'{value}'" for value in column.one_of)
+        yield Rule(
+            f"{name} is one of {', '.join(column.one_of)}",
+            "stop",
+            gxe.ExpectColumnValuesToBeInSet(column=name, value_set=list(column.one_of)),
+            f"{name} NOT IN ({allowed})",
+            name,
+        )
+    if column.matches:
+        yield Rule(
+            f"{name} matches {column.matches}",
+            "stop",
+            gxe.ExpectColumnValuesToMatchRegex(column=name, regex=column.matches),
+            f"NOT {name} RLIKE '{column.matches}'",
+            name,
+        )
+
+
+def _with_examples(result: CheckResult, rule: Rule, rows: DataFrame, contract: Contract) -> CheckResult:
+    """Add references to up to five broken rows: the start of a hash of the key, so that no personal data is shown."""
+    from pyspark.sql import functions as F
+
+    if result.outcome != "failed":
+        return result
+    if rule.broken_where is None:
+        broken = rows.groupBy(*contract.key).count().where("count > 1")
+    else:
+        broken = rows.where(rule.broken_where)
+    key = F.concat_ws("|", *[F.coalesce(F.col(k).cast("string"), F.lit("null")) for k in contract.key])
+    examples = [row[0] for row in broken.select(F.substring(F.sha2(key, 256), 1, 12)).limit(EXAMPLES).collect()]
+    return CheckResult(
+        result.rule, result.severity, result.outcome, broken.count(), {**result.detail, "examples": examples}
+    )
+
+
+# --- days ---------------------------------------------------------------------------------------------------------
+
+
+def _day_rules(contract: Contract):  # noqa: ANN202 - a generator of Rule
+    """Each rule reads one column of the day profile, in which null means: could not be judged."""
+    import great_expectations.expectations as gxe
+
+    def at_most(name: str, severity: str, column: str, limit: float) -> Rule:
+        return Rule(
+            name, severity, gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0, max_value=limit), column=column
+        )
+
+    for severity, conditions in (("stop", contract.stop_if), ("warn", contract.warn_if)):
+        if limit := conditions.get("rows_change_by"):
+            yield at_most(f"rows change by at most {limit:g} of the week's median", severity, "rows_change", limit)
+        for column in conditions.get("constant", ()):
+            yield at_most(f"{column} is not constant", severity, f"constant_{column}", 0)
+        for column, limit in conditions.get("null_share", {}).items():
+            yield at_most(f"at most {limit:g} of {column} is null", severity, f"null_share_{column}", limit)
+        for column, limit in conditions.get("mean_moves_by", {}).items():
+            yield at_most(f"mean of {column} moves by at most {limit:g}", severity, f"mean_move_{column}", limit)
+        for column, spec in conditions.get("sums_differ", {}).items():
+            yield at_most(f"sum of {column} is that of {spec['of']}", severity, f"sum_gap_{column}", 0)
+        if other := conditions.get("rows_match"):
+            yield at_most(f"rows are those of {other}", severity, "row_gap", 0)
+
+
+def day_profile(
+    spark: SparkSession, contract: Contract, rows: DataFrame, days: Days, stored: DataFrame
+) -> pd.DataFrame:
+    """
+    One line per day of `days`: what the day rules of the contract read.
+
+    A move is relative to the median of the stored days among the seven calendar days before; null with fewer than three.
+    """
+    import pandas as pd
+    from pyspark.sql import functions as F
+
+    def wanted(condition: str):  # noqa: ANN202
+        merged = {**contract.warn_if.get(condition, {}), **contract.stop_if.get(condition, {})}
+        return merged.items()
+
+    constants = [*contract.stop_if.get("constant", ()), *contract.warn_if.get("constant", ())]
+    means = [column for column, _ in wanted("mean_moves_by")]
+    basic = [F.count("*").alias("rows"), *[F.avg(c).cast("double").alias(f"mean_{c}") for c in means]]
+    own = [
+        *[(F.min(c) == F.max(c)).cast("int").alias(f"constant_{c}") for c in constants],
+        *[F.avg(F.col(c).isNull().cast("int")).alias(f"null_share_{c}") for c, _ in wanted("null_share")],
+        *[F.sum(c).cast("decimal(38,2)").alias(f"sum_{c}") for c, _ in wanted("sums_differ")],
+    ]
+    written = rows.groupBy("day").agg(*basic, *own).toPandas()
+    index = pd.Index(list(days), name="day")
+    profile = written.set_index("day").reindex(index)
+    profile["rows"] = profile["rows"].fillna(0).astype("int64")
+    # One row is always constant; that says nothing about what made it.
+    for column in constants:
+        profile[f"constant_{column}"] = profile[f"constant_{column}"].where(profile["rows"] > 1)
+
+    before = stored.where(
+        f"day BETWEEN DATE'{days.first - timedelta(HISTORY_DAYS)}' AND DATE'{days.last - timedelta(1)}'"
+    ).where(~F.col("day").isin(list(days)))
+    history = before.groupBy("day").agg(*basic).toPandas().set_index("day")
+    known = pd.concat([history, profile.loc[profile["rows"] > 0, list(history.columns)]]).sort_index()
+    for day in days:
+        week = known.loc[[d for d in known.index if day - timedelta(HISTORY_DAYS) <= d < day]]
+        if len(week) >= MIN_HISTORY_DAYS:
+            profile.loc[day, "rows_change"] = _move(profile.loc[day, "rows"], week["rows"].median())
+            for column in means:
+                profile.loc[day, f"mean_move_{column}"] = _move(
+                    profile.loc[day, f"mean_{column}"], week[f"mean_{column}"].median()
+                )
+    for column in ["rows_change", *[f"mean_move_{c}" for c in means]]:
+        if column not in profile:
+            profile[column] = float("nan")
+
+    for column, spec in wanted("sums_differ"):
+        theirs = _sums_of(spark, spec, rows, days)
+        gap = profile[f"sum_{column}"].fillna(0).astype("float") - theirs.reindex(index).fillna(0).astype("float")
+        profile[f"sum_gap_{column}"] = gap.abs().round(2)
+        if spec.get("unless_repeats"):
+            repeated = _days_with_repeats(spark, spec["of"], days)
+            profile.loc[[d for d in index if d in repeated], f"sum_gap_{column}"] = float("nan")
+    for conditions in (contract.stop_if, contract.warn_if):
+        if other := conditions.get("rows_match"):
+            counts = spark.table(other).where(F.col("day").isin(list(days))).groupBy("day").count().toPandas()
+            expected = counts.set_index("day")["count"].reindex(index).fillna(0)
+            profile["row_gap"] = (profile["rows"] - expected).abs()
+    return profile.reset_index()
+
+
+def _move(value: float, median: float) -> float:
+    return abs(value - median) / abs(median) if median else float("nan")
+
+
+def _sums_of(spark: SparkSession, spec: dict[str, str], rows: DataFrame, days: Days) -> pd.Series:
+    """The sum that a column must agree with, by day, over the users that are in the audited rows if they have users."""
+    from pyspark.sql import functions as F
+
+    by = spec.get("by", "day")
+    source = spark.table(spec["of"]).where(spec.get("where", "true"))
+    source = source.where(F.col(by).isin(list(days)))
+    if spec.get("users_of_rows"):
+        users = rows.select(F.col("day").alias(by), "user_id").distinct()
+        source = source.join(users, [by, "user_id"], "left_semi")
+    total = F.sum(F.expr(spec["sum"])).cast("decimal(38,2)").alias("total")
+    return source.groupBy(F.col(by).alias("day")).agg(total).toPandas().set_index("day")["total"]
+
+
+def _days_with_repeats(spark: SparkSession, table: str, days: Days) -> set[date]:
+    from pyspark.sql import functions as F
+
+    source = table.split(".")[1]
+    repeated = spark.table("raw.deliveries").where(
+        F.col("day").isin(list(days)) & (F.col("source") == source) & (F.col("repeated_rows") > 0)
+    )
+    return {row["day"] for row in repeated.select("day").collect()}
+
+
+def _not_judged(result: CheckResult, rule: Rule, profile: pd.DataFrame) -> CheckResult:
+    """A rule with nothing to compare with on any day was not judged; a failure names its days and figures."""
+    values = profile.set_index("day")[rule.column]
+    if result.outcome == "passed" and values.isna().all():
+        return CheckResult(result.rule, result.severity, "not_judged", None, result.detail)
+    if result.outcome == "failed":
+        limit = result.detail.get("limit") or 0
+        broken = values[values > limit]
+        figures = [f"{day}: {value:.3g}" for day, value in broken.items()][:EXAMPLES]
+        return CheckResult(result.rule, result.severity, "failed", None, {**result.detail, "days": figures})
+    return result
+
+
+# --- Great Expectations -----------------------------------------------------------------------------------------------
+
+
+def data_docs_folder(run_id: str) -> Path:
+    """Where the Data Docs of a run are kept."""
+    return settings().home / "data_docs" / run_id
+
+
+def _context(run_id: str):  # noqa: ANN202 - a GX context
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    folder = data_docs_folder(run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    context = gx.get_context(mode="file", project_root_dir=folder)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    return context
+
+
+def _validate(name: str, rules: list[Rule], data: Any, run_id: str) -> list[CheckResult]:
+    """Run rules as one suite on a Spark or pandas data frame; one result per rule, in their order."""
+    import great_expectations as gx
+    import pandas as pd
+
+    if not rules:
+        raise CheckFailedError(
+            f"The suite {name} has no expectation.",
+            todo="Write columns and checks into the contract.",
+            safe="Nothing was released.",
+            code="empty_suite",
+        )
+    context = _context(run_id)
+    if isinstance(data, pd.DataFrame):
+        source = context.data_sources.add_or_update_pandas(name)
+    else:
+        source = context.data_sources.add_or_update_spark(name, persist=False)
+    batch = source.add_dataframe_asset("table").add_batch_definition_whole_dataframe("days")
+    for rule in rules:
+        rule.expectation.meta = {"rule": rule.name, "severity": rule.severity}
+    suite = context.suites.add_or_update(gx.ExpectationSuite(name=name, expectations=[r.expectation for r in rules]))
+    validation = context.validation_definitions.add_or_update(
+        gx.ValidationDefinition(name=name, data=batch, suite=suite)
+    )
+    # Without values: a result must not show personal data.
+    outcome = validation.run(
+        batch_parameters={"dataframe": data}, result_format={"result_format": "BASIC", "partial_unexpected_count": 0}
+    )
+    by_rule = {result.expectation_config.meta["rule"]: result for result in outcome.results}
+    return [_result(rule, by_rule[rule.name]) for rule in rules]
+
+
+def _result(rule: Rule, result: Any) -> CheckResult:
+    if result.success:
+        return CheckResult(rule.name, rule.severity, "passed", None, {})
+    detail: dict[str, Any] = {}
+    error = _error(result.exception_info)
+    if error:
+        # A check that could not run is no check: it stops whatever its severity.
+        return CheckResult(rule.name, "stop", "failed", None, {"error": error})
+    limit = result.expectation_config.kwargs.get("max_value")
+    if rule.broken_where is None and limit is not None:
+        detail["limit"] = limit
+    return CheckResult(rule.name, rule.severity, "failed", result.result.get("unexpected_count"), detail)
+
+
+def _error(info: dict[str, Any] | None) -> str | None:
+    """What an expectation raised; GX nests it by metric where several metrics raised."""
+    infos = [info] if info and "raised_exception" in info else list((info or {}).values())
+    messages = [i.get("exception_message") or "raised" for i in infos if i.get("raised_exception")]
+    return "; ".join(m.splitlines()[0] for m in messages) or None
+
+
+def build_data_docs(run_id: str) -> Path:
+    """Render the Data Docs of all validations of a run; returns the first page."""
+    pages = _context(run_id).build_data_docs()
+    return next(iter(pages.values()))

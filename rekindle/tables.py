@@ -1,0 +1,232 @@
+"""
+Tables: all reading and writing of warehouse tables.
+
+Reading is by partition. Writing is branch, write, audit, release: an attempt writes to its own Iceberg branch, the
+contract is run on it, and only a snapshot that was audited becomes visible. What fails leaves main as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rekindle import checks, contracts, records
+from rekindle.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import date
+
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from rekindle.days import Days
+
+CATALOG = "lake"
+"""Name of the Iceberg catalog in conf/spark-defaults.conf."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """What became visible: the audited snapshot, how many rows the days hold now, and what the audit found."""
+
+    table: str
+    snapshot_id: int
+    row_count: int
+    results: tuple[records.CheckResult, ...]
+
+    @property
+    def warnings(self) -> list[records.CheckResult]:
+        return [r for r in self.results if r.severity == "warn" and r.outcome == "failed"]
+
+
+def create_tables(spark: SparkSession) -> None:
+    """
+    Create all tables that have a contract, and add columns that a contract has gained.
+
+    The schema is shared by all branches, so a table is altered here, in a migration, and never in a run.
+    """
+    for name in sorted({table.split(".")[0] for table in contracts.tables()}):
+        spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{name}")
+    for table in contracts.tables():
+        contract = contracts.load(table)
+        spark.sql(contract.create_table())
+        present = set(spark.table(table).columns)
+        for column in contract.columns:
+            if column.name not in present:
+                spark.sql(f"ALTER TABLE {table} ADD COLUMN `{column.name}` {column.spark_type}")
+
+
+def day_in(days: Days) -> Column:
+    """Condition on the partition: a range where the days are one, else the list, so that Iceberg prunes either."""
+    from pyspark.sql import functions as F
+
+    if (days.last - days.first).days + 1 == len(days):
+        return F.col("day").between(F.lit(days.first), F.lit(days.last))
+    return F.col("day").isin(list(days))
+
+
+def read_days(spark: SparkSession, table: str, days: Days) -> DataFrame:
+    """Rows of the days' partitions."""
+    return spark.table(table).where(day_in(days))
+
+
+def read_between(spark: SparkSession, table: str, first: date | None, last: date) -> DataFrame:
+    """Rows of the partitions from `first` (from the beginning where None) to `last`, both included."""
+    from pyspark.sql import functions as F
+
+    rows = spark.table(table).where(F.col("day") <= F.lit(last))
+    return rows if first is None else rows.where(F.col("day") >= F.lit(first))
+
+
+def snapshot_id(spark: SparkSession, table: str, ref: str = "main") -> int | None:
+    """The snapshot that a branch shows; None for a table that was never written."""
+    row = spark.sql(f"SELECT snapshot_id FROM {CATALOG}.{table}.refs WHERE name = '{ref}'").first()
+    return row[0] if row else None
+
+
+@contextmanager
+def attempt(spark: SparkSession, table: str) -> Iterator[str]:
+    """
+    An Iceberg branch of its own for one attempt to change a table, under the table's lock.
+
+    A fixed name could release somebody else's rows; so could a second writer between audit and release.
+    """
+    branch = f"run_{uuid.uuid4().hex}"
+    with records.table_lock(table):
+        spark.sql(f"ALTER TABLE {table} CREATE BRANCH {branch}")
+        try:
+            yield branch
+        finally:
+            spark.sql(f"ALTER TABLE {table} DROP BRANCH IF EXISTS {branch}")
+
+
+def release(spark: SparkSession, table: str, branch: str, audited: int | None) -> None:
+    """Make the audited snapshot of a branch visible. Refuses where the branch has moved since the audit."""
+    head = snapshot_id(spark, table, branch)
+    if head != audited:
+        raise CheckFailedError(
+            f"{table} was written to while it was audited.",
+            todo="Run the task again.",
+            safe="Nothing was released.",
+            code="branch_moved",
+        )
+    if head is not None and head != snapshot_id(spark, table):
+        spark.sql(f"CALL {CATALOG}.system.fast_forward('{table}', 'main', '{branch}')")
+
+
+def replace_days(
+    spark: SparkSession,
+    table: str,
+    rows: DataFrame,
+    days: Days,
+    *,
+    run_id: str,
+    inputs: Mapping[date, Mapping[str, tuple[date, date]]] | None = None,
+    part: Mapping[str, str] | None = None,
+) -> Release:
+    """
+    Replace days of a table, also by nothing, after the new rows have passed the table's contract.
+
+    `inputs` says for each day which days of which tables it was built from, whether they were there or not: that is how
+    a partition is later known to be stale. `part` narrows what is replaced to one value of a further partition column.
+
+    Raises CheckFailedError, with everything left as it was, if a `stop` check fails.
+    """
+    from pyspark.sql import functions as F
+
+    contract = contracts.load(table)
+    scope = day_in(days)
+    for name, value in (part or {}).items():
+        scope &= F.col(name) == value
+    selected = rows.select(*[F.col(f"`{c.name}`").cast(c.spark_type).alias(c.name) for c in contract.columns])
+    with attempt(spark, table) as branch:
+        selected.writeTo(f"{table}.branch_{branch}").overwrite(scope)
+        audited = snapshot_id(spark, table, branch)
+        written = spark.table(f"{table}.branch_{branch}").where(scope)
+        stored = spark.table(table)
+        for name, value in (part or {}).items():
+            stored = stored.where(F.col(name) == value)
+        results = checks.audit(spark, contract, written, days, stored=stored, run_id=run_id)
+        records.record_checks(run_id, days.last, table, results)
+        checks.refuse(table, days, results)
+        row_count = written.count()
+        release(spark, table, branch, audited)
+        if inputs is not None:
+            record_builds(table, days, inputs, run_id=run_id, snapshot=audited)
+    return Release(table, audited, row_count, tuple(results))
+
+
+# --- what was built from what --------------------------------------------------------------------------------------
+
+
+def record_builds(
+    table: str,
+    days: Days,
+    inputs: Mapping[date, Mapping[str, tuple[date, date]]],
+    *,
+    run_id: str,
+    snapshot: int | None,
+) -> None:
+    """Record for each day what its partition was built from, as fingerprints of the builds of its inputs."""
+    known = _builds_of_inputs(inputs)
+    builds = []
+    for day in days:
+        prints = {
+            name: (first, last, fingerprint(known[name], first, last)) for name, (first, last) in inputs[day].items()
+        }
+        builds.append(
+            records.Build(
+                table_name=table, day=day, build_id=_digest(prints), run_id=run_id, snapshot_id=snapshot, inputs=prints
+            )
+        )
+        if table in known:
+            known[table][day] = builds[-1].build_id
+    records.record_builds(builds)
+
+
+def fingerprint(builds: Mapping[date, str], first: date, last: date) -> str:
+    """What the days of an input were built from, as one text. A day that is absent is not in it: its arrival changes it."""
+    return _digest([(day, builds[day]) for day in sorted(builds) if first <= day <= last])
+
+
+def stale(tables: tuple[str, ...]) -> dict[str, list[date]]:
+    """
+    Partitions that were built from something that has changed, arrived or become stale since, by table.
+
+    `tables` are in the order in which they are built, so that staleness is handed on from a table to the next ones.
+    """
+    current: dict[str, dict[date, str]] = {}
+    found: dict[str, list[date]] = {}
+    for table in tables:
+        built = records.builds(table)
+        current[table] = {}
+        for day in sorted(built):
+            is_stale = any(
+                fingerprint(current.get(name) or _build_ids(name, current), first, last) != known
+                for name, (first, last, known) in built[day].inputs.items()
+            )
+            # A stale partition counts as another one, so that what was built from it is stale too.
+            current[table][day] = f"stale {built[day].build_id}" if is_stale else built[day].build_id
+            if is_stale:
+                found.setdefault(table, []).append(day)
+    return found
+
+
+def _build_ids(table: str, cache: dict[str, dict[date, str]]) -> dict[date, str]:
+    cache[table] = {day: build.build_id for day, build in records.builds(table).items()}
+    return cache[table]
+
+
+def _builds_of_inputs(inputs: Mapping[date, Mapping[str, tuple[date, date]]]) -> dict[str, dict[date, str]]:
+    cache: dict[str, dict[date, str]] = {}
+    for name in {name for windows in inputs.values() for name in windows}:
+        _build_ids(name, cache)
+    return cache
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, default=str, sort_keys=True).encode()).hexdigest()
