@@ -1,0 +1,432 @@
+"""The reference itself, by hand: each case is small enough to be checked in the head."""
+
+import csv
+import io
+import json
+from collections import Counter
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from pyarrow import parquet
+
+from tests.reference import features
+from tests.reference.ingestion import ONE_DAY, Row, Values, World, counts, ingest
+from tests.reference.worlds import NOT_ACTIVITY, many_worlds, merge, prefixed, world, write_landing
+
+DAY = date(2017, 6, 10)
+CONF = {"not_activity": NOT_ACTIVITY, "dedup_days": 90}
+drawn = settings(max_examples=25, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def at(day: date, clock: str = "12:00:00") -> datetime:
+    return datetime.fromisoformat(f"{day}T{clock}+00:00")
+
+
+def back(days: int) -> date:
+    return DAY - days * ONE_DAY
+
+
+def user(**changes: object) -> Values:
+    ada = {"user_id": "ada", "registered_at": at(back(400)), "country": "GB", "timezone": None, "channel": "shop"}
+    return ada | {"attributes": None} | changes
+
+
+def visit(event_id: str, on: date = DAY, **changes: object) -> Values:
+    event = {"event_id": event_id, "user_id": "ada", "occurred_at": at(on), "type": "visit", "item_id": None}
+    return event | {"session_id": None, "value": None, "properties": None} | changes
+
+
+def sale(order_id: str, line_id: str | None = "0", on: date = DAY, **changes: object) -> Values:
+    line = {"order_id": order_id, "line_id": line_id, "user_id": "ada", "occurred_at": at(on), "kind": "sale"}
+    return line | {"amount": Decimal("10.00"), "currency": "USD", "item_id": None} | changes
+
+
+def item(item_id: str, category: str | None) -> Values:
+    return {"item_id": item_id, "category": category, "title": None, "attributes": None}
+
+
+def of(source: str, deliveries: dict[date, list[Values]]) -> World:
+    return World({(source, day): [[("a", [Row(row) for row in rows])]] for day, rows in deliveries.items()})
+
+
+def together(*worlds: World) -> World:
+    """One world of several sources, in which ada registered long ago."""
+    known = of("users", {back(400): [user()]}).deliveries
+    return World({key: contents for one in (World(known), *worlds) for key, contents in one.deliveries.items()})
+
+
+def events(deliveries: dict[date, list[Values]]) -> World:
+    return together(of("events", deliveries))
+
+
+def orders(deliveries: dict[date, list[Values]]) -> World:
+    return together(of("orders", deliveries))
+
+
+def features_of_ada(one: World, day: date = DAY) -> dict:
+    (row,) = features.user_features(one, day, **CONF)
+    return row
+
+
+def loaded_ids(source: str, *files: tuple[str, list[Values]]) -> tuple[list, int, int]:
+    found = ingest(source, [(name, [Row(values) for values in rows]) for name, rows in files])
+    return found.loaded, len(found.duplicates), len(found.conflicts)
+
+
+# Within a delivery
+
+
+def test_the_first_row_of_a_fact_is_loaded_by_file_name_and_then_row():
+    first, other = visit("e", value=1.0), visit("e", value=2.0)
+
+    assert loaded_ids("events", ("b", [other]), ("a", [first, first, other])) == ([first], 1, 2)
+
+
+def test_the_last_row_of_a_state_is_loaded_by_file_name_and_then_row():
+    german, british = user(country="DE"), user(country="GB")
+
+    assert loaded_ids("users", ("b", [british, german]), ("a", [german, british])) == ([german], 1, 2)
+
+
+def test_one_id_on_two_dates_is_two_facts():
+    assert loaded_ids("events", ("a", [visit("e"), visit("e", back(1))]))[1:] == (0, 0)
+
+
+def test_a_refund_is_no_duplicate_of_the_sale_of_the_same_line():
+    assert loaded_ids("orders", ("a", [sale("o"), sale("o", kind="refund")]))[1:] == (0, 0)
+
+
+def test_a_line_without_number_is_line_0():
+    assert loaded_ids("orders", ("a", [sale("o", None), sale("o", "0")])) == ([sale("o", "0")], 1, 0)
+
+
+def test_an_invalid_row_is_neither_loaded_nor_the_first():
+    found = ingest("events", [("a", [Row(visit("e", type=None), is_valid=False), Row(visit("e"))])])
+
+    assert (found.loaded, found.invalid, found.conflicts) == ([visit("e")], [visit("e", type=None)], [])
+
+
+# Across deliveries
+
+
+@pytest.mark.parametrize(("days_later", "visits"), [(1, 1), (90, 1), (91, 2)])
+def test_a_repeat_is_recognised_up_to_dedup_days_later(days_later: int, visits: int):
+    repeated = events({back(91): [visit("e", back(91))], back(91 - days_later): [visit("e", back(91))]})
+
+    assert features_of_ada(repeated)["event_counts_365d"] == {"visit": visits}
+
+
+def test_a_repeat_that_was_passed_over_still_counts_as_delivered():
+    """The third delivery is 120 days after the first, but 60 after the second."""
+    thrice = events({back(n): [visit("e", back(120))] for n in (120, 60, 0)})
+
+    assert features_of_ada(thrice)["event_counts_365d"] == {"visit": 1}
+
+
+def test_the_first_delivery_wins_with_its_payload():
+    conflicting = orders({back(2): [sale("o", on=back(2))], DAY: [sale("o", on=back(2), amount=Decimal("99.00"))]})
+
+    assert features_of_ada(conflicting)["sale_amount_7d"] == Decimal("10.00")
+    assert features_of_ada(together(of("orders", {DAY: [sale("o", on=back(2))]})))["sale_amount_7d"] == Decimal("10.00")
+
+
+@pytest.mark.parametrize("clock", ["00:00:00", "00:03:00", "00:05:00"])
+def test_a_repeat_of_a_row_that_came_early_is_recognised(clock: str):
+    early = visit("e", occurred_at=at(DAY, clock))
+
+    assert features_of_ada(events({back(1): [early], DAY: [early]}))["event_counts_7d"] == {"visit": 1}
+
+
+def test_a_redelivery_replaces_the_delivery_whole():
+    replaced = events({back(1): [visit("kept elsewhere", back(1))], DAY: [visit("kept elsewhere", back(1))]})
+    replaced.deliveries["events", back(1)].append([])
+
+    assert [tile["day"] for day in (back(1), DAY) for tile in features.user_day_tiles(replaced, day, **CONF)] == [DAY]
+
+
+def test_counts_are_those_of_the_delivery():
+    delivered = [visit("e", back(1)), visit("e", back(1)), visit("e", back(1), value=1.0), visit("f", user_id="eve")]
+    counted = events({back(1): [visit("e", back(1))], DAY: delivered})
+    counted.deliveries["events", DAY][0].append(("b", [Row(visit("g", type=None), is_valid=False)]))
+
+    assert counts(counted, "events", DAY, dedup_days=90) == {
+        "delivered_rows": 5,
+        "loaded_rows": 2,
+        "duplicate_rows": 1,
+        "quarantined_rows": 2,
+        "repeated_rows": 1,
+        "late_rows": 1,
+        "unknown_user_rows": 1,
+    }
+
+
+# What is known, and when
+
+
+def test_a_late_row_is_unknown_until_its_delivery():
+    late = events({DAY: [visit("e", back(2))]})
+
+    assert features_of_ada(late, back(1))["active_days_7d"] == 0
+    assert features_of_ada(late)["recency_days"] == 2
+
+
+def test_a_row_that_came_early_enters_on_its_own_day():
+    early = events({back(1): [visit("e", occurred_at=at(DAY, "00:03:00"))]})
+
+    assert features_of_ada(early, back(1))["recency_days"] is None
+    assert features_of_ada(early)["active_days_1d"] == 1
+
+
+def test_midnight_belongs_to_the_day_that_begins():
+    moments = [at(DAY, "00:00:00"), at(DAY, "00:00:00") - timedelta(microseconds=1)]
+    midnight = events({DAY: [visit(f"e{n}", occurred_at=moment) for n, moment in enumerate(moments)]})
+
+    assert [tile["activity_on"] for tile in features.user_day_tiles(midnight, DAY, **CONF)] == [back(1), DAY]
+
+
+@pytest.mark.parametrize("days", features.WINDOWS)
+def test_a_window_ends_on_the_day_and_has_as_many_dates_as_its_name_says(days: int):
+    edges = orders({back(n): [sale(f"o{n}", on=back(n))] for n in (days - 1, days)})
+
+    assert features_of_ada(edges)[f"sale_amount_{days}d"] == Decimal("10.00")
+
+
+def test_29_february_is_a_date_like_any_other():
+    leap, scored = date(2016, 2, 29), date(2016, 3, 6)
+    row = features_of_ada(
+        together(of("users", {leap: [user(registered_at=at(leap))]}), events({leap: [visit("e", leap)]})), scored
+    )
+
+    assert (row["tenure_days"], row["recency_days"], row["active_days_7d"]) == (6, 6, 1)
+
+
+# Users
+
+
+def test_a_user_appears_on_the_day_of_registration():
+    early = of("users", {back(1): [user(registered_at=at(DAY, "00:03:00"))]})
+
+    assert features.user_features(early, back(1), **CONF) == []
+    assert features_of_ada(early)["tenure_days"] == 0
+
+
+def test_the_state_of_a_user_is_the_latest_delivered_up_to_the_day():
+    moved = of("users", {back(2): [user(attributes={"tier": "gold"})], DAY: [user(country="DE")]})
+
+    assert [features_of_ada(moved, day)["country"] for day in (back(1), DAY)] == ["GB", "DE"]
+    assert [features_of_ada(moved, day)["attributes"] for day in (back(1), DAY)] == [{"tier": "gold"}, {}]
+
+
+def test_a_user_who_did_nothing_has_zeros_and_nulls():
+    row = features_of_ada(together())
+
+    assert (row["active_days_365d"], row["event_counts_365d"], row["sale_amount_365d"]) == (0, {}, Decimal("0.00"))
+    assert [row[name] for name in ("recency_days", "gap_mean_days", "gap_spread_days", "current_gap_ratio")] == [
+        None
+    ] * 4
+
+
+def test_a_user_of_whom_no_delivery_tells_has_tiles_and_no_features():
+    ghost = events({DAY: [visit("e", user_id="eve")]})
+
+    assert [tile["user_id"] for tile in features.user_day_tiles(ghost, DAY, **CONF)] == ["eve"]
+    assert [row["user_id"] for row in features.user_features(ghost, DAY, **CONF)] == ["ada"]
+
+
+# Activity, orders, items
+
+
+def test_refunds_and_what_we_cause_are_not_activity():
+    passive = together(
+        of("events", {DAY: [visit("e", type="message_delivery", item_id="i")]}),
+        of("orders", {DAY: [sale("o", "r", kind="refund", amount=Decimal("4.00"), item_id="i")]}),
+    )
+    (tile,) = features.user_day_tiles(passive, DAY, **CONF)
+
+    assert tile == {
+        "day": DAY,
+        "user_id": "ada",
+        "activity_on": DAY,
+        "is_first": False,
+        "event_counts": {"message_delivery": 1},
+        "orders": 0,
+        "sale_amount": Decimal("0.00"),
+        "refund_amount": Decimal("4.00"),
+    }
+    assert features.user_item_day_tiles(passive, DAY, **CONF) == []
+    assert features_of_ada(passive)["active_days_365d"] == 0
+
+
+def test_only_the_first_delivery_that_brings_activity_for_a_date_is_first():
+    deliveries = {
+        back(3): [visit("e0", back(3), type="message_delivery")],
+        back(2): [visit("e1", back(3))],
+        back(1): [visit("e2", back(3))],
+    }
+    tiles = [features.user_day_tiles(events(deliveries), day, **CONF) for day in deliveries]
+
+    assert [tile["is_first"] for (tile,) in tiles] == [False, True, False]
+
+
+def test_an_order_counts_where_its_first_sale_line_came():
+    deliveries = {
+        back(3): [sale("o", "r", back(3), kind="refund")],
+        back(2): [sale("o", "1", back(3))],
+        back(1): [sale("o", "2", back(3)), sale("p", "1", back(3)), sale("p", "2", back(3))],
+    }
+    tiles = [features.user_day_tiles(orders(deliveries), day, **CONF) for day in deliveries]
+
+    assert [tile["orders"] for (tile,) in tiles] == [0, 1, 1]
+    assert features_of_ada(orders(deliveries))["orders_7d"] == 2
+
+
+def test_partial_refunds_add_up_on_their_own_date():
+    refunds = [sale("o", f"r{n}", kind="refund", amount=Decimal("2.50")) for n in (1, 2)]
+    row = features_of_ada(orders({back(1): [sale("o", on=back(1))], DAY: refunds}))
+
+    assert (row["sale_amount_1d"], row["refund_amount_1d"], row["sale_amount_7d"]) == (0, Decimal("5.00"), 10)
+
+
+def test_a_category_is_that_as_of_the_delivery():
+    """One item in two categories, one in none, one that nobody described, and one that only a message concerned."""
+    many = together(
+        of("items", {back(2): [item("i", "food"), item("n", None)], DAY: [item("i", "toys")]}),
+        of(
+            "events",
+            {
+                back(3): [visit("e0", back(3), item_id="i")],
+                back(1): [visit("e1", back(1), item_id="i"), visit("e2", back(1), item_id="n")],
+                DAY: [
+                    visit("e3", item_id="i"),
+                    visit("e4", item_id="x"),
+                    visit("e5", type=NOT_ACTIVITY[0], item_id="y"),
+                ],
+            },
+        ),
+    )
+    tiles = [tile for n in (3, 1, 0) for tile in features.user_item_day_tiles(many, back(n), **CONF)]
+
+    assert [(tile["item_id"], tile["category"]) for tile in tiles] == [
+        ("i", None),
+        ("i", "food"),
+        ("n", None),
+        ("i", "toys"),
+        ("x", None),
+    ]
+    row = features_of_ada(many)
+    assert (row["distinct_items_1d"], row["distinct_items_7d"]) == (2, 3)
+    assert (row["distinct_categories_1d"], row["distinct_categories_7d"]) == (1, 2)
+
+
+# Rhythm
+
+
+def test_gaps_are_between_active_dates_within_365_days():
+    """Active 364, 10, 6 and 4 days ago, twice on one of them; 365 days ago no longer counts. Gaps: 354, 4, 2."""
+    rhythm = events({back(n): [visit(f"e{n}", back(n)), visit(f"f{n}", back(n))] for n in (365, 364, 10, 6, 4)})
+    row = features_of_ada(rhythm)
+
+    assert row["recency_days"] == 4
+    assert row["gap_mean_days"] == 120.0
+    assert row["gap_spread_days"] == pytest.approx(((234**2 + 116**2 + 118**2) / 3) ** 0.5)
+    assert row["current_gap_ratio"] == pytest.approx(4 / 120)
+
+
+def test_two_active_dates_have_one_gap_without_spread_and_one_has_none():
+    both = events({back(n): [visit(f"e{n}", back(n))] for n in (8, 3)})
+
+    assert [features_of_ada(both)[f"gap_{name}_days"] for name in ("mean", "spread")] == [5.0, 0.0]
+    assert [features_of_ada(both, back(4))[f"gap_{name}_days"] for name in ("mean", "spread")] == [None, None]
+
+
+def test_the_last_28_days_are_compared_with_the_28_before():
+    dates = {27: "1.00", 28: "2.00", 55: "4.00", 56: "8.00"}
+    row = features_of_ada(orders({back(n): [sale(f"o{n}", on=back(n), amount=Decimal(a))] for n, a in dates.items()}))
+
+    assert (row["active_days_28d"], row["active_days_prior_28d"], row["active_days_change_28d"]) == (1, 2, -1)
+    assert [row[f"sale_amount_{name}28d"] for name in ("", "prior_", "change_")] == [1, 6, -5]
+
+
+# What must hold in any world
+
+
+@drawn
+@given(world())
+def test_features_are_sums_over_the_tiles_of_deliveries_up_to_the_day(one: World):
+    for day in one.days_to_score:
+        known = [tile for on in one.days("events") if on <= day for tile in features.user_day_tiles(one, on, **CONF)]
+        for row in features.user_features(one, day, **CONF):
+            for days in features.WINDOWS:
+                window = [
+                    tile
+                    for tile in known
+                    if tile["user_id"] == row["user_id"] and 0 <= (day - tile["activity_on"]).days < days
+                ]
+                assert row[f"active_days_{days}d"] == sum(tile["is_first"] for tile in window)
+                for name in ("orders", "sale_amount", "refund_amount"):
+                    assert row[f"{name}_{days}d"] == sum(tile[name] for tile in window)
+                assert row[f"event_counts_{days}d"] == sum(
+                    (Counter(tile["event_counts"]) for tile in window), Counter()
+                )
+
+
+@drawn
+@given(world())
+def test_delivered_is_loaded_and_duplicates_and_quarantined(one: World):
+    for source, day in one.deliveries:
+        rows = counts(one, source, day, dedup_days=90)
+        assert rows["delivered_rows"] == rows["loaded_rows"] + rows["duplicate_rows"] + rows["quarantined_rows"]
+
+
+def test_merged_worlds_stay_apart():
+    worlds = many_worlds(seed=3, count=8)
+    merged = merge(worlds)
+
+    for compute in (features.user_features, features.user_day_tiles, features.user_item_day_tiles):
+        for day in merged.days_to_score:
+            apart = [row for number, one in enumerate(worlds) for row in compute(prefixed(one, number), day, **CONF)]
+            assert compute(merged, day, **CONF) == apart
+    for source, day in merged.deliveries:
+        apart = [counts(one, source, day, dedup_days=90) for one in worlds if (source, day) in one.deliveries]
+        total = sum((Counter(one) for one in apart), Counter())
+        assert +Counter(counts(merged, source, day, dedup_days=90)) == total
+
+
+def test_a_seed_draws_the_same_worlds_full_of_what_goes_wrong():
+    worlds = many_worlds(seed=1, count=25)
+    found = Counter()
+    for one in worlds:
+        for source, day in one.deliveries:
+            found.update(counts(one, source, day, dedup_days=90))
+            found["versions"] += len(one.deliveries[source, day]) > 1
+
+    assert worlds == many_worlds(seed=1, count=25)
+    assert len(worlds) == 25
+    assert min(found.values()) > 20
+
+
+READERS = {
+    ".csv": lambda path: list(csv.DictReader(io.StringIO(path.read_text("utf-8")))),
+    ".jsonl": lambda path: [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]],
+    ".parquet": lambda path: parquet.read_table(path, partitioning=None).to_pylist(),
+}
+
+
+@pytest.mark.parametrize("version", [0, None])
+def test_what_is_written_is_each_row_in_its_order(tmp_path: Path, version: int | None):
+    merged = merge(many_worlds(seed=2, count=20))
+    write_landing(merged, tmp_path)
+    write_landing(merged, tmp_path, version)
+
+    assert {path.suffix for path in tmp_path.glob("*/*/part-*")} == set(READERS)
+    for (source, day), contents in merged.deliveries.items():
+        folder = tmp_path / source / f"day={day}"
+        key = {"users": "user_id", "items": "item_id", "events": "event_id", "orders": "order_id"}[source]
+        written = {path.stem: READERS[path.suffix](path) for path in sorted(folder.glob("part-*"))}
+        assert (folder / "_SUCCESS").exists()
+        assert {name: [row[key] or None for row in rows] for name, rows in written.items()} == {
+            name: [row.values[key] for row in rows] for name, rows in contents[-1 if version is None else 0]
+        }
