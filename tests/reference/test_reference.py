@@ -88,7 +88,7 @@ def test_the_first_row_of_a_fact_is_loaded_by_file_name_and_then_row():
 def test_the_last_row_of_a_state_is_loaded_by_file_name_and_then_row():
     german, british = user(country="DE"), user(country="GB")
 
-    assert loaded_ids("users", ("b", [british, german]), ("a", [german, british])) == ([german], 1, 2)
+    assert loaded_ids("users", ("b", [german, british, german]), ("a", [british])) == ([german], 1, 2)
 
 
 def test_one_id_on_two_dates_is_two_facts():
