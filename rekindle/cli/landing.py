@@ -2,11 +2,154 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when the program runs
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rekindle.cli.common import DayOption, FromOption, JsonOption, ToOption, answer, example, progress
 
 if TYPE_CHECKING:
-    import typer
+    from collections.abc import Callable, Iterator
+
+    from rich.console import RenderableType
+
+    from rekindle.landing.fill import Filled
+    from rekindle.landing.lateness import Lateness
+
+LatenessOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE:DAYS",
+        help="Deliver this share of the facts up to so many days late, as a real delivery would. Example: 0.05:3.",
+    ),
+]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace", help="Replace deliveries that are there with other contents.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
+    app.command(epilog=example("rekindle sample completejourney"))(sample)
+    app.command("import", epilog=example("rekindle import orders orders.csv --lateness 0.05:3"))(import_)
+
+
+def sample(
+    name: Annotated[str, typer.Argument(help="completejourney (simulated), cdnow or online-retail (both real).")],
+    path: Annotated[Path | None, typer.Argument(help="Where the data lie; only online-retail takes one.")] = None,
+    *,
+    first: FromOption = None,
+    last: ToOption = None,
+    lateness: LatenessOption = None,
+    replace: ReplaceOption = False,
+    json: JsonOption = False,
+) -> None:
+    """
+    Fill the landing zone with a public data set.
+
+    completejourney is a year of a grocery chain, simulated by its authors. cdnow is 18 months of a music shop, real.
+    online-retail is a year of a gift wholesaler, real, CC BY 4.0, in GBP; it is read from PATH or from REKINDLE_DATA.
+    """
+    from rekindle.landing import fill
+
+    with _deliveries(as_json=json) as advance:
+        filled = fill.sample(name, path, fill.Options(first, last, _lateness(lateness), replace), advance)
+    _tell(filled, as_json=json)
+
+
+def import_(
+    source: Annotated[str, typer.Argument(help="users, orders, events or items.")],
+    path: Annotated[Path, typer.Argument(help="A csv, jsonl or parquet file with the columns of the source.")],
+    *,
+    day: DayOption = None,
+    first: FromOption = None,
+    last: ToOption = None,
+    lateness: LatenessOption = None,
+    replace: ReplaceOption = False,
+    json: JsonOption = False,
+) -> None:
+    """
+    Turn a history in one file into deliveries: each row on the UTC day it occurred.
+
+    Users are delivered on the day they registered, items on the day in a column `day` or else on the first day. Days
+    without rows are declared empty. With --day the whole file is the delivery of that one day.
+    """
+    from rekindle.landing import fill
+
+    with _deliveries(as_json=json) as advance:
+        filled = fill.import_history(
+            source, path, day, fill.Options(first, last, _lateness(lateness), replace), advance
+        )
+    _tell(filled, as_json=json)
+
+
+def _lateness(text: str | None) -> Lateness | None:
+    from rekindle.landing.lateness import Lateness
+
+    return Lateness.parse(text) if text else None
+
+
+@contextmanager
+def _deliveries(*, as_json: bool) -> Iterator[Callable[[int, int], object]]:
+    """Show how many deliveries have been written."""
+    with progress(as_json=as_json) as bars:
+        task = bars.add_task("Deliveries", total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _tell(filled: Filled, *, as_json: bool) -> None:
+    data = {
+        "landing": str(filled.zone),
+        "first_day": filled.days.first,
+        "last_day": filled.days.last,
+        "sources": {
+            w.source: {
+                "rows": w.rows,
+                "deliveries": w.deliveries,
+                "empty": w.empty,
+                "unchanged": w.unchanged,
+                "replaced": w.replaced,
+            }
+            for w in filled.written
+        },
+        "notes": filled.notes,
+        "next": _next(filled),
+    }
+    answer(data, as_json=as_json, text="" if as_json else _text(filled, data))
+
+
+def _next(filled: Filled) -> list[str]:
+    """Commands that make use of what the landing zone has now."""
+    first, last = min(a for a, _ in filled.delivered.values()), max(b for _, b in filled.delivered.values())
+    if "users" not in filled.delivered:
+        return ["rekindle import users PATH"]
+    if not filled.is_enough:
+        return ["rekindle import orders PATH"]
+    return [
+        f"rekindle backfill --from {first} --to {last}",
+        f"rekindle train recall --day {last}",
+        f"rekindle run --day {last}",
+    ]
+
+
+def _text(filled: Filled, data: dict[str, Any]) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+
+    counts = Table(box=None, pad_edge=False)
+    counts.add_column("source")
+    for title in ("rows", "deliveries", "empty", "unchanged", "replaced"):
+        counts.add_column(title, justify="right")
+    for w in filled.written:
+        counts.add_row(w.source, *(f"{n:,}" for n in (w.rows, w.deliveries, w.empty, w.unchanged, w.replaced)))
+    return Group(
+        f"Delivered {filled.days} to {filled.zone}.",
+        "",
+        counts,
+        "",
+        *(f"Note: {note}" for note in filled.notes),
+        "Next:",
+        *(f"  {command}" for command in data["next"]),
+    )

@@ -10,12 +10,13 @@ from __future__ import annotations
 import fcntl
 import filecmp
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +24,12 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from rekindle.contracts import landing_contract
-from rekindle.days import Days
 from rekindle.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rekindle.days import Days
 
 SUCCESS = "_SUCCESS"
 STAGING = ".writing"
@@ -47,7 +52,7 @@ class History:
         """
         Keep what the days from `first` to `last` deliver.
 
-        A state that was delivered earlier still holds, so it is delivered on the first day; an earlier fact is left out.
+        A state that was delivered earlier still holds and is delivered on the first day; an earlier fact is left out.
         """
         lower, upper = np.datetime64(first), np.datetime64(last)
         is_state = landing_contract(self.source).landing.kind == "state"
@@ -58,7 +63,7 @@ class History:
 
 @dataclass(frozen=True)
 class Written:
-    """What became of one source: `empty` of its `deliveries` have no rows, `unchanged` were there already, byte for byte."""
+    """What became of a source: `empty` deliveries have no rows, `unchanged` ones were there already, byte for byte."""
 
     source: str
     rows: int
@@ -66,6 +71,10 @@ class Written:
     empty: int
     unchanged: int
     replaced: int
+
+
+def silent(_done: int, _all: int) -> None:
+    """Tell nobody how far the writing has come."""
 
 
 def local_folder(zone: str) -> Path:
@@ -81,17 +90,26 @@ def local_folder(zone: str) -> Path:
 
 
 def deliver(
-    zone: Path, histories: Sequence[History], days: Days, *, replace: bool = False, advance: Callable[[], object] = int
+    zone: Path,
+    histories: Sequence[History],
+    days: Days,
+    *,
+    replace: bool = False,
+    advance: Callable[[int, int], object] = silent,
 ) -> tuple[Written, ...]:
     """
     Write a delivery of every history for every day; a day without rows is declared empty.
 
-    Deliveries that are there with other contents stop the whole write, unless `replace` is set. `advance` is called
-    once a delivery.
+    Deliveries that are there with other contents stop the whole write, unless `replace` is set. `advance` is
+    called after each delivery, with how many there are so far and how many there will be.
     """
     zone.mkdir(parents=True, exist_ok=True)
     with _staging(zone) as staging:
-        rows = {history.source: _stage(history, days, staging / history.source, advance) for history in histories}
+        done, total = count(1), len(histories) * len(days)
+        rows = {
+            history.source: _stage(history, days, staging / history.source, lambda: advance(next(done), total))
+            for history in histories
+        }
         there, same = set(), set()
         for source in rows:
             for day in days:
@@ -151,7 +169,7 @@ def _staging(zone: Path) -> Iterator[Path]:
             shutil.rmtree(staging)
 
 
-def _stage(history: History, days: Days, folder: Path, advance: Callable[[], object]) -> list[int]:
+def _stage(history: History, days: Days, folder: Path, staged: Callable[[], object]) -> list[int]:
     """Write the deliveries of a source, in one pass over its rows sorted by day. Returns the rows of each day."""
     order = np.argsort(history.days, kind="stable")
     rows, delivered_on = history.rows.take(pa.array(order)).combine_chunks(), history.days[order]
@@ -166,7 +184,7 @@ def _stage(history: History, days: Days, folder: Path, advance: Callable[[], obj
         if end > start:
             WRITERS[history.form](rows.slice(start, end - start), delivery / f"{history.source}.{history.form}")
         (delivery / SUCCESS).touch()
-        advance()
+        staged()
     return [int(count) for count in ends - starts]
 
 

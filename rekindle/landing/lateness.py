@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from rekindle.contracts import landing_contract
 from rekindle.errors import InputError
-from rekindle.landing.deliveries import History
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from rekindle.landing.deliveries import History
 
 FORM = re.compile(r"(0|0?\.\d+|1|1\.0+|0\.0*):([1-9]\d{0,2})")
 HASHES = "which rows are..", "by how many days"
@@ -52,7 +57,8 @@ class Lateness:
         if contract.landing.kind == "state" or len(history.days) == 0:
             return history
         identity = [name for name in contract.identity if name in history.rows.column_names]
-        keys = history.rows.select(identity).to_pandas()
+        # As bytes: what is not UTF-8 is for ingestion to judge.
+        keys = pd.DataFrame({name: history.rows[name].cast(pa.binary()).to_pandas() for name in identity})
         lot, wait = (
             pd.util.hash_pandas_object(keys, index=False, hash_key=key, categorize=False).to_numpy() for key in HASHES
         )

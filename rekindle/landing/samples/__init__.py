@@ -1,21 +1,25 @@
 """
 Public data sets as landing histories.
 
-Each module reads one data set where it lies and returns it in the landing columns. None of them makes up what its source
-does not have: `registered_at` is the first purchase where the source knows no registration, and the docs say so.
+Each module reads one data set where it lies and returns it in the landing columns. None makes up what its source does
+not have: `registered_at` is the first purchase where the source knows no registration, and the docs say so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from rekindle.errors import InputError
 from rekindle.landing.samples import cdnow, complete_journey, online_retail
-from rekindle.landing.samples.dataset import Dataset
 from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from rekindle.landing.samples.dataset import Dataset
 
 
 @dataclass(frozen=True)

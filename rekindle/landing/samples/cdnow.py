@@ -1,13 +1,13 @@
 """
 CDNOW: every purchase of 23,570 customers who first bought in the first quarter of 1997, to June 1998; real.
 
-The file has dates only: a purchase stands at midnight UTC. Each of its rows is an order; a purchase of nothing (amount 0)
-is in the source, and stays.
+The file has dates only: a purchase stands at midnight UTC. Each of its rows is an order; a purchase of nothing (amount
+0) is in the source, and stays.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -24,6 +24,9 @@ from rekindle.landing.samples.dataset import (
     refuse_path,
     text,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ABOUT = "CDNOW: 18 months of 23,570 customers of a music shop, 1997 to 1998. Real."
 

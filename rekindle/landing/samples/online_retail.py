@@ -1,13 +1,13 @@
 """
 Online Retail: a year of a British gift wholesaler (UCI, CC BY 4.0); real.
 
-Times are London's without a zone and are declared to be UTC, an hour off in summer. A cancelled line is a refund. A customer
-registers with the first line that bears the customer's number and keeps the country of that line.
+Times are London's without a zone and are declared to be UTC, an hour off in summer. A cancelled line is a refund. A
+customer registers with the first line that bears the customer's number and keeps the country of that line.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -17,6 +17,9 @@ from rekindle.errors import InputError
 from rekindle.landing.deliveries import History
 from rekindle.landing.samples.dataset import MONEY, Dataset, constant, dates, instants, last_complete_day, text
 from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ABOUT = "Online Retail: a year of a British gift wholesaler, 2010 to 2011. Real (UCI, CC BY 4.0); given by path."
 FILE = "online_retail.parquet"
