@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import uuid4
 
 import psycopg
@@ -21,9 +20,14 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.settings import PROJECT, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import date, datetime
+
+    from rekindle.days import Days
 
 RETRY_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
 """Pauses before each further attempt: a restart of Postgres takes a few seconds, an outage is a person's work."""
@@ -36,6 +40,8 @@ LOCK_POLL_SECONDS = 0.2
 SESSION = {
     "application_name": "rekindle",
     "timezone": "UTC",
+    # Who waited for a lock must then see what its holder has committed, whatever the database's default is.
+    "default_transaction_isolation": "read committed",
     "statement_timeout": "300s",
     "lock_timeout": "60s",
     # A client whose machine vanished is noticed within a minute, so that its locks do not outlive it by hours.
@@ -147,7 +153,9 @@ def migrate() -> None:
     try:
         command.upgrade(config, "head")
     except DBAPIError as error:
-        raise refused(error.orig) from error
+        if isinstance(error.orig, REFUSALS):
+            raise refused(error.orig) from error
+        raise
     except CommandError as error:
         raise InputError(
             f"The database cannot be migrated by this version of Rekindle: {error}.",

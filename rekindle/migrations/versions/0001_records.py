@@ -99,12 +99,17 @@ create table rekindle.publish_log (
     day date not null,
     run_id text not null,
     product text not null,
+    is_current boolean not null,
     row_count bigint not null,
+    changed_count bigint not null,
     content_digest text not null,
-    is_backfill boolean not null,
     published_at timestamptz not null
 );
 create index on rekindle.publish_log (product, day);
+create index on rekindle.publish_log (published_at);
+comment on column rekindle.publish_log.is_current is
+    'Whether the current rows were published, or history only: a backfill, or a day older than the current one.';
+comment on column rekindle.publish_log.published_at is 'The updated_at of each row that this publish changed.';
 """
 
 
