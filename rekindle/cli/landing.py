@@ -123,10 +123,10 @@ def _tell(filled: Filled, *, as_json: bool) -> None:
 def _next(filled: Filled) -> list[str]:
     """Commands that make use of what the landing zone has now."""
     first, last = min(a for a, _ in filled.delivered.values()), max(b for _, b in filled.delivered.values())
+    if filled.delivered.keys().isdisjoint({"events", "orders"}):
+        return ["rekindle import orders PATH"]
     if "users" not in filled.delivered:
         return ["rekindle import users PATH"]
-    if not filled.is_enough:
-        return ["rekindle import orders PATH"]
     return [
         f"rekindle backfill --from {first} --to {last}",
         f"rekindle train recall --day {last}",

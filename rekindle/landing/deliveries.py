@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from rekindle.contracts import landing_contract
+from rekindle.contracts import landing_contract, landing_sources
 from rekindle.errors import InputError
 
 if TYPE_CHECKING:
@@ -139,10 +139,10 @@ def deliver(
 def delivered_days(zone: Path) -> Mapping[str, tuple[date, date]]:
     """First and last day that each source of a landing zone has a complete delivery for."""
     found = {}
-    for source in sorted(path for path in zone.glob("[!.]*") if path.is_dir()):
-        names = sorted(mark.parent.name.removeprefix("day=") for mark in source.glob(f"day=*/{SUCCESS}"))
+    for source in landing_sources():
+        names = sorted(mark.parent.name.removeprefix("day=") for mark in zone.glob(f"{source}/day=*/{SUCCESS}"))
         if names:
-            found[source.name] = date.fromisoformat(names[0]), date.fromisoformat(names[-1])
+            found[source] = date.fromisoformat(names[0]), date.fromisoformat(names[-1])
     return MappingProxyType(found)
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+
+from rekindle.contracts import landing_contract
 from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.landing import samples
-from rekindle.landing.deliveries import deliver, delivered_days, local_folder, silent
+from rekindle.landing.deliveries import History, deliver, delivered_days, local_folder, silent
 from rekindle.landing.history import read_history
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from datetime import date
     from pathlib import Path
 
@@ -31,11 +35,6 @@ class Filled:
     written: tuple[Written, ...]
     notes: tuple[str, ...]
     delivered: Mapping[str, tuple[date, date]]
-
-    @property
-    def is_enough(self) -> bool:
-        """Whether features can be built: users are required, and one of events and orders."""
-        return "users" in self.delivered and not self.delivered.keys().isdisjoint({"events", "orders"})
 
 
 @dataclass(frozen=True)
@@ -77,22 +76,59 @@ def import_history(
     if on and (options.first or options.last or options.lateness):
         raise InputError("--day delivers the whole file on one day.", todo="Leave out --from, --to and --lateness.")
     zone = local_folder(settings().landing_zone)
-    there = [day for days in delivered_days(zone).values() for day in days]
-    history = read_history(source, path, on=on, undated_on=options.first or min(there, default=None))
+    there = delivered_days(zone)
+    start = options.first or min((first for first, _ in there.values()), default=None)
+    history = read_history(source, path, on=on, undated_on=start)
+    notes = []
     if on:
-        days, notes = Days.one(on), ()
+        days = Days.one(on)
     else:
         if not len(history.days):
             raise InputError(f"{path.name} has no rows.", todo="Give --day to deliver a day without news.")
-        told = [history.days.min().item(), history.days.max().item(), *there]
-        days = _days(options.first or min(told), options.last or max(told))
+        days = _days_of(history, there, options)
         kept = history.between(days.first, days.last)
-        left_out = len(history.days) - len(kept.days)
-        notes = (f"{left_out:,} rows on other days are left out.",) if left_out else ()
+        if left_out := len(history.days) - len(kept.days):
+            notes.append(f"{left_out:,} rows on other days are left out.")
         history = options.lateness.delay(kept, days.last) if options.lateness else kept
     written = deliver(zone, [history], days, replace=options.replace, advance=advance)
+    if not on:
+        written += _declare_states_unchanged(zone, there.keys() - {source}, days)
     delivered = delivered_days(zone)
-    return Filled(zone, days, written, (*notes, *_gaps(delivered)), delivered)
+    return Filled(zone, days, written, (*notes, *_advice(source, delivered)), delivered)
+
+
+def _days_of(history: History, there: Mapping[str, tuple[date, date]], options: Options) -> Days:
+    """
+    Days to deliver: by default all of the history and of what is there.
+
+    States from before the first fact are delivered with it: users may have registered years before the history begins.
+    """
+    facts = [days for source, days in there.items() if not _is_state(source)]
+    if _is_state(history.source) and facts:
+        first = min(first for first, _ in facts)
+    else:
+        first = min([history.days.min().item(), *(first for first, _ in there.values())])
+    last = max([history.days.max().item(), *(last for _, last in there.values())])
+    return _days(options.first or first, options.last or last)
+
+
+def _declare_states_unchanged(zone: Path, sources: Collection[str], days: Days) -> tuple[Written, ...]:
+    """
+    Declare the days empty that states have no delivery for, because every source is expected every day.
+
+    A state holds until it changes, so no delivery is no news. What else happened on a day, only its source can know.
+    """
+    written = []
+    for source in sorted(filter(_is_state, sources)):
+        missing = tuple(day for day in days if not (zone / source / f"day={day}").exists())
+        if missing:
+            nothing = History(source, pa.table({}), np.array([], dtype="datetime64[D]"))
+            written += deliver(zone, [nothing], Days(missing))
+    return tuple(written)
+
+
+def _is_state(source: str) -> bool:
+    return landing_contract(source).landing.kind == "state"
 
 
 def _days(first: date, last: date) -> Days:
@@ -102,7 +138,7 @@ def _days(first: date, last: date) -> Days:
 
 
 def _refuse_other_times(zone: Path, name: str, dataset: Dataset) -> None:
-    """Keep a sample out of a landing zone of other years: every source would be expected on all days between the two."""
+    """Keep a sample out of a landing zone of other years: each source would be expected on all days between them."""
     delivered = delivered_days(zone)
     if delivered and all(last < dataset.first or first > dataset.last for first, last in delivered.values()):
         source, (first, last) = next(iter(delivered.items()))
@@ -113,12 +149,17 @@ def _refuse_other_times(zone: Path, name: str, dataset: Dataset) -> None:
         )
 
 
-def _gaps(delivered: Mapping[str, tuple[date, date]]) -> tuple[str, ...]:
-    """Sources that other sources go beyond: the daily run would wait for their deliveries."""
-    first, last = min(a for a, _ in delivered.values()), max(b for _, b in delivered.values())
-    return tuple(
-        f"{source} is delivered from {a} to {b}, others from {first} to {last}. Each source is expected every day: "
-        f"import {source} again, which declares its other days empty."
-        for source, (a, b) in delivered.items()
-        if (a, b) != (first, last)
-    )
+def _advice(source: str, delivered: Mapping[str, tuple[date, date]]) -> Iterator[str]:
+    """Say what the daily run would stumble over."""
+    if _is_state(source) and all(map(_is_state, delivered)):
+        yield (
+            f"No orders or events are here yet. If their history begins later than {delivered[source][0]}, import them "
+            f"first: then {source} from before it are delivered on its first day."
+        )
+    last = max(b for _, b in delivered.values())
+    for other, (_, b) in delivered.items():
+        if b < last:
+            yield (
+                f"{other} is delivered up to {b}, others up to {last}, and each source is expected every day. If there "
+                f"is no news after {b}, import it again: its other days are then declared empty."
+            )

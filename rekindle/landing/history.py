@@ -202,8 +202,11 @@ def _days(column: pa.ChunkedArray, path: Path) -> np.ndarray:
 def _refuse_rows(are_bad: pa.Array | pa.ChunkedArray, path: Path, what: str, todo: str, code: str) -> None:
     bad = np.flatnonzero(pc.fill_null(are_bad, False).to_numpy(zero_copy_only=False))
     if len(bad):
-        more = f", and so have {len(bad) - 1} more rows" if len(bad) > 1 else ""
-        raise InputError(f"{path.name}, row {bad[0] + 1} has {what}{more}.", todo=todo, code=code)
+        raise InputError(
+            f"{path.name}, row {bad[0] + 1} has {what} ({len(bad):,} of {len(are_bad):,} rows have).",
+            todo=todo,
+            code=code,
+        )
 
 
 def _refuse_endless(days: np.ndarray, path: Path) -> None:
