@@ -1,1 +1,192 @@
-"""The local platform: every server that a deployment needs, on one machine, without root, Docker or Java."""
+"""
+The local platform: Postgres, Spark Connect, Airflow and MLflow on one machine, all state in one folder (the home).
+
+Nothing else in Rekindle knows of it: jobs find Spark, Postgres and MLflow by the environment variables that
+`environment` returns, and a team sets the same variables to its own servers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from rekindle.errors import InputError
+from rekindle.platform import airflow, mlflow, postgres, spark_connect
+from rekindle.platform.credentials import credentials
+from rekindle.platform.home import Home
+from rekindle.settings import PROJECT, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Tell = Callable[[str, float], None]
+    """Hears of each step that took time, with its seconds."""
+
+TELEMETRY_OFF = {
+    "DO_NOT_TRACK": "true",
+    "SCARF_ANALYTICS": "false",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+NEEDED_BY_JOBS = "SPARK_REMOTE", "REKINDLE_DATABASE_URL", "MLFLOW_TRACKING_URI"
+"""What a job must know to run, on the local platform or on a team's."""
+WORTH_TELLING_S = 0.5
+
+
+@dataclass(frozen=True)
+class Service:
+    """A part of the platform and where it answers; no address if it does not run."""
+
+    name: str
+    address: str | None
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The web pages and their log-in."""
+
+    airflow: str
+    airflow_user: str
+    airflow_password: str
+    mlflow: str
+
+
+def up(home_path: Path, tell: Tell = lambda _step, _seconds: None) -> tuple[Service, ...]:
+    """Start what does not run, set up what each part needs once, and attach this process to the platform."""
+    home = Home(home_path)
+    with home.lock():
+        began = time.monotonic()
+
+        def done(step: str) -> None:
+            if (seconds := time.monotonic() - began) > WORTH_TELLING_S:
+                tell(step, seconds)
+
+        passwords = credentials(home)
+        postgres_port = postgres.start(home, passwords.postgres)
+        if not home.is_done("databases", " ".join(postgres.DATABASES)):
+            postgres.create_databases(postgres_port, passwords)
+            home.set_done("databases", " ".join(postgres.DATABASES))
+        done("Postgres")
+        # Spark starts while the others' databases are set up: one waits for disks, the other for processors.
+        spark_port = spark_connect.start(home, postgres_port, passwords)
+        os.environ.update(environment(home_path))
+        settings.cache_clear()
+        with ThreadPoolExecutor() as pool:
+            steps = {
+                pool.submit(spark_connect.wait, home, spark_port): "Spark Connect",
+                pool.submit(airflow.set_up, home, os.environ): "Airflow",
+                pool.submit(mlflow.set_up, home, os.environ): "MLflow",
+            }
+            for step in as_completed(steps):
+                step.result()
+                done(steps[step])
+        _create_tables(home)
+        done("Tables")
+    return status(home_path)
+
+
+def ui(home_path: Path, tell: Tell = lambda _step, _seconds: None) -> Pages:
+    """Start the web pages of Airflow, with its scheduler, and of MLflow, on top of the platform."""
+    up(home_path, tell)
+    home, began = Home(home_path), time.monotonic()
+    with home.lock():
+        passwords = credentials(home)
+        mlflow_port = mlflow.start(home, os.environ)
+        tell("MLflow pages", time.monotonic() - began)
+        airflow_port = airflow.start(home, os.environ, passwords)
+        tell("Airflow pages and scheduler", time.monotonic() - began)
+    return Pages(
+        airflow=f"http://localhost:{airflow_port}",
+        airflow_user=airflow.ADMIN,
+        airflow_password=passwords.airflow_admin,
+        mlflow=f"http://localhost:{mlflow_port}",
+    )
+
+
+def down(home_path: Path) -> tuple[str, ...]:
+    """Stop what this home started, and nothing else; returns what was stopped. All data stay."""
+    home = Home(home_path)
+    if not home.path.exists():
+        return ()
+    with home.lock():
+        # Who depends on another stops first.
+        stops = {"Airflow": airflow, "MLflow": mlflow, "Spark Connect": spark_connect, "Postgres": postgres}
+        return tuple(name for name, part in stops.items() if part.stop(home))
+
+
+def delete(home_path: Path) -> None:
+    """Stop a platform and delete all it holds, tables and passwords included."""
+    home = Home(home_path)
+    if not (home.path / "secrets.json").exists():
+        raise InputError(f"{home.path} is not the home of a platform.", todo="Look at REKINDLE_HOME.")
+    down(home_path)
+    postgres.delete(home)
+    shutil.rmtree(home.path)
+
+
+def status(home_path: Path) -> tuple[Service, ...]:
+    """Return each part and where it answers. Holds no secret."""
+    home = Home(home_path)
+    spark = spark_connect.running(home)
+    ports = {
+        "Postgres": ("127.0.0.1:{}", postgres.running_port(home)),
+        "Spark Connect": ("sc://localhost:{}", spark["port"] if spark else None),
+        "Airflow": ("http://localhost:{}", airflow.running_port(home)),
+        "MLflow": ("http://localhost:{}", mlflow.running_port(home)),
+    }
+    return tuple(Service(name, form.format(port) if port else None) for name, (form, port) in ports.items())
+
+
+def environment(home_path: Path) -> dict[str, str]:
+    """Return the environment variables that attach a process to this home's running platform. Holds secrets."""
+    home = Home(home_path)
+    postgres_port, spark = postgres.running_port(home), spark_connect.running(home)
+    if postgres_port is None or spark is None:
+        raise InputError("The local platform is not running.", todo="Start it: rekindle up", safe="All data are kept.")
+    passwords = credentials(home)
+    return {
+        "REKINDLE_HOME": str(home.path),
+        "REKINDLE_DATABASE_URL": f"postgresql://scores:{passwords.scores}@127.0.0.1:{postgres_port}/scores",
+        "SPARK_REMOTE": f"sc://localhost:{spark['port']}",
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN": passwords.spark_token,
+        "PYSPARK_PYTHON": sys.executable,
+        "JAVA_HOME": spark["java_home"],
+        **airflow.environment(home, postgres_port, spark["port"], passwords),
+        **mlflow.environment(home, postgres_port, passwords),
+        **TELEMETRY_OFF,
+    }
+
+
+def attach() -> None:
+    """
+    Let this process find its servers: those that its environment names, else those of the local platform.
+
+    What is set stays: a team's Spark, Postgres or MLflow is never replaced by a local one.
+    """
+    if any(name not in os.environ for name in NEEDED_BY_JOBS):
+        for name, value in environment(settings().home).items():
+            os.environ.setdefault(name, value)
+        settings.cache_clear()
+
+
+def _create_tables(home: Home) -> None:
+    """Migrate our own database and create the tables of the contracts, once per version of these files."""
+    files = (*(PROJECT / "rekindle" / "migrations").rglob("*.py"), *(PROJECT / "contracts").glob("*.yml"))
+    version = sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()
+    if home.is_done("tables", version):
+        return
+    from rekindle.records import migrate
+    from rekindle.spark import session
+    from rekindle.tables import create_tables
+
+    migrate()
+    create_tables(session())
+    home.set_done("tables", version)
