@@ -10,9 +10,11 @@ Standard library only: DAG files import this module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
 
 MODELLED_DAYS = 90
 """LTV horizons up to here are learnt from labels. Longer ones need years of history and have only a status yet."""

@@ -1,0 +1,227 @@
+"""
+From a row of features to numbers: one encoder, fitted on the training days, stored with the model.
+
+Training and the Spark workers run this same code on Arrow data. What a column becomes follows from its type, so a new
+feature needs no entry here: numbers stay as they are (missing is NaN), text becomes one flag per frequent level, a map
+of text the same per key, a map of counts one number per frequent key. Levels that training did not see, or saw rarely,
+are "other"; dates and ids are not features, a model must not learn the calendar or a user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rekindle.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+KEY = ("day", "user_id")
+
+MIN_SHARE = 0.01
+"""A level, key or event type is frequent when it is in this share of the training rows: below, its weight is noise."""
+
+MAX_LEVELS = 20
+"""At most so many levels a column, keys a map: 1e5 categories must not become 1e5 columns."""
+
+Kind = Literal["number", "amount", "flag"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of the encoded matrix."""
+
+    column: str
+    """The column of the table it comes from."""
+    kind: Kind
+    key: str | None = None
+    """The key of a map."""
+    level: str | None = None
+    """For a flag: the level."""
+    rest: Literal["other", "missing"] | None = None
+    """Without a level: any other level, or none. In a map of counts: all keys that have no feature of their own."""
+
+    @property
+    def source(self) -> str:
+        """What people would call one feature: a column, or a key of a map. Contributions are summed by it."""
+        return self.column if self.key is None else f"{self.column}:{self.key}"
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How rows become a matrix: the columns that are expected, with their types, and what each becomes."""
+
+    inputs: tuple[tuple[str, str], ...]
+    features: tuple[Feature, ...]
+
+    @classmethod
+    def fit(cls, table: pa.Table, *, leave_out: Iterable[str] = ()) -> Encoder:
+        """Decide from training rows. What is the same in every row is left out: it says nothing."""
+        left_out = {*KEY, *leave_out}
+        columns = [f for f in table.schema if f.name not in left_out and not pa.types.is_date(f.type)]
+        features = [feature for f in columns for feature in _features(f.name, _flat(table.column(f.name)))]
+        everything = cls(tuple((f.name, type_name(f.type)) for f in columns), tuple(features))
+        matrix = everything.encode(table)
+        varies = [_varies(matrix[:, i]) for i in range(len(features))]
+        return cls(everything.inputs, tuple(f for f, kept in zip(features, varies, strict=True) if kept))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The features as people would count them, in a fixed order."""
+        return tuple(dict.fromkeys(feature.source for feature in self.features))
+
+    def check_signature(self, schema: pa.Schema) -> None:
+        """Refuse rows that are not what the model was trained on, before any is scored."""
+        found = {f.name: type_name(f.type) for f in schema}
+        wrong = [
+            f"{name} {found.get(name, 'missing')} instead of {t}" for name, t in self.inputs if found.get(name) != t
+        ]
+        if wrong:
+            raise InputError(
+                f"The model expects other columns: {'; '.join(wrong)}.",
+                todo="Train the product on the features as they are now, or restore the columns.",
+                safe="Nothing was scored; the last good scores stay.",
+                code="signature_mismatch",
+            )
+
+    def encode(self, rows: pa.Table | pa.RecordBatch) -> np.ndarray:
+        """Return a matrix of doubles: a row for each row, a column for each feature."""
+        self.check_signature(rows.schema)
+        matrix = np.empty((rows.num_rows, len(self.features)), dtype=np.float64, order="F")
+        columns = _Columns(rows, self.features)
+        for i, feature in enumerate(self.features):
+            matrix[:, i] = columns.encoded(feature)
+        return matrix
+
+    def values(self, rows: pa.Table | pa.RecordBatch, source: str) -> pa.Array:
+        """Return what the rows hold for a source, for people to read: a number or a text, null where there is none."""
+        feature = next(f for f in self.features if f.source == source)
+        columns = _Columns(rows, self.features)
+        if feature.kind != "flag" and pa.types.is_map(columns.of(feature.column).type):
+            return pa.array(columns.encoded(feature))
+        return columns.of(feature.column, feature.key)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that `from_json` turns into an equal encoder."""
+        named = [{k: v for k, v in vars(feature).items() if v is not None} for feature in self.features]
+        return {"inputs": [list(pair) for pair in self.inputs], "features": named}
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Encoder:
+        inputs = tuple((name, type_) for name, type_ in plain["inputs"])
+        return cls(inputs, tuple(Feature(**feature) for feature in plain["features"]))
+
+
+def type_name(type_: pa.DataType) -> str:
+    """Name an Arrow type by what matters here: the names of a map's inner fields differ between writers."""
+    if pa.types.is_map(type_):
+        return f"map<{type_name(type_.key_type)},{type_name(type_.item_type)}>"
+    return str(type_)
+
+
+def _features(name: str, column: pa.Array) -> list[Feature]:
+    """Say what a column of the training rows becomes."""
+    type_ = column.type
+    if pa.types.is_decimal(type_):
+        return [Feature(name, "amount")]
+    if pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_):
+        return [Feature(name, "number")]
+    if pa.types.is_string(type_):
+        return _flags(name, None, column)
+    if pa.types.is_map(type_) and pa.types.is_string(type_.item_type):
+        return [flag for key in _frequent(column.keys, len(column)) for flag in _flags(name, key, _lookup(column, key))]
+    if pa.types.is_map(type_) and pa.types.is_integer(type_.item_type):
+        counts = [Feature(name, "number", key=key) for key in _frequent(column.keys, len(column))]
+        return [*counts, Feature(name, "number", rest="other")]
+    raise InputError(
+        f"The feature {name} has the type {type_}, which the encoder cannot turn into numbers.",
+        todo="Use a number, a decimal, a string, map<string,string> or map<string,bigint>.",
+        code="feature_type",
+    )
+
+
+def _flags(column: str, key: str | None, texts: pa.Array) -> list[Feature]:
+    levels = [Feature(column, "flag", key=key, level=level) for level in _frequent(texts, len(texts))]
+    rest = [Feature(column, "flag", key=key, rest="other"), Feature(column, "flag", key=key, rest="missing")]
+    return [*levels, *rest]
+
+
+def _frequent(texts: pa.Array, row_count: int) -> list[str]:
+    """Return the texts in at least `MIN_SHARE` of the rows, the most frequent first, equal counts by the text."""
+    counted = pc.value_counts(texts.drop_null()).to_pylist()
+    often = [(-c["counts"], c["values"]) for c in counted if c["counts"] >= MIN_SHARE * row_count]
+    return [text for _, text in sorted(often)[:MAX_LEVELS]]
+
+
+class _Columns:
+    """The columns of some rows, taken apart once: a map's key serves many flags."""
+
+    def __init__(self, rows: pa.Table | pa.RecordBatch, features: Sequence[Feature]) -> None:
+        self._rows = rows
+        self._taken: dict[tuple[str, str | None], pa.Array] = {}
+        self._levels: dict[tuple[str, str | None], list[str]] = {}
+        self._keys: dict[str, list[str]] = {}
+        for feature in features:
+            if feature.level is not None:
+                self._levels.setdefault((feature.column, feature.key), []).append(feature.level)
+            elif feature.kind == "number" and feature.key is not None:
+                self._keys.setdefault(feature.column, []).append(feature.key)
+
+    def of(self, column: str, key: str | None = None) -> pa.Array:
+        """Return a column, or what its maps hold for a key."""
+        if (column, key) not in self._taken:
+            whole = _flat(self._rows.column(column)) if key is None else _lookup(self.of(column), key)
+            self._taken[column, key] = whole
+        return self._taken[column, key]
+
+    def encoded(self, feature: Feature) -> np.ndarray:
+        values = self.of(feature.column, feature.key)
+        if feature.kind == "flag":
+            return self._flag(feature, values)
+        if feature.rest == "other":
+            known = (
+                np.nan_to_num(_doubles(self.of(feature.column, key))) for key in self._keys.get(feature.column, [])
+            )
+            return _sums(values) - sum(known)
+        return _doubles(values) if feature.key is None else np.nan_to_num(_doubles(values))
+
+    def _flag(self, feature: Feature, texts: pa.Array) -> np.ndarray:
+        if feature.level is not None:
+            flags = pc.fill_null(pc.equal(texts, feature.level), fill_value=False)
+        elif feature.rest == "missing":
+            flags = pc.is_null(texts)
+        else:
+            levels = pa.array(self._levels.get((feature.column, feature.key), []), texts.type)
+            flags = pc.and_(pc.is_valid(texts), pc.invert(pc.is_in(texts, value_set=levels)))
+        return flags.to_numpy(zero_copy_only=False).astype(np.float64)
+
+
+def _lookup(column: pa.MapArray, key: str) -> pa.Array:
+    return pc.map_lookup(column, query_key=pa.scalar(key, column.type.key_type), occurrence="first")
+
+
+def _sums(column: pa.MapArray) -> np.ndarray:
+    """Sum the counts of each row's map: differences of a running sum at the rows' offsets, exact for integers."""
+    counts = pc.fill_null(column.items, 0).to_numpy(zero_copy_only=False)
+    running = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    offsets = column.offsets.to_numpy()
+    return (running[offsets[1:]] - running[offsets[:-1]]).astype(np.float64)
+
+
+def _doubles(column: pa.Array) -> np.ndarray:
+    return column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+
+
+def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _varies(values: np.ndarray) -> bool:
+    missing = np.isnan(values)
+    some = values[~missing]
+    return bool(some.size) and (bool(missing.any()) or bool((some != some[0]).any()))
