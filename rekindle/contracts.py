@@ -26,7 +26,7 @@ SPARK_TYPES = {"id": "string"}
 
 Severity = Literal["stop", "warn"]
 
-COLUMN_KEYS = {"type", "is", "nullable", "between", "in", "matches", "default"}
+COLUMN_KEYS = {"type", "is", "nullable", "between", "in", "matches", "default", "derived"}
 CONDITIONS = {
     "rows_change_by",
     "mean_moves_by",
@@ -40,7 +40,7 @@ CONDITIONS = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its type, what it is, and what its values must be."""
+    """One column: its type, what it is, and what its values must be. `derived` is SQL over the other columns."""
 
     name: str
     type: str
@@ -50,6 +50,7 @@ class Column:
     one_of: tuple[str, ...] | None = None
     matches: str | None = None
     default: str | None = None
+    derived: str | None = None
 
     @property
     def spark_type(self) -> str:
@@ -89,17 +90,24 @@ class Contract:
         """The key without the day: what names a thing across deliveries."""
         return tuple(name for name in self.key if name != "day")
 
+    @property
+    def delivered(self) -> tuple[Column, ...]:
+        """Columns that a landing file may hold: all but the day and what is derived from the others."""
+        return tuple(c for c in self.columns if c.name != "day" and c.derived is None)
+
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
 
     def create_table(self) -> str:
         """Spark SQL that creates the table, empty, if it is not there."""
-        columns = ",\n  ".join(f"`{c.name}` {c.spark_type.upper()} COMMENT {_quoted(c.description)}" for c in self.columns)
+        columns = ",\n  ".join(
+            f"`{c.name}` {c.spark_type.upper()} COMMENT {_quoted(c.description)}" for c in self.columns
+        )
         return (
             f"CREATE TABLE IF NOT EXISTS {self.table} (\n  {columns}\n) USING iceberg\n"
             f"PARTITIONED BY ({', '.join(self.partition)})\n"
             f"COMMENT {_quoted(self.description)}\n"
-            f"TBLPROPERTIES ('owner' = {_quoted(self.owner)})"
+            f"TBLPROPERTIES ('rekindle.owner' = {_quoted(self.owner)})"
         )
 
 
@@ -136,7 +144,9 @@ def load(table: str) -> Contract:
     shared = yaml.safe_load((FOLDER / "shared.yml").read_text())
     known = {"table", "is", "owner", "key", "partition", "columns", "stop_if", "warn_if", "landing"}
     _refuse_unknown(table, raw, known)
-    columns = tuple(_column(table, name, shared[name] if spec == "shared" else spec) for name, spec in raw["columns"].items())
+    columns = tuple(
+        _column(table, name, shared[name] if spec == "shared" else spec) for name, spec in raw["columns"].items()
+    )
     for conditions in (raw.get("stop_if"), raw.get("warn_if")):
         _refuse_unknown(table, conditions or {}, CONDITIONS)
     source = table.split(".")[1]
@@ -174,6 +184,7 @@ def _column(table: str, name: str, spec: Mapping[str, Any]) -> Column:
         one_of=tuple([spec["in"]] if isinstance(spec["in"], str) else spec["in"]) if "in" in spec else None,
         matches=spec.get("matches"),
         default=spec.get("default"),
+        derived=spec.get("derived"),
     )
 
 

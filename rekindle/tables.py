@@ -12,6 +12,7 @@ import json
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 from rekindle import checks, contracts, records
@@ -19,11 +20,11 @@ from rekindle.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import date
-
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from rekindle.days import Days
+
+ALWAYS = (date.min, date.max)
 
 CATALOG = "lake"
 """Name of the Iceberg catalog in conf/spark-defaults.conf."""
@@ -175,14 +176,12 @@ def record_builds(
     known = _builds_of_inputs(inputs)
     builds = []
     for day in days:
-        prints = {
-            name: (first, last, fingerprint(known[name], first, last)) for name, (first, last) in inputs[day].items()
+        used = {
+            name: records.Input(first, last, fingerprint(known[name], first, last))
+            for name, (first, last) in inputs[day].items()
         }
-        builds.append(
-            records.Build(
-                table_name=table, day=day, build_id=_digest(prints), run_id=run_id, snapshot_id=snapshot, inputs=prints
-            )
-        )
+        build_id = _digest({name: one.fingerprint for name, one in used.items()})
+        builds.append(records.Build(table, day, build_id, run_id, snapshot, used))
         if table in known:
             known[table][day] = builds[-1].build_id
     records.record_builds(builds)
@@ -202,12 +201,12 @@ def stale(tables: tuple[str, ...]) -> dict[str, list[date]]:
     current: dict[str, dict[date, str]] = {}
     found: dict[str, list[date]] = {}
     for table in tables:
-        built = records.builds(table)
+        built = records.builds(table, *ALWAYS)
         current[table] = {}
         for day in sorted(built):
             is_stale = any(
-                fingerprint(current.get(name) or _build_ids(name, current), first, last) != known
-                for name, (first, last, known) in built[day].inputs.items()
+                fingerprint(_build_ids(name, current), used.from_day, used.to_day) != used.fingerprint
+                for name, used in built[day].inputs.items()
             )
             # A stale partition counts as another one, so that what was built from it is stale too.
             current[table][day] = f"stale {built[day].build_id}" if is_stale else built[day].build_id
@@ -217,7 +216,8 @@ def stale(tables: tuple[str, ...]) -> dict[str, list[date]]:
 
 
 def _build_ids(table: str, cache: dict[str, dict[date, str]]) -> dict[date, str]:
-    cache[table] = {day: build.build_id for day, build in records.builds(table).items()}
+    if table not in cache:
+        cache[table] = {day: build.build_id for day, build in records.builds(table, *ALWAYS).items()}
     return cache[table]
 
 

@@ -1,0 +1,70 @@
+"""
+Sessions on the Spark server that the environment names (`SPARK_REMOTE`, or an Airflow connection).
+
+The workers get our Python code as one zip named by its digest: a session cannot replace a module it was sent, and a worker
+that runs code of another version than its driver is a defect that nobody finds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rekindle.errors import InputError
+from rekindle.settings import PROJECT, settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+PACKAGES = ("rekindle", "spark_jobs", "ml")
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""A fixed time in the zip, so that the same code has the same digest."""
+
+
+def session() -> SparkSession:
+    """A session on the server that SPARK_REMOTE names, with our code on its workers."""
+    if not os.environ.get("SPARK_REMOTE"):
+        raise InputError(
+            "SPARK_REMOTE is not set: there is no Spark server to run on.",
+            todo="Start the local platform with `rekindle up`, or set SPARK_REMOTE to your Spark Connect server.",
+        )
+    from pyspark.sql import SparkSession
+
+    return with_code(SparkSession.builder.getOrCreate())
+
+
+def with_code(spark: SparkSession) -> SparkSession:
+    """Send our code to the workers of a session; once per session, whoever opened it."""
+    archive = str(_code_zip())
+    if archive not in _sent(spark):
+        spark.addArtifacts(archive, pyfile=True)
+        _sent(spark).add(archive)
+    return spark
+
+
+def _sent(spark: SparkSession) -> set[str]:
+    """What this session was sent, kept on the session itself: it dies with it."""
+    return spark.__dict__.setdefault("_rekindle_sent", set())
+
+
+@cache
+def _code_zip() -> Path:
+    files = sorted(path for package in PACKAGES for path in (PROJECT / package).rglob("*.py"))
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    folder = settings().home / "code"
+    target = folder / f"rekindle-{digest.hexdigest()[:16]}.zip"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        # Written aside and renamed: two processes that start at once must not send half a zip.
+        aside = target.with_suffix(f".{os.getpid()}")
+        with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in files:
+                archive.writestr(zipfile.ZipInfo(str(path.relative_to(PROJECT)), EPOCH), path.read_bytes())
+        aside.replace(target)
+    return target

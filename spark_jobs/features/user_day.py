@@ -1,0 +1,123 @@
+"""
+Tiles that can be added up: one row per delivery, user and activity date.
+
+Reads:  raw.orders, raw.events; features.user_day of earlier deliveries, for dates that already had activity
+Writes: features.user_day
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+
+from rekindle.settings import settings
+from rekindle.tables import read_between, read_days, replace_days
+from spark_jobs.facts import earliest_late_on, looked_up_since, read_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from rekindle.days import Days
+    from rekindle.tables import Release
+
+TABLE = "features.user_day"
+FACTS = ("raw.orders", "raw.events")
+
+LONGEST_WINDOW_DAYS = 365
+"""Activity older than this enters no window, so nobody asks which delivery was the first to bring it."""
+
+TILE = ["day", "user_id", "activity_on"]
+
+
+def user_day(
+    orders: DataFrame, counted_orders: DataFrame, events: DataFrame, active: DataFrame, not_activity: Sequence[str]
+) -> DataFrame:
+    """
+    Add up deliveries by delivery day, user and activity date.
+
+    Late rows keep the date they happened on; the delivery they came with is `day`. A window over these tiles is then a sum,
+    and no event is ever read twice.
+
+    `orders` and `events` are facts without repeats; `counted_orders` (day, user_id, order_id, occurred_on) are orders of which
+    an earlier delivery brought a sale line; `active` (user_id, activity_on) are dates with activity of deliveries before all
+    of these.
+    """
+    is_sale = F.col("kind") == "sale"
+    lines = orders.join(
+        counted_orders.withColumn("is_counted", F.lit(True)), ["day", "user_id", "order_id", "occurred_on"], "left"
+    )
+    bought = lines.groupBy("day", "user_id", F.col("occurred_on").alias("activity_on")).agg(
+        F.count_distinct(F.when(is_sale & F.col("is_counted").isNull(), F.col("order_id"))).alias("orders"),
+        F.sum(F.when(is_sale, F.col("amount")).otherwise(0)).alias("sale_amount"),
+        F.sum(F.when(is_sale, 0).otherwise(F.col("amount"))).alias("refund_amount"),
+        F.max(is_sale).alias("has_sale"),
+    )
+    did = (
+        events.groupBy("day", "user_id", F.col("occurred_on").alias("activity_on"), "type")
+        .count()
+        .groupBy(*TILE)
+        .agg(
+            F.map_from_entries(F.sort_array(F.collect_list(F.struct("type", "count")))).alias("event_counts"),
+            F.max(~F.col("type").isin(*not_activity) if not_activity else F.lit(True)).alias("has_event"),
+        )
+    )
+    tiles = bought.join(did, TILE, "full").withColumn(
+        "is_active", F.coalesce("has_sale", F.lit(False)) | F.coalesce("has_event", F.lit(False))
+    )
+    first_active = F.min(F.when(F.col("is_active"), F.col("day"))).over(Window.partitionBy("user_id", "activity_on"))
+    return (
+        tiles.withColumn("is_first", F.col("is_active") & (F.col("day") == first_active))
+        .join(active.withColumn("was_active", F.lit(True)), ["user_id", "activity_on"], "left")
+        .select(
+            *TILE,
+            (F.col("is_first") & F.col("was_active").isNull()).alias("is_first"),
+            F.coalesce("event_counts", F.create_map().cast("map<string,bigint>")).alias("event_counts"),
+            F.coalesce("orders", F.lit(0)).alias("orders"),
+            F.coalesce("sale_amount", F.lit(0)).alias("sale_amount"),
+            F.coalesce("refund_amount", F.lit(0)).alias("refund_amount"),
+        )
+    )
+
+
+def main(spark: SparkSession, days: Days, run_id: str) -> Release:
+    """Build the tiles of some deliveries."""
+    late_on = _late_on(spark, days)
+    since = looked_up_since(days, late_on)
+    # The delivery before may hold the first minutes of this day.
+    seen_since = {
+        day: max(min(late_on.get(day, day), day - timedelta(1)), day - timedelta(LONGEST_WINDOW_DAYS)) for day in days
+    }
+    orders = read_facts(spark, "raw.orders", days, min(since.values())).first
+    events = read_facts(spark, "raw.events", days, min(since.values())).first
+    counted = _counted_orders(spark, orders, days, min(seen_since.values()))
+    earlier = read_between(spark, TABLE, min(seen_since.values()), days.first - timedelta(1))
+    active = earlier.where("is_first").select("user_id", "activity_on")
+    tiles = user_day(orders, counted, events, active, settings().not_activity)
+    inputs = {day: dict.fromkeys(FACTS, (min(since[day], seen_since[day]), day)) for day in days}
+    return replace_days(spark, TABLE, tiles, days, run_id=run_id, inputs=inputs)
+
+
+def _late_on(spark: SparkSession, days: Days) -> dict[date, date]:
+    found: dict[date, date] = {}
+    for table in FACTS:
+        for day, on in earliest_late_on(read_days(spark, table, days)).items():
+            found[day] = min(on, found.get(day, on))
+    return found
+
+
+def _counted_orders(spark: SparkSession, orders: DataFrame, days: Days, since: date) -> DataFrame:
+    """Orders of the days of which an earlier delivery brought a sale line, by the delivery that brings further ones."""
+    of = ["user_id", "order_id", "occurred_on"]
+    sales = orders.where("kind = 'sale'").select("day", *of)
+    # Only a line that occurred before its delivery, or in its first minutes, can have an elder sister.
+    could_follow = sales.where(F.col("occurred_on") <= F.col("day"))
+    earlier = read_between(spark, "raw.orders", since, days.last).where("kind = 'sale'")
+    earlier = earlier.select(F.col("day").alias("earlier_day"), *of)
+    earlier = earlier.where((F.col("occurred_on") < F.lit(days.last)) | (F.col("occurred_on") > F.col("earlier_day")))
+    return could_follow.join(earlier, of).where("earlier_day < day").select("day", *of).distinct()

@@ -1,0 +1,334 @@
+"""
+Ingestion: deliveries of a source, checked row by row, into raw.
+
+Reads:  the landing zone; raw.users to say which rows are of unknown users
+Writes: raw.<source>, raw.quarantine, raw.deliveries
+
+The law, asserted before anything is released: delivered = loaded + duplicates + quarantined.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+
+from rekindle import contracts, records, tables
+from rekindle.days import Days
+from rekindle.deliveries import LandingZone, no_time_zone
+from rekindle.errors import CheckFailedError
+from spark_jobs import rules
+from spark_jobs.delivered_rows import reader, schema_of
+from spark_jobs.facts import earliest_late_on, looked_up_since, read_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    from pyspark.sql import DataFrame, Row, SparkSession
+
+    from rekindle.contracts import Contract
+    from rekindle.deliveries import Delivery
+
+PERSONAL = ("contacts", "consents", "replies")
+"""Sources whose quarantined rows are masked: they hold phones and what people wrote."""
+
+
+FATES = ("delivered_rows", "loaded_rows", "duplicate_rows", "quarantined_rows")
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What an ingestion did: how many rows of which fate over all its days, and which days it found unchanged."""
+
+    source: str
+    delivered: int
+    loaded: int
+    duplicate: int
+    quarantined: int
+    unchanged_days: int
+    absent_days: int
+
+
+def delivered_rows(spark: SparkSession, contract: Contract, deliveries: list[Delivery], url: str) -> DataFrame:
+    """One row per row of the deliveries' files, as text cells, and one with an `error` per unreadable file."""
+    columns = [c.name for c in contract.delivered]
+    numbers = [c.name for c in contract.delivered if c.type in rules.NUMBERS]
+    files = [
+        (d.day, f.name, f.path, url)
+        for d in deliveries
+        for f in d.files
+        if f.unreadable is None and (f.columns or f.rows)
+    ]
+    listed = spark.createDataFrame(files, "day date, name string, path string, url string")
+    # A task takes a handful of files: a history of a year is spread over the cores, a day is not cut up.
+    spread = listed.repartition(max(1, min(len(files), 64)), "path")
+    return spread.mapInArrow(reader(columns, numbers), schema_of(columns))
+
+
+def judged(contract: Contract, rows: DataFrame) -> DataFrame:
+    """
+    Typed rows with their fate: loaded, duplicate or quarantined, the reason, and the column that broke the rule.
+
+    Of rows of one identity in a delivery, the first of the first file wins for facts, the last of the last file for states.
+    """
+    columns = contract.delivered
+    found = F.coalesce(F.col("error"), *[rules.reason(c) for c in columns])
+    culprit = F.coalesce(*[F.when(rules.reason(c).isNotNull(), F.lit(c.name)) for c in columns])
+    cells = F.to_json(F.struct(*[c.name for c in columns]))
+    typed = rows.select(
+        "day",
+        "file",
+        "row",
+        found.alias("reason"),
+        F.when(F.col("error").isNull(), culprit).alias("column"),
+        F.when(found.isNotNull(), F.coalesce("raw_text", cells)).alias("raw_text"),
+        "has_text_number",
+        *[rules.value(c).alias(c.name) for c in columns],
+    )
+    payload = F.xxhash64(*[F.to_json(c.name) if c.type.startswith("map") else F.col(c.name) for c in columns])
+    order = [F.col("file"), F.col("row")]
+    if contract.landing.kind == "state":
+        order = [column.desc() for column in order]
+    # Rejected rows take no part: an unreadable row must not win over a good one.
+    same = Window.partitionBy("day", F.col("reason").isNull(), *contract.identity).orderBy(*order)
+    typed = typed.withColumn("payload", payload)
+    for column in contract.columns:
+        if column.derived:
+            typed = typed.withColumn(column.name, F.expr(column.derived))
+    ranked = typed.withColumn("place", F.row_number().over(same)).withColumn("winner", F.first("payload").over(same))
+    is_repeat = F.col("reason").isNull() & (F.col("place") > 1)
+    conflicts = is_repeat & (F.col("payload") != F.col("winner"))
+    everything = F.to_json(F.struct(*[c.name for c in columns]))
+    return ranked.select(
+        "day",
+        "file",
+        "row",
+        F.when(F.col("reason").isNotNull() | conflicts, "quarantined")
+        .when(is_repeat, "duplicate")
+        .otherwise("loaded")
+        .alias("fate"),
+        F.when(conflicts, "conflicting_duplicate").otherwise(F.col("reason")).alias("reason"),
+        "column",
+        F.when(conflicts, everything).otherwise(F.col("raw_text")).alias("raw_text"),
+        "has_text_number",
+        *[name for name in contract.names if name != "day"],
+    )
+
+
+def main(spark: SparkSession, source: str, days: Days, run_id: str) -> Ingested:
+    """
+    Load the deliveries of a source for some days; a delivery that has not changed since is left as it is.
+
+    Raises InputError before anything is written if a file cannot be used, CheckFailedError if the law does not hold.
+    """
+    contract = contracts.landing_contract(source)
+    zone = LandingZone()
+    found = zone.deliveries(contract, days)
+    known = _known(spark, source, days)
+    changed = [d for d in found if d.day not in known or known[d.day]["content_digest"] != d.content_digest]
+    if changed:
+        _load(spark, contract, zone, changed, known, run_id)
+        known = _known(spark, source, days)
+    rows = [known[d.day] for d in found]
+    return Ingested(
+        source=source,
+        **{
+            fate: sum(row[f"{fate}_rows"] for row in rows)
+            for fate in ("delivered", "loaded", "duplicate", "quarantined")
+        },
+        unchanged_days=len(found) - len(changed),
+        absent_days=len(days) - len(found),
+    )
+
+
+def _load(
+    spark: SparkSession,
+    contract: Contract,
+    zone: LandingZone,
+    deliveries: list[Delivery],
+    known: dict[date, Row],
+    run_id: str,
+) -> None:
+    days = Days(tuple(d.day for d in deliveries))
+    source = contract.landing.source
+    rows = judged(contract, delivered_rows(spark, contract, deliveries, zone.url)).persist()
+    try:
+        _refuse_times_without_zone(rows, contract, zone)
+        counts = {d.day: Counter(row) for d, row in _counted(rows, deliveries)}
+        _assert_law(source, counts)
+        had_quarantine = any(row["quarantined_rows"] for row in known.values())
+        if had_quarantine or any(count["quarantined_rows"] for count in counts.values()):
+            rejected = _rejected(spark, contract, rows, deliveries)
+            tables.replace_days(spark, "raw.quarantine", rejected, days, run_id=run_id, part={"source": source})
+        loaded = rows.where("fate = 'loaded'").select(*contract.names)
+        tables.replace_days(spark, contract.table, loaded, days, run_id=run_id)
+    finally:
+        rows.unpersist()
+    warnings = _warnings(spark, contract, days, counts)
+    versions = {d.day: known[d.day]["version"] + 1 if d.day in known else 1 for d in deliveries}
+    ledger = _ledger(spark, source, deliveries, counts, warnings, versions, run_id)
+    tables.replace_days(spark, "raw.deliveries", ledger, days, run_id=run_id, part={"source": source})
+    records.record_builds(
+        [
+            records.Build(contract.table, d.day, f"version {versions[d.day]} {d.content_digest}", run_id, None, {})
+            for d in deliveries
+        ]
+    )
+
+
+def _known(spark: SparkSession, source: str, days: Days) -> dict[date, Row]:
+    """What raw.deliveries says of the source, by day."""
+    rows = tables.read_days(spark, "raw.deliveries", days).where(F.col("source") == source)
+    return {row["day"]: row for row in rows.collect()}
+
+
+def _refuse_times_without_zone(rows: DataFrame, contract: Contract, zone: LandingZone) -> None:
+    first = rows.where(F.col("reason") == rules.NO_TIME_ZONE).orderBy("day", "file", "row").first()
+    if first:
+        source = contract.landing.source
+        raise no_time_zone(f"{zone.folder(source, first['day'])}/{first['file']}, row {first['row']}", first["column"])
+
+
+def _counted(rows: DataFrame, deliveries: list[Delivery]) -> Iterator[tuple[Delivery, dict[str, int]]]:
+    """
+    Count each delivery: `delivered_rows` from its files, the fates from what Spark made of them.
+
+    A file that turns out to be undecodable counts 1, whatever its footer promised.
+    """
+    fates = (
+        rows.groupBy("day", "fate")
+        .agg(
+            F.count("*").alias("count"),
+            F.count_if("has_text_number").alias("number_as_text"),
+            F.count_if(F.col("reason") == "conflicting_duplicate").alias("conflicting_duplicate"),
+            F.collect_set(F.when(F.col("row") == 0, F.col("file"))).alias("undecodable"),
+        )
+        .collect()
+    )
+    for delivery in deliveries:
+        mine = [row for row in fates if row["day"] == delivery.day]
+        undecodable = {name for row in mine for name in row["undecodable"]}
+        rejected = [f.name for f in delivery.files if f.unreadable]
+        count = {row["fate"]: row["count"] for row in mine}
+        yield (
+            delivery,
+            {
+                "delivered_rows": sum(1 if f.name in undecodable else f.rows for f in delivery.files),
+                "loaded_rows": count.get("loaded", 0),
+                "duplicate_rows": count.get("duplicate", 0),
+                "quarantined_rows": count.get("quarantined", 0) + len(rejected),
+                "number_as_text": sum(row["number_as_text"] for row in mine),
+                "conflicting_duplicate": sum(row["conflicting_duplicate"] for row in mine),
+            },
+        )
+
+
+def _assert_law(source: str, counts: dict[date, dict[str, int]]) -> None:
+    broken = {
+        day: count
+        for day, count in counts.items()
+        if count["delivered_rows"] != count["loaded_rows"] + count["duplicate_rows"] + count["quarantined_rows"]
+    }
+    if broken:
+        day, count = next(iter(broken.items()))
+        raise CheckFailedError(
+            f"{source} of {day}: {count['delivered_rows']} rows were delivered, but {count['loaded_rows']} loaded, "
+            f"{count['duplicate_rows']} duplicates and {count['quarantined_rows']} quarantined do not add up to them.",
+            todo="Keep the files and report this as a defect of ingestion.",
+            safe="Nothing was released.",
+            code="law_broken",
+        )
+
+
+def _rejected(spark: SparkSession, contract: Contract, rows: DataFrame, deliveries: list[Delivery]) -> DataFrame:
+    """Rejected rows and files, in the columns of raw.quarantine."""
+    source = contract.landing.source
+    raw_text = F.lit("masked") if source in PERSONAL else F.col("raw_text")
+    bad_rows = rows.where("fate = 'quarantined'").select(
+        "day", F.lit(source).alias("source"), "file", "row", "reason", "column", raw_text.alias("raw_text")
+    )
+    bad_files = [
+        (d.day, source, f.name, 0, f.unreadable, None, None) for d in deliveries for f in d.files if f.unreadable
+    ]
+    return bad_rows.unionByName(spark.createDataFrame(bad_files, bad_rows.schema)) if bad_files else bad_rows
+
+
+def _warnings(
+    spark: SparkSession, contract: Contract, days: Days, counts: dict[date, Counter]
+) -> dict[date, dict[str, int]]:
+    """What of the loaded rows was accepted with a warning, by day and code; `repeated`, `late` and `unknown_user` too."""
+    found = {
+        day: {code: counts[day][code] for code in ("number_as_text", "conflicting_duplicate") if counts[day][code]}
+        for day in days
+    }
+    if contract.landing.kind != "fact":
+        return found
+    rows = tables.read_days(spark, contract.table, days)
+    users = (
+        tables.read_between(spark, "raw.users", None, days.last)
+        .groupBy("user_id")
+        .agg(F.min("day").alias("known_on"), F.min("registered_at").alias("registered_at"))
+    )
+    time = F.col(contract.landing.time)
+    is_unknown = F.col("known_on").isNull() | (F.col("known_on") > F.col("day"))
+    told = (
+        rows.join(users, "user_id", "left")
+        .groupBy("day")
+        .agg(
+            F.count_if(F.col("occurred_on") < F.col("day")).alias("late"),
+            F.count_if(is_unknown).alias("unknown_user"),
+            F.count_if(~is_unknown & (time < F.col("registered_at"))).alias("before_registration"),
+        )
+        .collect()
+    )
+    for row in told:
+        found[row["day"]].update(
+            {code: row[code] for code in ("late", "unknown_user", "before_registration") if row[code]}
+        )
+    late_on = earliest_late_on(rows)
+    if late_on:
+        since = min(looked_up_since(days, late_on).values())
+        repeats = read_facts(spark, contract.table, days, since).repeats.groupBy("day").count().collect()
+        for row in repeats:
+            found[row["day"]]["repeated"] = row["count"]
+    return found
+
+
+def _ledger(
+    spark: SparkSession,
+    source: str,
+    deliveries: list[Delivery],
+    counts: dict[date, Counter],
+    warnings: dict[date, dict[str, int]],
+    versions: dict[date, int],
+    run_id: str,
+) -> DataFrame:
+    """The deliveries in the columns of raw.deliveries."""
+    columns = {"late": "late_rows", "repeated": "repeated_rows", "unknown_user": "unknown_user_rows"}
+    ledger = []
+    for delivery in deliveries:
+        told = dict(warnings[delivery.day])
+        if not delivery.files or not sum(f.rows for f in delivery.files):
+            told["no_rows"] = 1
+        ledger.append(
+            {
+                "day": delivery.day,
+                "source": source,
+                "version": versions[delivery.day],
+                "content_digest": delivery.content_digest,
+                "files": [
+                    {"name": f.name, "bytes": f.size, "sha256": f.sha256, "rows": f.rows} for f in delivery.files
+                ],
+                **{name: counts[delivery.day][name] for name in FATES},
+                **{column: told.pop(code, 0) for code, column in columns.items()},
+                "warnings": told,
+                "run_id": run_id,
+            }
+        )
+    contract = contracts.load("raw.deliveries")
+    schema = ", ".join(f"{c.name} {c.spark_type}" for c in contract.columns)
+    return spark.createDataFrame([tuple(row[name] for name in contract.names) for row in ledger], schema)
