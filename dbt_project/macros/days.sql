@@ -1,0 +1,14 @@
+{# The first and the last day that this run builds, as SQL dates. #}
+{% macro from_day() -%} date'{{ var("from_day") }}' {%- endmacro %}
+
+{% macro to_day() -%} date'{{ var("to_day") }}' {%- endmacro %}
+
+{# True for rows of the days that this run builds. #}
+{% macro being_built(column="day") -%}
+    {{ column }} between {{ from_day() }} and {{ to_day() }}
+{%- endmacro %}
+
+{# Every data test looks at the days being built only: what a day's tests cost follows the day, not the history. #}
+{% macro get_where_subquery(relation) -%}
+    (select * from {{ relation }} where {{ being_built() }}) as being_built
+{%- endmacro %}

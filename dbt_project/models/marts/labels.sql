@@ -1,0 +1,71 @@
+{#
+  A tile counts for a feature day if its activity lies in the label's window and its delivery came before the label was
+  complete. That is one stretch of feature days: the tile enters with the first of them and leaves after the last, and the
+  value of a feature day is the running sum. One plan serves a day and a year, and reads each tile once a label.
+#}
+with feature_days as (
+    {% for label in var('labels') %}
+    select
+        date_add(day, {{ known_after_days(label) }}) as day,
+        day as feature_day,
+        user_id,
+        '{{ label.name }}' as label,
+        '{{ label.kind }}' as kind
+    from {{ source('features', 'user') }}
+    where day between date_sub({{ from_day() }}, {{ known_after_days(label) }})
+        and date_sub({{ to_day() }}, {{ known_after_days(label) }})
+    {{ "union all" if not loop.last }}
+    {% else %}
+    select day, day as feature_day, user_id, '' as label, '' as kind from {{ source('features', 'user') }} where false
+    {% endfor %}
+),
+
+stretches as (
+    {% for label in var('labels') %}
+    select
+        user_id,
+        '{{ label.name }}' as label,
+        greatest(date_sub(activity_on, {{ label.to_day }}), date_sub(day, {{ known_after_days(label) }})) as enters_on,
+        date_sub(activity_on, {{ label.from_day - 1 }}) as leaves_on,
+        {{ label_amount(label) }} as amount
+    from {{ source('features', 'user_day') }}
+    -- Nothing is delivered before its day, except what happened in the minutes after midnight: one day before.
+    where day between date_sub({{ from_day() }}, {{ known_after_days(label) }} - {{ label.from_day - 1 }}) and {{ to_day() }}
+    {{ "union all" if not loop.last }}
+    {% else %}
+    select user_id, '' as label, day as enters_on, day as leaves_on, cast(0 as decimal(19, 2)) as amount
+    from {{ source('features', 'user_day') }} where false
+    {% endfor %}
+),
+
+steps as (
+    select day, feature_day, user_id, label, kind, cast(0 as decimal(19, 2)) as amount from feature_days
+    union all
+    select null, enters_on, user_id, label, null, amount from stretches where enters_on < leaves_on and amount <> 0
+    union all
+    select null, leaves_on, user_id, label, null, -amount from stretches where enters_on < leaves_on and amount <> 0
+),
+
+running as (
+    select
+        *,
+        sum(amount) over (
+            partition by user_id, label
+            order by feature_day
+            range between unbounded preceding and current row
+        ) as total
+    from steps
+),
+
+known as (
+    select
+        day,
+        feature_day,
+        user_id,
+        label,
+        cast(case kind when 'activity' then cast(total > 0 as int) else total end as double) as value
+    from running
+    where day is not null
+)
+
+select * from known

@@ -1,0 +1,15 @@
+with features as (
+    select * from {{ source('features', 'user') }} where {{ being_built() }}
+),
+
+lapsed as (
+    select
+        day,
+        user_id,
+        recency_days as lapsed_days
+    from features
+    where recency_days between {{ var('lapse_days') }} and 364
+        and registered_on <= date_sub(day, {{ var('lapse_days') }})
+)
+
+select * from lapsed
