@@ -23,8 +23,9 @@ from rekindle.platform.home import Home
 from rekindle.settings import PROJECT, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
+    from types import ModuleType
 
     Tell = Callable[[str, float], None]
     """Hears of each step that took time, with its seconds."""
@@ -59,8 +60,14 @@ class Pages:
     mlflow: str
 
 
-def up(home_path: Path, tell: Tell = lambda _step, _seconds: None) -> tuple[Service, ...]:
-    """Start what does not run, set up what each part needs once, and attach this process to the platform."""
+def up(
+    home_path: Path, tell: Tell = lambda _step, _seconds: None, *, tools: Iterable[ModuleType] = (airflow, mlflow)
+) -> tuple[Service, ...]:
+    """
+    Start what does not run, set up what each part needs once, and attach this process to the platform.
+
+    `tools` are set up while Spark starts. Jobs alone need neither: a test that asks for none of them starts sooner.
+    """
     home = Home(home_path)
     with home.lock():
         began = time.monotonic()
@@ -74,17 +81,14 @@ def up(home_path: Path, tell: Tell = lambda _step, _seconds: None) -> tuple[Serv
         if not home.is_done("databases", " ".join(postgres.DATABASES)):
             postgres.create_databases(postgres_port, passwords)
             home.set_done("databases", " ".join(postgres.DATABASES))
-        done("Postgres")
+        done(postgres.TITLE)
         # Spark starts while the others' databases are set up: one waits for disks, the other for processors.
         spark_port = spark_connect.start(home, postgres_port, passwords)
         os.environ.update(environment(home_path))
         settings.cache_clear()
         with ThreadPoolExecutor() as pool:
-            steps = {
-                pool.submit(spark_connect.wait, home, spark_port): "Spark Connect",
-                pool.submit(airflow.set_up, home, os.environ): "Airflow",
-                pool.submit(mlflow.set_up, home, os.environ): "MLflow",
-            }
+            steps = {pool.submit(tool.set_up, home, os.environ): tool.TITLE for tool in tools}
+            steps[pool.submit(spark_connect.wait, home, spark_port)] = spark_connect.TITLE
             for step in as_completed(steps):
                 step.result()
                 done(steps[step])
@@ -118,8 +122,7 @@ def down(home_path: Path) -> tuple[str, ...]:
         return ()
     with home.lock():
         # Who depends on another stops first.
-        stops = {"Airflow": airflow, "MLflow": mlflow, "Spark Connect": spark_connect, "Postgres": postgres}
-        return tuple(name for name, part in stops.items() if part.stop(home))
+        return tuple(part.TITLE for part in (airflow, mlflow, spark_connect, postgres) if part.stop(home))
 
 
 def delete(home_path: Path) -> None:
@@ -137,10 +140,10 @@ def status(home_path: Path) -> tuple[Service, ...]:
     home = Home(home_path)
     spark = spark_connect.running(home)
     ports = {
-        "Postgres": ("127.0.0.1:{}", postgres.running_port(home)),
-        "Spark Connect": ("sc://localhost:{}", spark["port"] if spark else None),
-        "Airflow": ("http://localhost:{}", airflow.running_port(home)),
-        "MLflow": ("http://localhost:{}", mlflow.running_port(home)),
+        postgres.TITLE: ("127.0.0.1:{}", postgres.running_port(home)),
+        spark_connect.TITLE: ("sc://localhost:{}", spark["port"] if spark else None),
+        airflow.TITLE: ("http://localhost:{}", airflow.running_port(home)),
+        mlflow.TITLE: ("http://localhost:{}", mlflow.running_port(home)),
     }
     return tuple(Service(name, form.format(port) if port else None) for name, (form, port) in ports.items())
 

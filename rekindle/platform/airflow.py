@@ -10,7 +10,9 @@ import json
 import subprocess
 import sys
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from rekindle.platform.credentials import Credentials
     from rekindle.platform.home import Home
 
+TITLE = "Airflow"
 ADMIN = "admin"
 API_SERVER = "airflow-api-server"
 COMPONENTS = "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"
@@ -106,9 +109,10 @@ def running_port(home: Home) -> int | None:
 
 
 def stop(home: Home) -> bool:
-    """Stop Airflow's processes, those that start tasks first; False if none ran."""
-    ran = [processes.stop(home, name, patience_s=30) for name in (*COMPONENTS, API_SERVER)]
-    return any(ran)
+    """Stop Airflow's processes, all at once; False if none ran."""
+    names = (*COMPONENTS, API_SERVER)
+    with ThreadPoolExecutor(len(names)) as pool:
+        return any(list(pool.map(partial(processes.stop, home), names)))
 
 
 def _beats(port: int) -> bool:

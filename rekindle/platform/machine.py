@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 GIB = 1024**3
@@ -36,6 +37,8 @@ def shortcomings(folder: Path, *, installed: bool) -> list[str]:
         missing.append(
             f"Python 3.11 is needed, this is {found}. Name another with: make setup PYTHON=/path/to/python3.11"
         )
+    if find_spec("ensurepip") is None:
+        missing.append("Python's module ensurepip is needed; Debian and Ubuntu have it in python3.11-venv.")
     needed = 1 if installed else DISK_GIB
     free = shutil.disk_usage(folder).free / GIB
     if free < needed:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rekindle.platform.credentials import Credentials
     from rekindle.platform.home import Home
 
+TITLE = "MLflow"
 NAME = "mlflow"
 USUAL_PORT = 5000
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rekindle.platform.credentials import Credentials
     from rekindle.platform.home import Home
 
+TITLE = "Postgres"
 DATABASES = "airflow", "lake", "mlflow", "scores"
 """Each is owned by a role of the same name, and nobody else can connect to it."""
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rekindle.errors import InputError
 from rekindle.platform import processes
-from rekindle.platform.home import did_not_start, write_private
+from rekindle.platform.home import write_private
 from rekindle.platform.java import java_home
 from rekindle.platform.machine import GIB, memory_bytes
 from rekindle.settings import PROJECT
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rekindle.platform.credentials import Credentials
     from rekindle.platform.home import Home
 
+TITLE = "Spark Connect"
 NAME = "spark"
 MIN_MEMORY_GIB, MAX_MEMORY_GIB = 1, 6
 MEMORY_SHARE = 0.35
@@ -71,18 +72,17 @@ def stop(home: Home) -> bool:
     return processes.stop(home, NAME)
 
 
-def fetch_jars(log: Path) -> None:
-    """Download what `spark.jars.packages` names, with Spark's own resolver: it resolves before it runs anything."""
+def fetch_jars() -> None:
+    """
+    Download what `spark.jars.packages` names, for every home, with Spark's own resolver.
+
+    It resolves before it runs anything, and what it runs then is the question for its version.
+    """
     JARS.mkdir(parents=True, exist_ok=True)
     place = JARS / "place.conf"
     place.write_text(f"spark.jars.ivy {JARS}\n")
     command = [*_submit(place), "--class", SUBMIT_CLASS, "spark-internal", "--version"]
-    with log.open("w") as out:
-        done = subprocess.run(  # noqa: S603 - the command is written here
-            command, env=_environment(java_home()), stdout=out, stderr=subprocess.STDOUT, check=False
-        )
-    if done.returncode != 0:
-        raise did_not_start("The download of Spark's jars", log)
+    subprocess.run(command, env=_environment(java_home()), check=True)  # noqa: S603 - the command is written here
 
 
 def _place(home: Home, postgres_port: int, passwords: Credentials) -> str:
@@ -93,7 +93,8 @@ def _place(home: Home, postgres_port: int, passwords: Credentials) -> str:
         "spark.driver.memory": f"{memory * 1024:.0f}m",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
-        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:-UsePerfData",
+        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:-UsePerfData "
+        f'-Djava.io.tmpdir="{home.folder("spark", "local")}"',
         "spark.jars.ivy": str(JARS),
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.authenticate.token": passwords.spark_token,

@@ -1,0 +1,63 @@
+# Rekindle: `make help` lists what there is.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+E2E := tests/e2e
+
+# No tool that is used here tells its makers about it.
+export DO_NOT_TRACK = true
+export SCARF_ANALYTICS = false
+export DBT_SEND_ANONYMOUS_USAGE_STATS = false
+export GX_ANALYTICS_ENABLED = false
+export MLFLOW_DISABLE_TELEMETRY = true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check-machine demo test ui e2e bench lint format lock golden down clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: check-machine .venv/ready ## Install what is needed into .venv: packages, Java if there is none, Spark's jars
+
+demo: setup ## See it work: real data, models, the last three days through Airflow, a report
+	@$(BIN)/rekindle demo
+
+test: setup ## Run the unit and integration tests
+	@$(BIN)/python -m pytest --ignore=$(E2E)
+
+ui: setup ## Start the platform with the web pages of Airflow and MLflow
+	@$(BIN)/rekindle ui
+
+e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken day
+	@$(BIN)/python -m pytest $(E2E)
+
+bench: setup ## Measure how fast it is, and how good its scores are
+	@$(BIN)/python -m bench
+
+lint: setup ## Check style
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+format: setup ## Put the code into shape
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+lock: ## Resolve requirements*.in anew and pin every package with its hashes
+	@scripts/lock.sh $(PYTHON)
+
+golden: setup ## Record the golden files of the DAGs anew; look at the difference before you commit it
+	@$(BIN)/python -m pytest tests/dags --record-golden
+
+down: ## Stop the platform; data stay
+	@test ! -x $(BIN)/rekindle || $(BIN)/rekindle down
+
+clean: ## Delete the platform with its data, and .venv
+	@test ! -x $(BIN)/rekindle || test ! -d .rekindle || REKINDLE_HOME=.rekindle $(BIN)/rekindle down --delete
+	@rm -rf .venv .rekindle build *.egg-info .ruff_cache .hypothesis
+
+check-machine:
+	@test -n "$(PYTHON)" || { echo "Missing: Python 3.11 is needed, there is no Python." >&2; exit 2; }
+	@$(PYTHON) rekindle/platform/machine.py
+
+.venv/ready: requirements.txt requirements-data.txt pyproject.toml conf/spark-defaults.conf scripts/setup.sh
+	@scripts/setup.sh $(PYTHON)
