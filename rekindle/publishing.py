@@ -188,7 +188,6 @@ def _stage(connection: Connection, delivery: _Delivery) -> None:
     names = ", ".join(delivery.types)
     with connection.cursor().copy(f"copy {delivery.staging} ({names}) from stdin (format csv)") as copy:
         copy.write(delivery.rows)
-    connection.execute(f"analyze {delivery.staging}")
 
 
 COLLATION = {"text": ' collate "C"'}
@@ -300,6 +299,9 @@ def _take_turn(connection: Connection) -> datetime:
         raise InputError(
             "Another process is publishing.", todo="Wait for it to end and run again.", code="already_running"
         ) from error
+    # All joins here are of whole tables. Postgres has no statistics yet of what was just written, and a nested loop that
+    # it believes to be short takes hours.
+    connection.execute("set local enable_nestloop to off")
     (published_at,) = connection.execute(
         "select greatest(clock_timestamp(), max(published_at) + interval '1 microsecond') from rekindle.publish_log"
     ).fetchone()
@@ -388,10 +390,10 @@ def _merge(
     changed = [*content, *STAMPS]
     return connection.execute(
         f"""
+        with s as materialized ({source})
         insert into {target} ({columns})
         select s.user_id, {theirs}, %(day)s, %(run_id)s, %(at)s
-        from ({source}) as s
-            left join {target} as t on t.user_id = s.user_id {"and t.day = %(day)s" if of_day else ""}
+        from s left join {target} as t on t.user_id = s.user_id {"and t.day = %(day)s" if of_day else ""}
         where t.user_id is null or ({ours}) is distinct from ({theirs})
         on conflict ({"user_id, day" if of_day else "user_id"}) do update
         set ({", ".join(changed)}) = ({", ".join(f"excluded.{name}" for name in changed)})
