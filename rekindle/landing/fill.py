@@ -12,8 +12,8 @@ from rekindle.contracts import landing_contract
 from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.landing import samples
-from rekindle.landing.deliveries import History, deliver, delivered_days, local_folder, silent
 from rekindle.landing.history import read_history
+from rekindle.landing.writer import History, deliver, delivered_days, local_folder, silent
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from rekindle.landing.deliveries import Written
     from rekindle.landing.lateness import Lateness
     from rekindle.landing.samples.dataset import Dataset
+    from rekindle.landing.writer import Written
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import pyarrow.parquet
 
 from rekindle.contracts import landing_contract
 from rekindle.errors import InputError
-from rekindle.landing.deliveries import LINE, History
+from rekindle.landing.writer import LINE, History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -38,8 +38,8 @@ TIMES_OF_STATES = MappingProxyType({"users": "registered_at"})
 
 FORMS = MappingProxyType({".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"})
 
-CLOCK_TIME = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?"
-ZONE = r"(Z|[+-]\d\d(:?\d\d)?)$"
+CLOCK_TIME = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?"
+ZONE = r"([Zz]|[+-]\d\d(:?\d\d)?)$"
 HOW_TO_WRITE_TIMES = "Write times as ISO 8601 with a zone, for example 2017-06-01T09:30:00Z."
 
 MOST_DAYS = 30 * 366
@@ -64,7 +64,7 @@ def read_history(source: str, path: Path, *, on: date | None = None, undated_on:
         raise InputError(f"There is no file {path}.", todo="Check the path.")
     time = contract.landing.time or TIMES_OF_STATES.get(source, DAY)
     rows, columns = READERS[form](path, {*contract.identity, time, DAY})
-    required = [c.name for c in contract.columns if c.name != DAY and not c.nullable and c.default is None]
+    required = [c.name for c in contract.delivered if not c.nullable and c.default is None]
     _refuse_missing(path, required, columns)
     said = DAY if DAY in columns else time
     if on or said not in columns:
@@ -108,7 +108,7 @@ def _read_csv(path: Path, _: Collection[str]) -> tuple[pa.Table, list[str]]:
         where = f": row {int(row[1]) - 1} has more or fewer fields than the header" if row else ""
         raise InputError(
             f"{path.name} cannot be read as csv{where}.",
-            todo="Write it in UTF-8, with commas, quotes doubled in quotes.",
+            todo="Write it in UTF-8, with commas, and double a quote within quotes.",
         ) from None
     return rows, names
 

@@ -21,7 +21,7 @@ from rekindle.errors import InputError
 if TYPE_CHECKING:
     from datetime import date
 
-    from rekindle.landing.deliveries import History
+    from rekindle.landing.writer import History
 
 FORM = re.compile(r"(0|0?\.\d+|1|1\.0+|0\.0*):([1-9]\d{0,2})")
 HASHES = "which rows are..", "by how many days"

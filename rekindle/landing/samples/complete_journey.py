@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pyarrow as pa
 
-from rekindle.landing.deliveries import History
 from rekindle.landing.samples.dataset import (
     Dataset,
     attributes,
@@ -25,6 +24,7 @@ from rekindle.landing.samples.dataset import (
     refuse_path,
     text,
 )
+from rekindle.landing.writer import History
 
 if TYPE_CHECKING:
     from pathlib import Path

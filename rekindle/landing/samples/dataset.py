@@ -16,7 +16,7 @@ from rekindle.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rekindle.landing.deliveries import History
+    from rekindle.landing.writer import History
 
 TIME = pa.timestamp("us", tz="UTC")
 MONEY = pa.decimal128(18, 2)

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rekindle.errors import InputError
-from rekindle.landing.deliveries import History
 from rekindle.landing.samples.dataset import MONEY, Dataset, constant, dates, instants, last_complete_day, text
+from rekindle.landing.writer import History
 from rekindle.settings import settings
 
 if TYPE_CHECKING:

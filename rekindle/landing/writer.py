@@ -12,7 +12,6 @@ import filecmp
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
@@ -24,14 +23,15 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from rekindle.contracts import landing_contract, landing_sources
+from rekindle.deliveries import SUCCESS, LandingZone
 from rekindle.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import date
 
     from rekindle.days import Days
 
-SUCCESS = "_SUCCESS"
 STAGING = ".writing"
 LOCK = ".writing.lock"
 
@@ -140,9 +140,8 @@ def delivered_days(zone: Path) -> Mapping[str, tuple[date, date]]:
     """First and last day that each source of a landing zone has a complete delivery for."""
     found = {}
     for source in landing_sources():
-        names = sorted(mark.parent.name.removeprefix("day=") for mark in zone.glob(f"{source}/day=*/{SUCCESS}"))
-        if names:
-            found[source] = date.fromisoformat(names[0]), date.fromisoformat(names[-1])
+        if days := LandingZone(str(zone)).days_of(source):
+            found[source] = days[0], days[-1]
     return MappingProxyType(found)
 
 
@@ -189,7 +188,8 @@ def _stage(history: History, days: Days, folder: Path, staged: Callable[[], obje
 
 
 def _write_parquet(rows: pa.Table, path: Path) -> None:
-    pyarrow.parquet.write_table(rows.replace_schema_metadata(None), path, store_schema=False)
+    # With checksums a page that was damaged on its way is noticed, and not read as other numbers.
+    pyarrow.parquet.write_table(rows.replace_schema_metadata(None), path, store_schema=False, write_page_checksum=True)
 
 
 def _write_csv(rows: pa.Table, path: Path) -> None:
