@@ -11,8 +11,9 @@ import json
 import re
 from collections import Counter
 from difflib import get_close_matches
+from itertools import islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,8 @@ FORMS = MappingProxyType({".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", 
 CLOCK_TIME = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?"
 ZONE = r"([Zz]|[+-]\d\d(:?\d\d)?)$"
 HOW_TO_WRITE_TIMES = "Write times as ISO 8601 with a zone, for example 2017-06-01T09:30:00Z."
+
+JSONL_BLOCK_ROWS = 50_000
 
 MOST_DAYS = 30 * 366
 """A longer history is a wrong date in disguise, and would be as many folders."""
@@ -115,30 +118,40 @@ def _read_csv(path: Path, _: Collection[str]) -> tuple[pa.Table, list[str]]:
 
 def _read_jsonl(path: Path, wanted: Collection[str]) -> tuple[pa.Table, list[str]]:
     """Keep the lines as they are, and read what is wanted of them."""
-    lines, columns, seen = [], {name: [] for name in wanted}, {}
+    columns, blocks, count = {}, [], 0
     with path.open("rb") as file:
-        for line in file:
-            text = line.strip().removeprefix(b"\xef\xbb\xbf")
-            if not text:
-                continue
-            try:
-                row = json.loads(text)
-            except ValueError:
-                row = None
-            if not isinstance(row, dict):
-                raise InputError(
-                    f"{path.name}, row {len(lines) + 1} is not a JSON object.",
-                    todo="Write one object a line, in UTF-8.",
-                )
-            seen.update(dict.fromkeys(row))
-            for name, values in columns.items():
-                value = row.get(name)
-                values.append(value if value is None else str(value))
-            if DAY in row:
-                text = json.dumps({k: v for k, v in row.items() if k != DAY}, ensure_ascii=False).encode()
-            lines.append(text)
-    read = {name: pa.array(values, pa.large_string()) for name, values in columns.items() if name in seen}
-    return pa.table({**read, LINE: pa.array(lines, pa.large_binary())}), list(seen)
+        texts = (text for line in file if (text := line.strip().removeprefix(b"\xef\xbb\xbf")))
+        while block := list(islice(texts, JSONL_BLOCK_ROWS)):
+            rows = []
+            for number, text in enumerate(block, count + 1):
+                rows.append(_json_object(text, path, number))
+                columns.update(dict.fromkeys(rows[-1]))
+            read = {
+                name: pa.array(map(_json_text, (row.get(name) for row in rows)), pa.large_string()) for name in wanted
+            }
+            lines = [_without_day(row) if DAY in row else text for text, row in zip(block, rows, strict=True)]
+            blocks.append(pa.table({**read, LINE: pa.array(lines, pa.large_binary())}))
+            count += len(block)
+    kept = [name for name in wanted if name in columns]
+    return pa.concat_tables(blocks).select([*kept, LINE]) if blocks else pa.table({}), list(columns)
+
+
+def _json_object(text: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise InputError(f"{path.name}, row {number} is not a JSON object.", todo="Write one object a line, in UTF-8.")
+    return row
+
+
+def _json_text(value: Any) -> str | None:
+    return value if value is None else str(value)
+
+
+def _without_day(row: dict[str, Any]) -> bytes:
+    return json.dumps({name: value for name, value in row.items() if name != DAY}, ensure_ascii=False).encode()
 
 
 def _read_parquet(path: Path, _: Collection[str]) -> tuple[pa.Table, list[str]]:
