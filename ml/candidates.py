@@ -33,13 +33,17 @@ TREES: Mapping[str, Any] = {
     "seed": 0,
     "deterministic": True,
     "force_row_wise": True,
-    # Written into the model, so a number of its own: the digest must not depend on the machine's cores.
-    "num_threads": 2,
+    # Written into the model, so a fixed number: the digest must not depend on the machine's cores. One, because threads
+    # of boosting wait for each other by spinning: on two cores that Spark shares, two of them took ten times as long.
+    "num_threads": 1,
     "verbosity": -1,
 }
 MAX_TREES = 400
 PATIENCE = 30
 """Trees without improvement on the validation days before boosting stops."""
+
+TAIL = 0.005
+"""Amounts count up to these quantiles of the training rows: one bulk order, refunded next day, must not set weights."""
 
 LOGISTIC_C = 0.5
 RIDGE = 100.0
@@ -52,6 +56,9 @@ class Examples:
 
     matrix: np.ndarray
     outcome: np.ndarray
+
+
+Scale = Literal["log", "plain"]
 
 
 class Learner(Protocol):
@@ -70,10 +77,17 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a linear learner: (scale(x) - centre) * weight + if_there, or `if_missing` where x is missing."""
+    """
+    One column of a linear learner.
+
+    Adds (scale(x) - centre) * weight + if_there, or `if_missing` where x is missing. x counts as no less than `low` and
+    no more than `high`.
+    """
 
     index: int
-    scale: Literal["log", "plain"]
+    scale: Scale
+    low: float
+    high: float
     centre: float
     weight: float
     if_there: float
@@ -81,11 +95,11 @@ class Column:
 
     def contribution(self, matrix: np.ndarray) -> np.ndarray:
         x = matrix[:, self.index]
-        there = (SCALES[self.scale](x) - self.centre) * self.weight + self.if_there
+        there = (SCALES[self.scale](np.clip(x, self.low, self.high)) - self.centre) * self.weight + self.if_there
         return np.where(np.isnan(x), self.if_missing, there)
 
 
-SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+SCALES: Mapping[Scale, Callable[[np.ndarray], np.ndarray]] = {
     # Counts and amounts are skewed; a logarithm that keeps the sign makes ten times as much one step.
     "log": lambda x: np.sign(x) * np.log1p(np.abs(x)),
     "plain": lambda x: x,
@@ -131,10 +145,10 @@ class Boosting:
     booster: lightgbm.Booster = field(compare=False, repr=False)
 
     def raw(self, matrix: np.ndarray) -> np.ndarray:
-        return self.booster.predict(matrix, raw_score=True)
+        return self.booster.predict(matrix, raw_score=True, num_threads=1)
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
-        return self.booster.predict(matrix, pred_contrib=True)
+        return self.booster.predict(matrix, pred_contrib=True, num_threads=1)
 
     def to_json(self) -> dict[str, Any]:
         return {}
@@ -150,8 +164,7 @@ class Boosting:
     def from_text(cls, text: str) -> Boosting:
         import lightgbm as lgb
 
-        # One thread: a Spark worker has a core for each task already.
-        return cls(text, lgb.Booster(params={"num_threads": 1, "verbosity": -1}, model_str=text))
+        return cls(text, lgb.Booster(model_str=text))
 
 
 LEARNERS: dict[str, type[Linear | Boosting]] = {learner.kind: learner for learner in (Linear, Boosting)}
@@ -163,7 +176,8 @@ def fit_logistic(features: Sequence[Feature], objective: str, train: Examples, v
 
     scales = ["plain" if feature.kind == "flag" else "log" for feature in features]
     used = np.arange(len(features))
-    design = _Design.of(train.matrix, used, scales)
+    # Nothing counts as more than training saw: years of tenure are not ten times a season of it.
+    design = _Design.of(train.matrix, used, scales, tail=0.0)
     # Newton's steps on the exact curvature: the one solver that needs neither a seed nor a tolerance to be tuned.
     fitted = LogisticRegression(C=LOGISTIC_C, solver="newton-cholesky", max_iter=200)
     fitted.fit(design.matrix, train.outcome > 0)
@@ -173,7 +187,7 @@ def fit_logistic(features: Sequence[Feature], objective: str, train: Examples, v
 def fit_linear(features: Sequence[Feature], objective: str, train: Examples, validation: Examples) -> Linear:  # noqa: ARG001 - candidates share it
     """Learn the weights of past amounts: the naive rule of spending, with its windows weighed by the data."""
     used = np.array([i for i, feature in enumerate(features) if feature.kind == "amount"], dtype=int)
-    design = _Design.of(train.matrix, used, ["plain"] * len(used))
+    design = _Design.of(train.matrix, used, ["plain"] * len(used), tail=TAIL)
     x, mean = design.matrix, float(train.outcome.mean())
     weights = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ (train.outcome - mean))
     return design.learner(len(features), weights, mean)
@@ -209,7 +223,9 @@ class _Design:
 
     matrix: np.ndarray
     used: np.ndarray
-    scales: Sequence[Literal["log", "plain"]]
+    scales: Sequence[Scale]
+    lows: np.ndarray
+    highs: np.ndarray
     centres: np.ndarray
     spreads: np.ndarray
     gaps: np.ndarray
@@ -217,8 +233,10 @@ class _Design:
     gap_shares: np.ndarray
 
     @classmethod
-    def of(cls, matrix: np.ndarray, used: np.ndarray, scales: Sequence[Literal["log", "plain"]]) -> _Design:
-        scaled = np.column_stack([SCALES[scale](matrix[:, i]) for i, scale in zip(used, scales, strict=True)])
+    def of(cls, matrix: np.ndarray, used: np.ndarray, scales: Sequence[Scale], *, tail: float) -> _Design:
+        lows, highs = np.nanquantile(matrix[:, used], (tail, 1 - tail), axis=0)
+        inside = np.clip(matrix[:, used], lows, highs)
+        scaled = np.column_stack([SCALES[scale](inside[:, i]) for i, scale in enumerate(scales)])
         missing = np.isnan(scaled)
         centres, spreads = np.nanmean(scaled, axis=0), np.nanstd(scaled, axis=0)
         spreads = np.where(spreads > 0, spreads, 1.0)
@@ -226,7 +244,7 @@ class _Design:
         gaps = np.flatnonzero(missing.any(axis=0))
         shares = missing[:, gaps].mean(axis=0)
         indicators = (missing[:, gaps] - shares) / np.sqrt(shares * (1 - shares))
-        return cls(np.column_stack([numbers, indicators]), used, scales, centres, spreads, gaps, shares)
+        return cls(np.column_stack([numbers, indicators]), used, scales, lows, highs, centres, spreads, gaps, shares)
 
     def learner(self, width: int, weights: np.ndarray, intercept: float) -> Linear:
         """Put the weights back on the columns' own scale. Their means are 0 here, so the intercept is the baseline."""
@@ -235,12 +253,6 @@ class _Design:
         if_there, if_missing = np.zeros(size), np.zeros(size)
         by_gap = weights[size:] / np.sqrt(self.gap_shares * (1 - self.gap_shares))
         if_there[self.gaps], if_missing[self.gaps] = -self.gap_shares * by_gap, (1 - self.gap_shares) * by_gap
-        columns = [
-            Column(
-                int(self.used[i]),
-                self.scales[i],
-                *map(float, (self.centres[i], by_unit[i], if_there[i], if_missing[i])),
-            )
-            for i in range(size)
-        ]
+        numbers = np.column_stack([self.lows, self.highs, self.centres, by_unit, if_there, if_missing]).tolist()
+        columns = [Column(int(self.used[i]), self.scales[i], *numbers[i]) for i in range(size)]
         return Linear(width, intercept, tuple(columns))
