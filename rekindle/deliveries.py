@@ -89,6 +89,13 @@ class LandingZone:
 
     def days_of(self, source: str) -> list[date]:
         """Days on which the source has a complete delivery."""
+        return [day for day in self._folders(source) if self.is_complete(source, day)]
+
+    def first_day(self, source: str) -> date | None:
+        """The first day on which the source has a complete delivery."""
+        return next((day for day in self._folders(source) if self.is_complete(source, day)), None)
+
+    def _folders(self, source: str) -> list[date]:
         from pyarrow import fs
 
         system, root = self._root
@@ -98,13 +105,11 @@ class LandingZone:
             if info.type != fs.FileType.Directory or not name.startswith("day="):
                 continue
             try:
-                day = parse_day(name.removeprefix("day="))
+                found.append(parse_day(name.removeprefix("day=")))
             except NotADayError as error:
                 raise InputError(
                     f"The landing zone has a folder {source}/{name}.", todo=f"{error} Rename or remove the folder."
                 ) from error
-            if self.is_complete(source, day):
-                found.append(day)
         return sorted(found)
 
     def is_complete(self, source: str, day: date) -> bool:
@@ -147,7 +152,7 @@ class LandingZone:
 
         sources = []
         for source in contracts.landing_sources():
-            first = next(iter(self.days_of(source)), None)
+            first = self.first_day(source)
             if contracts.landing_contract(source).landing.required or (first is not None and first <= day):
                 sources.append(source)
         return sources

@@ -8,6 +8,10 @@ No error text holds personal data or a secret.
 from __future__ import annotations
 
 
+MAY_PASS = {"postgres_unavailable", "already_running", "branch_moved"}
+"""Codes of what may be over by itself in a while: only these are worth another try without a person."""
+
+
 class RekindleError(Exception):
     """Base of the errors we raise on purpose; `exit_code` is what the command line ends with."""
 
@@ -15,6 +19,7 @@ class RekindleError(Exception):
 
     def __init__(self, what: str, *, todo: str, safe: str = "Nothing was written.", code: str | None = None) -> None:
         self.what, self.todo, self.safe, self.code = what, todo, safe, code
+        self.may_pass = code in MAY_PASS
         super().__init__(f"{code + ': ' if code else ''}{what} {todo} {safe}")
 
 

@@ -1,0 +1,205 @@
+"""
+The few kinds of task that DAGs are made of.
+
+A task does one thing with one table for one day, records how long it took, and turns our errors into Airflow's: what a check
+or wrong input has refused is not tried again, what may pass by itself is.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Param, task, task_group
+
+from rekindle.waiting import WaitForDeliveries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ml.products import Product
+
+DAY = "{{ params.day or ds }}"
+"""The day of a run: the parameter, else the day that has just finished."""
+
+SPARK = "spark_default"
+"""The Airflow connection (type spark_connect) that says which Spark."""
+
+PARAMS = {
+    "day": Param(
+        None, type=["null", "string"], format="date", description="Day to process; empty: the day that has just finished."
+    ),
+    "kind": Param("daily", type="string", enum=["daily", "backfill"], description="A backfill writes history only."),
+    "model_version": Param(None, type=["null", "string"], description="Score with this version instead of the champion."),
+}
+
+DEFAULTS = {
+    "owner": "crm-data",
+    "retries": 2,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=20),
+    "execution_timeout": timedelta(minutes=45),
+}
+
+CONTEXT = {
+    "day": DAY,
+    "airflow_run": "{{ run_id }}",
+    "kind": "{{ params.kind }}",
+}
+"""What every task is told about its run."""
+
+
+def begin() -> Any:
+    """Record that the run has begun."""
+
+    @task(task_id="begin")
+    def record(day: str, airflow_run: str, kind: str) -> None:
+        from rekindle import records
+        from rekindle.days import Days, parse_day
+
+        records.start_run(kind, Days.one(parse_day(day)), dag_run_id=airflow_run, run_id=_run_id(airflow_run, day))
+
+    return record(**CONTEXT)
+
+
+def wait() -> Any:
+    """Wait, without a worker, for the deliveries of the day."""
+    return WaitForDeliveries(task_id="wait_for_deliveries", day=DAY)
+
+
+def ingest(source: str) -> Any:
+    """Load one source's delivery into raw."""
+
+    @task.pyspark(conn_id=SPARK, task_id=source)
+    def load(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+        with _stage(day, airflow_run, f"ingest {source}", spark) as (run_id, days, notes):
+            done = import_module("spark_jobs.raw").main(spark, source, days, run_id)
+            notes.row_count = done.loaded
+
+    return load(**CONTEXT)
+
+
+def build(table: str) -> Any:
+    """Build one table's day with the Spark job that is named after it."""
+
+    @task.pyspark(conn_id=SPARK, task_id=table.split(".")[1])
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+        with _stage(day, airflow_run, table, spark) as (run_id, days, notes):
+            notes.row_count = import_module(f"spark_jobs.{table}").main(spark, days, run_id).row_count
+
+    return run(**CONTEXT)
+
+
+def build_marts() -> Any:
+    """Build and test all marts of the day with one dbt invocation, and release them together."""
+
+    @task.pyspark(conn_id=SPARK, task_id="marts")
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+        from ml.products import PRODUCTS, labels_of
+        from rekindle import dbt
+        from rekindle.settings import settings
+
+        with _stage(day, airflow_run, "marts", spark) as (run_id, days, notes):
+            done = dbt.build(spark, days, run_id, labels_of(PRODUCTS, settings()))
+            notes.detail = {"tests_passed": done.tests_passed}
+
+    return run(**CONTEXT)
+
+
+def score(product: Product) -> Any:
+    """Score the product's population with its champion, a task group of its own."""
+
+    @task_group(group_id=product.name)
+    def group() -> None:
+        @task.pyspark(conn_id=SPARK, task_id="score")
+        def run(  # noqa: PLR0917 - a template field each
+            day: str, airflow_run: str, kind: str, name: str, model_version: str, spark: Any = None
+        ) -> None:
+            from airflow.sdk.exceptions import AirflowSkipException
+
+            from ml.products import product_named
+
+            with _stage(day, airflow_run, f"score {name}", spark) as (run_id, days, notes):
+                job = import_module("spark_jobs.scores.daily")
+                done = job.main(
+                    spark, product_named(name), days, run_id, backfill=kind == "backfill", version=model_version or None
+                )
+                if done is None:
+                    notes.detail = {"skipped": "its sources have never delivered"}
+                    raise AirflowSkipException(f"{name} is skipped: its sources have never delivered.")
+                notes.row_count = done.row_count
+
+        run(name=product.name, model_version="{{ params.model_version or '' }}", **CONTEXT)
+
+    return group()
+
+
+def publish() -> Any:
+    """Publish the day's scores to Postgres in one transaction."""
+
+    @task.pyspark(conn_id=SPARK, task_id="publish", trigger_rule="none_failed")
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:
+        with _stage(day, airflow_run, "publish", spark) as (run_id, days, notes):
+            done = import_module("spark_jobs.publish").main(spark, days.first, run_id, backfill=kind == "backfill")
+            notes.row_count = sum(published.row_count for published in done.products)
+
+    return run(**CONTEXT)
+
+
+def report() -> Any:
+    """Write the page about the day."""
+
+    @task(task_id="report", trigger_rule="none_failed")
+    def run(day: str, airflow_run: str, kind: str) -> None:  # noqa: ARG001 - every task gets the same
+        from rekindle import records, report
+
+        with _stage(day, airflow_run, "report") as (run_id, days, _notes):
+            report.write(days.first, run_id)
+        records.finish_run(run_id, "done")
+
+    return run(**CONTEXT)
+
+
+def failed(context: Any) -> None:
+    """Record that a run has failed, and why; for `on_failure_callback` of a DAG's tasks."""
+    from rekindle import records
+    from rekindle.errors import RekindleError
+
+    error = context.get("exception")
+    told = error.__cause__ if isinstance(getattr(error, "__cause__", None), RekindleError) else None
+    day = context["params"].get("day") or context["ds"]
+    # Only our own errors are known to hold no personal data; of others the type is told, and where to read on.
+    text = str(told or (error if type(error).__name__ == "AirflowFailException" else type(error).__name__))
+    records.finish_run(_run_id(context["run_id"], day), "failed", f"{context['ti'].task_id}: {text}")
+
+
+@contextmanager
+def _stage(day: str, airflow_run: str, name: str, spark: Any = None) -> Iterator[tuple[str, Any, Any]]:
+    """Record the stage; a RekindleError that no retry can mend fails the task at once."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from rekindle import records
+    from rekindle.days import Days, parse_day
+    from rekindle.errors import RekindleError
+    from rekindle.spark import with_code
+
+    if spark is not None:
+        with_code(spark)
+    run_id, days = _run_id(airflow_run, day), Days.one(parse_day(day))
+    try:
+        with records.stage(run_id, days.first, name) as notes:
+            yield run_id, days, notes
+    except RekindleError as error:
+        if error.may_pass:
+            raise
+        raise AirflowFailException(str(error)) from error
+
+
+def _run_id(airflow_run: str, day: str) -> str:
+    """Our id of a run: the same in each of its tasks, another one for another run."""
+    from uuid import NAMESPACE_URL, uuid5
+
+    return uuid5(NAMESPACE_URL, f"airflow {airflow_run} {day}").hex

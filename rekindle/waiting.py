@@ -1,0 +1,79 @@
+"""Waiting for the deliveries of a day: an Airflow sensor that gives its worker slot back while it waits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+
+class DeliveryTrigger(BaseTrigger):
+    """
+    Looks for the `_SUCCESS` of every expected source until all are there or the deadline is over.
+
+    The deadline is the trigger's own: `airflow dags test` runs triggers in line and ignores the timeout of a deferral, so a
+    file that never comes would hang for ever.
+    """
+
+    def __init__(self, day: str, deadline_seconds: float, poll_seconds: float) -> None:
+        super().__init__()
+        self.day, self.deadline_seconds, self.poll_seconds = day, deadline_seconds, poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """How the triggerer makes it again in its own process."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {"day": self.day, "deadline_seconds": self.deadline_seconds, "poll_seconds": self.poll_seconds},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield once, with the sources that are still missing: none if all have come."""
+        until = time.monotonic() + self.deadline_seconds
+        while missing := await asyncio.to_thread(missing_sources, self.day):
+            if time.monotonic() >= until:
+                break
+            await asyncio.sleep(min(self.poll_seconds, max(0.0, until - time.monotonic())))
+        yield TriggerEvent(missing)
+
+
+class WaitForDeliveries(BaseOperator):
+    """Succeeds when every expected source has delivered the day; fails with `no_delivery` after the deadline."""
+
+    template_fields: Sequence[str] = ("day",)
+
+    def __init__(self, *, day: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.day = day
+
+    def execute(self, context: Any) -> None:
+        """Look once, and defer if something is missing."""
+        from rekindle.settings import settings
+
+        if missing_sources(self.day):
+            conf = settings()
+            trigger = DeliveryTrigger(self.day, conf.delivery_deadline_minutes * 60, conf.delivery_poll_seconds)
+            self.defer(trigger=trigger, method_name="arrived")
+
+    def arrived(self, context: Any, event: list[str]) -> None:  # noqa: ARG002 - Airflow passes the context
+        """Go on, or fail by name."""
+        from airflow.sdk.exceptions import AirflowFailException
+
+        from rekindle.days import parse_day
+        from rekindle.deliveries import LandingZone, no_delivery
+
+        if event:
+            raise AirflowFailException(str(no_delivery(LandingZone(), parse_day(self.day), event)))
+
+
+def missing_sources(day: str) -> list[str]:
+    """Expected sources whose delivery is not complete."""
+    from rekindle.days import parse_day
+    from rekindle.deliveries import LandingZone
+
+    return LandingZone().missing(parse_day(day))
