@@ -102,7 +102,7 @@ def _place(home: Home, postgres_port: int, passwords: Credentials) -> str:
         "spark.sql.catalog.lake.uri": f"jdbc:postgresql://127.0.0.1:{postgres_port}/lake",
         "spark.sql.catalog.lake.jdbc.user": "lake",
         "spark.sql.catalog.lake.jdbc.password": passwords.lake,
-        "spark.sql.catalog.lake.warehouse": (home.path / "warehouse").as_uri(),
+        "spark.sql.catalog.lake.warehouse": f"file://{home.path / 'warehouse'}",  # Hadoop reads no %20
     }
     return "".join(f"{name} {value}\n" for name, value in conf.items())
 

@@ -1,0 +1,104 @@
+"""A platform of the test session's own: real Postgres and Spark Connect in a temporary home, beside any that runs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rekindle import platform as local_platform
+from rekindle.platform import airflow, mlflow
+from rekindle.platform.credentials import credentials
+from rekindle.platform.home import Home
+from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pyspark.sql import SparkSession
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-golden", action="store_true", help="Record golden files anew instead of comparing.")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_environment() -> Iterator[None]:
+    """Tests see no server and no setting of whoever runs them, and what they set ends with them."""
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(("REKINDLE_", "SPARK_", "MLFLOW_", "AIRFLOW")):
+            del os.environ[name]
+    os.environ |= local_platform.TELEMETRY_OFF
+    settings.cache_clear()
+    yield
+    os.environ.clear()
+    os.environ |= before
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Path]:
+    """Return the home of a running platform with all tables; this process is attached to it."""
+    # A blank in the path, because people's paths have them.
+    home = Path(tempfile.mkdtemp(prefix="rekindle tests "))
+    try:
+        local_platform.up(home, tools=())
+        yield home
+    finally:
+        from pyspark.sql import SparkSession
+
+        # A session that is left open calls the server when Python ends, and waits ten minutes for one that is gone.
+        if left_open := SparkSession.getActiveSession():
+            left_open.stop()
+        local_platform.delete(home)
+
+
+@pytest.fixture(scope="session")
+def spark(platform: Path) -> Iterator[SparkSession]:  # noqa: ARG001 - must run, and must outlive the session
+    """A session on the platform's Spark, with our code on its workers."""
+    from rekindle.spark import session
+
+    spark = session()
+    yield spark
+    spark.stop()
+
+
+@pytest.fixture(scope="session")
+def mlflow_ready(platform: Path) -> Path:
+    """The platform, with MLflow's database."""
+    mlflow.set_up(Home(platform), os.environ)
+    return platform
+
+
+@pytest.fixture(scope="session")
+def airflow_ready(platform: Path) -> Path:
+    """The platform, with Airflow's database."""
+    airflow.set_up(Home(platform), os.environ)
+    return platform
+
+
+@pytest.fixture(scope="session")
+def scheduler(airflow_ready: Path) -> Iterator[str]:
+    """A running Airflow: API server, scheduler, DAG processor, triggerer; the address of its pages."""
+    home = Home(airflow_ready)
+    port = airflow.start(home, os.environ, credentials(home))
+    yield f"http://localhost:{port}"
+    airflow.stop(home)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """Compare a text with the file that recorded it. Recording anew is an explicit act: `make golden`."""
+
+    def compare(file: Path, text: str) -> None:
+        if request.config.getoption("--record-golden"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        assert file.exists(), f"{file.name} was never recorded. Look at what it would be, then: make golden"
+        assert text == file.read_text(encoding="utf-8"), f"{file.name} differs. If that is meant: make golden"
+
+    return compare

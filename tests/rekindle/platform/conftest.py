@@ -1,0 +1,26 @@
+"""A Postgres of this folder's own: these tests kill it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rekindle.platform import delete, postgres
+from rekindle.platform.credentials import credentials
+from rekindle.platform.home import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Home]:
+    """A home with a Postgres that has its databases; a test may stop or kill it, `postgres.start` brings it back."""
+    home = Home(Path(tempfile.mkdtemp(prefix="rekindle tests ")))
+    passwords = credentials(home)
+    postgres.create_databases(postgres.start(home, passwords.postgres), passwords)
+    yield home
+    delete(home.path)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import asdict
+
+import psutil
+import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from rekindle.platform import postgres, spark_connect
+from rekindle.platform.credentials import credentials
+
+
+@pytest.fixture(scope="module")
+def start(home):
+    """Start the server on this folder's own Postgres and wait for it; returns its record."""
+
+    def start():
+        passwords = credentials(home)
+        spark_connect.wait(home, spark_connect.start(home, postgres.start(home, passwords.postgres), passwords))
+        return spark_connect.running(home)
+
+    yield start
+    spark_connect.stop(home)
+
+
+def session(port, token):
+    return SparkSession.builder.remote(f"sc://localhost:{port}/;token={token}").create()
+
+
+def test_only_who_has_the_token_gets_in(home, start):
+    port = start()["port"]
+    spark = session(port, credentials(home).spark_token)
+
+    assert spark.range(3).count() == 3
+    spark.stop()
+    guess = session(port, "a-guess")
+    with pytest.raises(PySparkException, match=r"(?i)unauthenticated|invalid authentication token"):
+        guess.range(3).count()
+    # A client that is left open calls the server when Python ends, and waits ten minutes for one that is gone.
+    guess.client.close()
+
+
+def test_a_table_is_iceberg_with_the_wiring_of_the_project(home, start):
+    spark = session(start()["port"], credentials(home).spark_token)
+    spark.sql("create namespace scratch")
+    spark.sql("create table scratch.t as select 1 as a")
+    told = spark.sql("show create table scratch.t").first()[0]
+    spark.stop()
+
+    assert "USING iceberg" in told
+    assert "'write.metadata.delete-after-commit.enabled' = 'true'" in told
+    assert (home.path / "warehouse" / "scratch" / "t" / "data").is_dir()
+
+
+def test_no_secret_stands_on_its_command_line(home, start):
+    command = " ".join(psutil.Process(start()["pid"]).cmdline())
+
+    assert spark_connect.SERVER_CLASS in command
+    assert not [name for name, secret in asdict(credentials(home)).items() if secret in command]
+    assert (home.path / "spark" / "place.conf").stat().st_mode & 0o777 == 0o600
+
+
+def test_comes_back_after_a_kill(home, start):
+    before = start()
+    os.kill(before["pid"], signal.SIGKILL)
+    time.sleep(0.2)
+
+    spark = session(start()["port"], credentials(home).spark_token)
+    assert spark.range(3).count() == 3
+    spark.stop()
+
+
+def test_starts_anew_when_postgres_has_moved(home, start):
+    before = start()
+    spark_connect.start(home, postgres_port=before["port"], passwords=credentials(home))
+
+    assert spark_connect.running(home)["pid"] != before["pid"]
+    assert not psutil.pid_exists(before["pid"])
