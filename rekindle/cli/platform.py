@@ -75,7 +75,7 @@ def ui(*, json: JsonOption = False) -> None:
 
 
 def _tell(step: str, seconds: float) -> None:
-    console().print(f"  {step} ready after {seconds:.0f} s")
+    console().print(f"  {step}: {seconds:.0f} s")
 
 
 def _quiet(_step: str, _seconds: float) -> None:

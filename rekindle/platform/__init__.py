@@ -11,10 +11,10 @@ import os
 import shutil
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rekindle.errors import InputError
 from rekindle.platform import airflow, mlflow, postgres, spark_connect
@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    from rekindle.platform.credentials import Credentials
+
     Tell = Callable[[str, float], None]
     """Hears of each step that took time, with its seconds."""
+
+T = TypeVar("T")
 
 TELEMETRY_OFF = {
     "DO_NOT_TRACK": "true",
@@ -70,30 +74,26 @@ def up(
     """
     home = Home(home_path)
     with home.lock():
-        began = time.monotonic()
 
-        def done(step: str) -> None:
+        def do(step: str, work: Callable[..., T], *arguments: Any) -> T:
+            began = time.monotonic()
+            result = work(*arguments)
             if (seconds := time.monotonic() - began) > WORTH_TELLING_S:
                 tell(step, seconds)
+            return result
 
         passwords = credentials(home)
-        postgres_port = postgres.start(home, passwords.postgres)
-        if not home.is_done("databases", " ".join(postgres.DATABASES)):
-            postgres.create_databases(postgres_port, passwords)
-            home.set_done("databases", " ".join(postgres.DATABASES))
-        done(postgres.TITLE)
-        # Spark starts while the others' databases are set up: one waits for disks, the other for processors.
+        postgres_port = do(postgres.TITLE, _start_postgres, home, passwords)
+        # Spark starts while the others' databases are set up.
         spark_port = spark_connect.start(home, postgres_port, passwords)
         os.environ.update(environment(home_path))
         settings.cache_clear()
         with ThreadPoolExecutor() as pool:
-            steps = {pool.submit(tool.set_up, home, os.environ): tool.TITLE for tool in tools}
-            steps[pool.submit(spark_connect.wait, home, spark_port)] = spark_connect.TITLE
-            for step in as_completed(steps):
+            steps = [pool.submit(do, tool.TITLE, tool.set_up, home, os.environ) for tool in tools]
+            do(spark_connect.TITLE, spark_connect.wait, home, spark_port)
+            for step in steps:
                 step.result()
-                done(steps[step])
-        _create_tables(home)
-        done("Tables")
+        do("Tables", _create_tables, home)
     return status(home_path)
 
 
@@ -178,6 +178,15 @@ def attach() -> None:
         for name, value in environment(settings().home).items():
             os.environ.setdefault(name, value)
         settings.cache_clear()
+
+
+def _start_postgres(home: Home, passwords: Credentials) -> int:
+    port = postgres.start(home, passwords.postgres)
+    databases = " ".join(postgres.DATABASES)
+    if not home.is_done("databases", databases):
+        postgres.create_databases(port, passwords)
+        home.set_done("databases", databases)
+    return port
 
 
 def _create_tables(home: Home) -> None:
