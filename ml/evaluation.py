@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     Metric = Callable[[np.ndarray, np.ndarray], float]
 
@@ -228,6 +228,25 @@ def evaluate(objective: str, judged: Judged) -> Evaluation:
         difference=difference,
         noise={name: noise(judged.prediction) for name, noise in figures.noise.items()},
     )
+
+
+def mean_difference(objective: str, blocks: Sequence[Judged]) -> Figure:
+    """Average the primary difference over blocks of test rows; a draw of users is the same draw in every block."""
+    figures = FIGURES[objective]
+    rank = figures.ranking[figures.primary]
+
+    def mean(blocks: Iterable[Judged]) -> float:
+        return float(np.mean([rank(b.outcome, b.raw) - rank(b.outcome, b.naive) for b in blocks]))
+
+    edges = np.cumsum([0, *(len(block.outcome) for block in blocks)])
+    drawn = [
+        mean(
+            block.take(rows[(rows >= first) & (rows < after)] - first)
+            for block, first, after in zip(blocks, edges[:-1], edges[1:], strict=True)
+        )
+        for rows in draws(np.concatenate([block.users for block in blocks]))
+    ]
+    return _figure(mean(blocks), drawn)
 
 
 def draws(users: np.ndarray, rounds: int = RESAMPLES) -> Iterator[np.ndarray]:

@@ -85,6 +85,11 @@ class Fitted:
         """The evaluation that the gate reads: of the longest horizon."""
         return list(self.evaluations.values())[-1]
 
+    @property
+    def longest(self) -> Judged:
+        """The test rows behind `primary`."""
+        return list(self.judged.values())[-1]
+
     def to_json(self) -> dict[str, Any]:
         return {
             "candidates": {contest.label: vars(contest) for contest in self.contests},

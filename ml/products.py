@@ -66,6 +66,8 @@ class Product:
     """Decides metrics, calibration and pictures: see ml.objectives."""
     candidates: tuple[str, ...]
     """The learners that compete on validation days, by their names in ml.candidates; the first wins a tie."""
+    sources: tuple[str, ...]
+    """Landing sources without which there is nothing to predict; where one has never delivered, the product is skipped."""
     targets: Callable[[Business], tuple[Target, ...]]
     """In order of time. Predictions of amounts are increments: the windows touch and never overlap."""
     columns: Callable[[Business], Mapping[str, str]]
@@ -143,6 +145,7 @@ PRODUCTS: tuple[Product, ...] = (
         population="marts.recall_population",
         objective="probability",
         candidates=("logistic", "boosting"),
+        sources=(),
         targets=_recall_targets,
         columns=_recall_columns,
     ),
@@ -153,6 +156,7 @@ PRODUCTS: tuple[Product, ...] = (
         population="marts.ltv_population",
         objective="amount",
         candidates=("linear", "boosting"),
+        sources=("orders",),
         targets=_ltv_targets,
         columns=_ltv_columns,
     ),

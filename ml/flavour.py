@@ -1,0 +1,55 @@
+"""
+Rekindle's MLflow flavour: a model stored as its native text files, below `native/`, and nothing else.
+
+There is no pyfunc and no pickle in it, because reading those runs code that came with the model. So there is no
+`load_model` either: `ml.registry` hands out the files after checking them, and `ml.scorer` reads them.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlflow.models import Model
+    from mlflow.types import Schema
+
+FLAVOUR = "rekindle"
+NATIVE = "native"
+FORMAT_NOTE = "Rekindle's own text format; read by ml.scorer"
+
+MLFLOW_NAMES = {"int32": "integer", "int64": "long", "bool": "boolean"}
+"""Arrow's names of types that MLflow calls otherwise."""
+
+NEEDS = ("numpy", "pyarrow", "lightgbm")
+"""What a scorer imports. Named here, because MLflow would otherwise import the model to find out, for 15 seconds."""
+
+
+def save_model(path: str, mlflow_model: Model, *, files: Mapping[str, bytes], inputs: Mapping[str, str]) -> None:
+    """Write what MLflow keeps of a model; called by `mlflow.models.Model.log`."""
+    from mlflow.models.signature import ModelSignature
+
+    native = Path(path) / NATIVE
+    native.mkdir(parents=True)
+    for name, content in files.items():
+        (native / name).write_bytes(content)
+    (Path(path) / "requirements.txt").write_text("".join(f"{need}=={version(need)}\n" for need in NEEDS))
+    mlflow_model.add_flavor(FLAVOUR, data=NATIVE, note=FORMAT_NOTE)
+    mlflow_model.signature = ModelSignature(inputs=_schema(inputs))
+    mlflow_model.save(str(Path(path) / "MLmodel"))
+
+
+def _schema(inputs: Mapping[str, str]) -> Schema:
+    """Say in MLflow's types which columns the encoder expects; the exact Arrow types are in model.json."""
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Map
+
+    def of(type_: str) -> DataType | Map:
+        if type_.startswith("map<"):
+            return Map(of(type_.removesuffix(">").rpartition(",")[2]))
+        return DataType.double if type_.startswith("decimal") else DataType[MLFLOW_NAMES.get(type_, type_)]
+
+    return Schema([ColSpec(of(type_), name, required=False) for name, type_ in inputs.items()])

@@ -1,0 +1,284 @@
+"""
+The model registry: versions in MLflow, the alias `champion`, and the promotion log.
+
+A version carries as tags what the gate said and the digest of the bytes that it judged. Nothing becomes champion, and
+nothing is loaded to score, without a passed gate and exactly those bytes. The alias says who scores from now on; the
+promotion log says who scored any day, so that a backfill scores a day with the model that was in effect.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml import artifact, flavour
+from rekindle import records
+from rekindle.errors import CheckFailedError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+    from ml.gate import Verdict
+    from ml.products import Product
+    from ml.scorer import Scorer
+    from rekindle.records import Promotion
+
+CHAMPION = "champion"
+PASSED = "passed"
+BESIDE_NATIVE = {"MLmodel", "requirements.txt", "registered_model_meta", flavour.NATIVE}
+"""What MLflow keeps beside a model's native files."""
+
+ROLLBACK = "rollback"
+"""How the promotion log marks a step back."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a product's model."""
+
+    product: str
+    name: str
+    version: str
+    digest: str
+    gate_passed: bool
+    trained_day: date
+    location: str
+    """Where MLflow keeps its files."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training hands to the registry."""
+
+    day: date
+    run_id: str
+    scorer: Scorer
+    verdict: Verdict
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    documents: Mapping[str, str]
+    """Texts and pictures, by file name."""
+    tags: Mapping[str, str]
+
+
+def register(product: Product, trained: Trained) -> Version:
+    """Store a model with all that was found out about it. A model that is there already, byte for byte, is returned."""
+    from mlflow.models import Model
+
+    files = trained.scorer.to_files()
+    digest = artifact.digest_of(files)
+    known = [v for v in versions(product) if v.digest == digest and v.trained_day == trained.day]
+    if known:
+        return known[0]
+
+    client = _client()
+    run = _log_run(client, product, trained)
+    run_id = run.info.run_id
+    model = client.create_logged_model(run.info.experiment_id, name=product.name, source_run_id=run_id)
+    inputs = dict(trained.scorer.encoder.inputs)
+    Model.log(None, flavour, model_id=model.model_id, run_id=run_id, files=files, inputs=inputs)
+    _create_registered_model(client, product)
+    tags = {
+        **trained.tags,
+        "gate": PASSED if trained.verdict.passed else "failed",
+        "gate_why": trained.verdict.why,
+        "digest": digest,
+        "trained_day": trained.day.isoformat(),
+        "run_id": trained.run_id,
+    }
+    created = client.create_model_version(
+        product.model_name, f"models:/{model.model_id}", run_id=run_id, tags=tags, model_id=model.model_id
+    )
+    client.set_terminated(run_id)
+    return _version(product, client.get_model_version(product.model_name, created.version))
+
+
+def versions(product: Product) -> list[Version]:
+    """Return all registered versions, the latest first."""
+    found = _client().search_model_versions(f"name = '{product.model_name}'")
+    return sorted((_version(product, v) for v in found), key=lambda v: -int(v.version))
+
+
+def version(product: Product, number: str) -> Version:
+    """Return a version by its number."""
+    for found in versions(product):
+        if found.version == number:
+            return found
+    raise InputError(
+        f"There is no version {number} of {product.model_name}.",
+        todo=f"Train one with `rekindle train {product.name} --day D`, or name one that is there.",
+        code="no_such_version",
+    )
+
+
+def champion(product: Product) -> Version:
+    """Return the version that scores from now on; its gate has passed."""
+    found = find_champion(product)
+    if found is None:
+        raise InputError(
+            f"{product.model_name} has no champion: the alias {CHAMPION!r} is on no version.",
+            todo=f"Train one with `rekindle train {product.name} --day D`.",
+            safe="Nothing was scored; the last good scores stay.",
+            code="no_champion",
+        )
+    return _passed(found)
+
+
+def find_champion(product: Product) -> Version | None:
+    """Return the version that has the alias, if there is one, whatever its gate said."""
+    client = _client()
+    models = client.search_registered_models(f"name = '{product.model_name}'")
+    number = models[0].aliases.get(CHAMPION) if models else None
+    return version(product, str(number)) if number is not None else None
+
+
+def champion_on(product: Product, day: date) -> Version | None:
+    """Return the version that was in effect for the data of `day`, None before there was any."""
+    in_effect = [p for p in records.promotions(product.name) if p.effective_from_day <= day]
+    return _passed(version(product, in_effect[-1].version)) if in_effect else None
+
+
+def files_of(found: Version) -> dict[str, bytes]:
+    """Fetch a version's native files. Whatever is not expected there is refused before it is read."""
+    from mlflow.artifacts import download_artifacts, list_artifacts
+
+    beside = {Path(info.path).name for info in list_artifacts(artifact_uri=found.location)}
+    artifact.check_names(beside - BESIDE_NATIVE)
+    listed = list_artifacts(artifact_uri=f"{found.location}/{flavour.NATIVE}")
+    names = [info.path.removeprefix(f"{flavour.NATIVE}/") for info in listed]
+    artifact.check_names(names)
+    with tempfile.TemporaryDirectory() as folder:
+        files = {
+            name: Path(
+                download_artifacts(artifact_uri=f"{found.location}/{flavour.NATIVE}/{name}", dst_path=folder)
+            ).read_bytes()
+            for name in names
+        }
+    artifact.check_digest(files, found.digest)
+    return files
+
+
+def promote(
+    product: Product, number: str, *, run_id: str, reason: str, effective_from_day: date | None = None
+) -> Version:
+    """Make a version champion for the days from the one it was trained on, or from `effective_from_day`."""
+    chosen = version(product, number)
+    if not chosen.gate_passed:
+        raise CheckFailedError(
+            f"Version {number} of {product.model_name} did not pass the gate.",
+            todo="Promote a version that passed, or train on a longer history.",
+            safe="The champion stays as it was.",
+            code="gate_not_passed",
+        )
+    files_of(chosen)
+    _move(product, chosen, effective_from_day or chosen.trained_day, reason, run_id)
+    return chosen
+
+
+def rollback(product: Product, *, run_id: str) -> Version:
+    """Go back to the champion before this one, for all days since this one took effect: it should not have been."""
+    standing = _standing(records.promotions(product.name))
+    if len(standing) < 2:  # noqa: PLR2004 - the one in office and the one before
+        raise InputError(
+            f"{product.model_name} has no earlier champion to go back to.",
+            todo=f"Train with `rekindle train {product.name} --day D`, or promote a version by number.",
+            safe="The champion stays as it was.",
+            code="no_earlier_champion",
+        )
+    before, withdrawn = standing[-2:]
+    chosen = _passed(version(product, before.version))
+    files_of(chosen)
+    _move(product, chosen, withdrawn.effective_from_day, ROLLBACK, run_id)
+    return chosen
+
+
+def _standing(promotions: Iterable[Promotion]) -> list[Promotion]:
+    """Return the promotions that no rollback has withdrawn, the champion last."""
+    standing: list[Promotion] = []
+    for promotion in promotions:
+        if promotion.reason == ROLLBACK:
+            standing.pop()
+        else:
+            standing.append(promotion)
+    return standing
+
+
+def _move(product: Product, chosen: Version, effective_from_day: date, reason: str, run_id: str) -> None:
+    """Write the log first: an alias without an entry would score days that no backfill could repeat."""
+    records.append_promotion(product.name, chosen.version, chosen.digest, effective_from_day, reason, run_id)
+    _client().set_registered_model_alias(product.model_name, CHAMPION, chosen.version)
+
+
+def _passed(found: Version) -> Version:
+    if not found.gate_passed:
+        raise InputError(
+            f"Version {found.version} of {found.name} is to score, but it did not pass the gate.",
+            todo=f"Go back with `rekindle rollback {found.product}`, and find out who moved the alias.",
+            safe="Nothing was loaded; the last good scores stay.",
+            code="gate_not_passed",
+        )
+    return found
+
+
+def _version(product: Product, found: ModelVersion) -> Version:
+    """Read a version; one that somebody registered by hand has no gate, and so cannot score."""
+    tags = found.tags
+    return Version(
+        product=product.name,
+        name=found.name,
+        version=str(found.version),
+        digest=tags.get("digest", ""),
+        gate_passed=tags.get("gate") == PASSED and "digest" in tags,
+        trained_day=date.fromisoformat(tags.get("trained_day", date.min.isoformat())),
+        location=_location(found.source),
+    )
+
+
+def _location(source: str) -> str:
+    """Resolve `models:/m-…`, which we register versions from, to where the files are."""
+    scheme, _, model_id = source.rpartition(":/")
+    return _client().get_logged_model(model_id).artifact_location if scheme == "models" else source
+
+
+def _log_run(client: MlflowClient, product: Product, trained: Trained) -> Run:
+    """Record parameters, metrics and documents as a run of the product's experiment."""
+    from mlflow.entities import Metric, Param
+
+    experiment = client.get_experiment_by_name(product.model_name)
+    experiment_id = experiment.experiment_id if experiment else client.create_experiment(product.model_name)
+    run = client.create_run(experiment_id, run_name=f"{product.name} {trained.day}", tags={"run_id": trained.run_id})
+    run_id = run.info.run_id
+    client.log_batch(
+        run_id,
+        metrics=[Metric(name, value, run.info.start_time, 0) for name, value in trained.metrics.items()],
+        params=[Param(name, value) for name, value in trained.params.items()],
+    )
+    client.log_text(run_id, json.dumps(trained.scorer.encoder.to_json(), indent=1, ensure_ascii=False), "encoder.json")
+    for name, text in trained.documents.items():
+        client.log_text(run_id, text, name)
+    return run
+
+
+def _create_registered_model(client: MlflowClient, product: Product) -> None:
+    if not client.search_registered_models(f"name = '{product.model_name}'"):
+        client.create_registered_model(product.model_name, description=product.title)
+
+
+@cache
+def _client() -> Any:
+    """One client per process, without MLflow's chatter: what matters is raised."""
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return MlflowClient()

@@ -1,0 +1,148 @@
+"""
+Train a product: sample, split, fit, judge, register; and make it champion if the gate lets it pass.
+
+Reads:  features.user, the product's population, marts.labels
+Writes: a version in the model registry, and, once the gate has passed, the promotion log and the alias
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ml import evaluation, fitting, gate, pictures, registry, samples
+from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from pyspark.sql import SparkSession
+
+    from ml.fitting import Fitted
+    from ml.gate import Verdict
+    from ml.products import Product
+    from ml.registry import Version
+    from ml.samples import Sample, Split
+
+BLOCKS = 5
+"""Test blocks of a backtest: fewer say nothing about luck, more have a day each in a year of history."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What came of a training."""
+
+    product: str
+    day: date
+    version: Version
+    verdict: Verdict
+    promoted: bool
+    fitted: Fitted
+    split: Split
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "product": self.product,
+            "day": self.day.isoformat(),
+            "model": self.version.name,
+            "version": self.version.version,
+            "digest": self.version.digest,
+            "gate": "passed" if self.verdict.passed else "failed",
+            "why": self.verdict.why,
+            "promoted": self.promoted,
+            "days": self.split.to_json(),
+            **self.fitted.to_json(),
+        }
+
+
+def train(spark: SparkSession, product: Product, day: date, run_id: str) -> Training:
+    """Train on what was known at the end of `day`. A model that does not pass is registered too, but scores nothing."""
+    sample = samples.sample(spark, product, day, settings())
+    split = samples.split(sample, settings())
+    fitted = fitting.fit(product, sample, split)
+    verdict = gate.judge(fitted.primary)
+    version = registry.register(product, _record(product, sample, split, fitted, verdict, run_id=run_id))
+    promoted = _succeeds(product, version, verdict, run_id)
+    return Training(product.name, day, version, verdict, promoted, fitted, split)
+
+
+def backtest(
+    spark: SparkSession, product: Product, day: date, *, first: date | None = None, last: date | None = None
+) -> dict[str, Any]:
+    """
+    Train and judge on rolling splits of the history known at the end of `day`; writes nothing.
+
+    Each block of test days gets a model of what was known before it. The figure that decides is averaged over the
+    blocks, with an interval over draws of users, the same in all blocks.
+    """
+    sample = samples.sample(spark, product, day, settings())
+    blocks = samples.blocks(sample, settings(), BLOCKS, first=first, last=last)
+    tested = [_tested(product, sample, block) for block in blocks]
+    difference = evaluation.mean_difference(product.objective, [fitted.longest for _, fitted in tested])
+    return {
+        "product": product.name,
+        "day": day.isoformat(),
+        "figure": evaluation.FIGURES[product.objective].primary,
+        "blocks": [{"days": split.to_json(), **fitted.to_json()} for split, fitted in tested],
+        "blocks_better": sum(fitted.primary.beats_naive for _, fitted in tested),
+        "mean_difference": vars(difference),
+        "verdict": "better than the naive rule" if difference.value > 0 else "loses to the naive rule",
+    }
+
+
+def _tested(product: Product, sample: Sample, block: Sequence[date]) -> tuple[Split, Fitted]:
+    split = samples.split_before(sample, block, settings())
+    return split, fitting.fit(product, sample, split)
+
+
+def _succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> bool:
+    """Make a version that passed champion, unless one that was trained on a later day holds the office."""
+    champion = registry.find_champion(product)
+    if champion and champion.version == version.version:
+        return True
+    if not verdict.passed or (champion and champion.trained_day > version.trained_day):
+        return False
+    registry.promote(product, version.version, run_id=run_id, reason=f"gate passed: {verdict.why}")
+    return True
+
+
+def _record(
+    product: Product, sample: Sample, split: Split, fitted: Fitted, verdict: Verdict, *, run_id: str
+) -> registry.Trained:
+    """Gather what the registry keeps about a training."""
+    primary = fitted.primary
+    told = {"model": primary.model, "naive": primary.naive, "difference": primary.difference}
+    documents = pictures.pictures(product.objective, fitted.longest)
+    return registry.Trained(
+        day=sample.day,
+        run_id=run_id,
+        scorer=fitted.scorer,
+        verdict=verdict,
+        params={
+            "day": sample.day.isoformat(),
+            "rows": str(sample.rows.num_rows),
+            "user_share": f"{sample.user_share:.6f}",
+            "features": str(len(fitted.scorer.encoder.features)),
+            **{f"snapshot.{table}": str(snapshot) for table, snapshot in sample.snapshots.items()},
+            **{f"chosen.{contest.label}": contest.chosen for contest in fitted.contests},
+            **{f"train_days.{label}": str(days) for label, days in split.train.items()},
+            **{f"validation_days.{label}": str(days) for label, days in split.validation.items()},
+            "test_days": str(split.test),
+        },
+        metrics={
+            f"{horizon}.{part}.{name}": figure.value
+            for horizon, result in fitted.evaluations.items()
+            for part in told
+            for name, figure in getattr(result, part).items()
+        },
+        documents={
+            **{f"pictures/{name}": text for name, text in documents.items()},
+            "training.json": json.dumps({"days": split.to_json(), **fitted.to_json()}, indent=1),
+        },
+        tags={
+            "test_days": str(split.test),
+            **{f"{part}.{primary.primary}": f"{figures[primary.primary].value:.6f}" for part, figures in told.items()},
+        },
+    )
