@@ -29,10 +29,15 @@ SPARK = "spark_default"
 
 PARAMS = {
     "day": Param(
-        None, type=["null", "string"], format="date", description="Day to process; empty: the day that has just finished."
+        None,
+        type=["null", "string"],
+        format="date",
+        description="Day to process; empty: the day that has just finished.",
     ),
     "kind": Param("daily", type="string", enum=["daily", "backfill"], description="A backfill writes history only."),
-    "model_version": Param(None, type=["null", "string"], description="Score with this version instead of the champion."),
+    "model_version": Param(
+        None, type=["null", "string"], description="Score with this version instead of the champion."
+    ),
 }
 
 DEFAULTS = {
@@ -77,7 +82,7 @@ def ingest(source: str) -> Any:
     def load(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
         with _stage(day, airflow_run, f"ingest {source}", spark) as (run_id, days, notes):
             done = import_module("spark_jobs.raw").main(spark, source, days, run_id)
-            notes.row_count = done.loaded
+            notes.row_count, notes.detail = done.loaded, done.told
 
     return load(**CONTEXT)
 
@@ -123,7 +128,7 @@ def score(product: Product) -> Any:
             from ml.products import product_named
 
             with _stage(day, airflow_run, f"score {name}", spark) as (run_id, days, notes):
-                job = import_module("spark_jobs.scores.daily")
+                job = import_module("spark_jobs.scores")
                 done = job.main(
                     spark, product_named(name), days, run_id, backfill=kind == "backfill", version=model_version or None
                 )
@@ -163,16 +168,58 @@ def report() -> Any:
     return run(**CONTEXT)
 
 
+def train(product: Product) -> Any:
+    """Train, judge, register, and promote what passes; a task group of its own."""
+
+    @task_group(group_id=product.name)
+    def group() -> None:
+        # Training is refused for a reason that an hour does not change, and a fit is not worth repeating blindly.
+        @task.pyspark(conn_id=SPARK, task_id="train", retries=0)
+        def run(day: str, airflow_run: str, kind: str, name: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+            from ml.products import product_named
+
+            with _stage(day, airflow_run, f"train {name}", spark) as (run_id, days, notes):
+                done = import_module("ml.training").train(spark, product_named(name), days.first, run_id)
+                notes.detail = {"version": done.version.version, "gate": done.verdict.why, "promoted": done.promoted}
+
+        run(name=product.name, **CONTEXT)
+
+    return group()
+
+
+def upkeep() -> Any:
+    """Look after all tables, one after the other."""
+
+    @task.pyspark(conn_id=SPARK, task_id="tables")
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+        with _stage(day, airflow_run, "upkeep", spark) as (_run_id, days, notes):
+            notes.detail = import_module("rekindle.upkeep").main(spark, days.first)
+
+    return run(**CONTEXT)
+
+
+def end() -> Any:
+    """Record that the run is over; with a page about the day where there is one, `report` does so."""
+
+    @task(task_id="end", trigger_rule="none_failed")
+    def record(day: str, airflow_run: str, kind: str) -> None:  # noqa: ARG001 - every task gets the same
+        from rekindle import records
+
+        records.finish_run(_run_id(airflow_run, day), "done")
+
+    return record(**CONTEXT)
+
+
 def failed(context: Any) -> None:
     """Record that a run has failed, and why; for `on_failure_callback` of a DAG's tasks."""
+    from airflow.sdk.exceptions import AirflowFailException
+
     from rekindle import records
-    from rekindle.errors import RekindleError
 
     error = context.get("exception")
-    told = error.__cause__ if isinstance(getattr(error, "__cause__", None), RekindleError) else None
     day = context["params"].get("day") or context["ds"]
-    # Only our own errors are known to hold no personal data; of others the type is told, and where to read on.
-    text = str(told or (error if type(error).__name__ == "AirflowFailException" else type(error).__name__))
+    # Only our own errors are known to hold no personal data; of others the type is told, and Airflow's log has the rest.
+    text = str(error) if isinstance(error, AirflowFailException) else type(error).__name__
     records.finish_run(_run_id(context["run_id"], day), "failed", f"{context['ti'].task_id}: {text}")
 
 
@@ -191,7 +238,12 @@ def _stage(day: str, airflow_run: str, name: str, spark: Any = None) -> Iterator
     run_id, days = _run_id(airflow_run, day), Days.one(parse_day(day))
     try:
         with records.stage(run_id, days.first, name) as notes:
-            yield run_id, days, notes
+            try:
+                yield run_id, days, notes
+            except RekindleError as error:
+                # The command line raises it again in its own process.
+                notes.detail = {"error": error.told}
+                raise
     except RekindleError as error:
         if error.may_pass:
             raise

@@ -7,6 +7,11 @@ No error text holds personal data or a secret.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 MAY_PASS = {"postgres_unavailable", "already_running", "branch_moved"}
 """Codes of what may be over by itself in a while: only these are worth another try without a person."""
@@ -21,6 +26,17 @@ class RekindleError(Exception):
         self.what, self.todo, self.safe, self.code = what, todo, safe, code
         self.may_pass = code in MAY_PASS
         super().__init__(f"{code + ': ' if code else ''}{what} {todo} {safe}")
+
+    @property
+    def told(self) -> dict[str, str | int | None]:
+        """The error as plain values, from which `again` makes it in another process."""
+        return {"what": self.what, "todo": self.todo, "safe": self.safe, "code": self.code, "exit_code": self.exit_code}
+
+
+def again(told: Mapping[str, Any]) -> RekindleError:
+    """Make an error again from what `RekindleError.told` wrote."""
+    kind = CheckFailedError if told["exit_code"] == CheckFailedError.exit_code else InputError
+    return kind(told["what"], todo=told["todo"], safe=told["safe"], code=told["code"])
 
 
 class InputError(RekindleError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,8 @@ def with_code(spark: SparkSession) -> SparkSession:
     archive = str(_code_zip())
     if archive not in _sent(spark):
         spark.addArtifacts(archive, pyfile=True)
+        # Spark also puts the zip before our own folders here, where templates and contracts stand beside the code.
+        sys.path[:] = [entry for entry in sys.path if entry != archive]
         _sent(spark).add(archive)
     return spark
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
@@ -40,17 +40,26 @@ PERSONAL = ("contacts", "consents", "replies")
 FATES = ("delivered_rows", "loaded_rows", "duplicate_rows", "quarantined_rows")
 
 
+TOLD = {
+    "delivered": "delivered_rows",
+    "loaded": "loaded_rows",
+    "duplicates": "duplicate_rows",
+    "quarantined": "quarantined_rows",
+    "late": "late_rows",
+    "repeated": "repeated_rows",
+    "unknown_user": "unknown_user_rows",
+}
+"""What a run's record says of a source, by the column of raw.deliveries that it is the sum of."""
+
+
 @dataclass(frozen=True)
 class Ingested:
-    """What an ingestion did: how many rows of which fate over all its days, and which days it found unchanged."""
+    """What an ingestion did, over all its days."""
 
     source: str
-    delivered: int
     loaded: int
-    duplicate: int
-    quarantined: int
-    unchanged_days: int
-    absent_days: int
+    told: dict[str, Any]
+    """Rows by fate and kind, warnings by code, and how many days were found unchanged or absent."""
 
 
 def delivered_rows(spark: SparkSession, contract: Contract, deliveries: list[Delivery], url: str) -> DataFrame:
@@ -134,15 +143,16 @@ def main(spark: SparkSession, source: str, days: Days, run_id: str) -> Ingested:
         _load(spark, contract, zone, changed, known, run_id)
         known = _known(spark, source, days)
     rows = [known[d.day] for d in found]
-    return Ingested(
-        source=source,
-        **{
-            fate: sum(row[f"{fate}_rows"] for row in rows)
-            for fate in ("delivered", "loaded", "duplicate", "quarantined")
-        },
-        unchanged_days=len(found) - len(changed),
-        absent_days=len(days) - len(found),
-    )
+    warnings: Counter[str] = Counter()
+    for row in rows:
+        warnings.update(row["warnings"])
+    told = {name: sum(row[column] for row in rows) for name, column in TOLD.items()}
+    told |= {
+        "warnings": dict(warnings),
+        "unchanged_days": len(found) - len(changed),
+        "absent_days": len(days) - len(found),
+    }
+    return Ingested(source, told["loaded"], told)
 
 
 def _load(

@@ -1,0 +1,91 @@
+"""
+Running DAGs through Airflow from the command line.
+
+Airflow runs in a process of its own: its start, its settings and its log lines stay there. What happened is read from the
+run records, so that an error reaches the person who asked with its three sentences.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from rekindle import errors, records
+from rekindle.deliveries import LandingZone, no_delivery
+from rekindle.errors import RekindleError
+from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date
+
+    from rekindle.days import Days
+    from rekindle.records import Run, Stage
+
+POLL_SECONDS = 0.5
+
+
+def run_days(
+    dag_id: str, days: Days, parameters: dict[str, Any], tell: Callable[[Stage], None] = lambda _stage: None
+) -> list[Run]:
+    """
+    Run a DAG for each day, one after the other, and stop at the first that fails.
+
+    `tell` hears of each stage when it is over. Raises the error that a task has raised; raises `already_running` where
+    another command runs one of the days.
+    """
+    log = settings().home / "logs" / f"{dag_id}-{days.first}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    before = {run.run_id for day in days for run in records.runs(day)}
+    command = [sys.executable, "-m", "rekindle.airflow_run", dag_id]
+    command += [json.dumps({**parameters, "day": str(day)}) for day in days]
+    with ExitStack() as locks:
+        for day in days:
+            locks.enter_context(records.run_lock(day))
+        with log.open("w") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ)  # noqa: S603 - our own module
+            locks.callback(process.kill)
+            told: set[tuple[str, str]] = set()
+            while True:
+                over = process.poll() is not None
+                _tell_news(days, before, told, tell)
+                if over:
+                    break
+                time.sleep(POLL_SECONDS)
+    runs = [run for day in days for run in records.runs(day) if run.run_id not in before]
+    if process.returncode:
+        raise _what_failed(days, runs, log)
+    return runs
+
+
+def _tell_news(days: Days, before: set[str], told: set[tuple[str, str]], tell: Callable[[Stage], None]) -> None:
+    for day in days:
+        for stage in records.stages(day=day):
+            key = (stage.run_id, stage.stage)
+            if stage.run_id not in before and key not in told:
+                told.add(key)
+                tell(stage)
+
+
+def _what_failed(days: Sequence[date] | Days, runs: list[Run], log: os.PathLike[str]) -> RekindleError:
+    """The error of the first task that failed, as it was raised there."""
+    for run in runs:
+        for stage in records.stages(run_id=run.run_id):
+            if stage.status == "failed" and "error" in stage.detail:
+                return errors.again(stage.detail["error"])
+    zone = LandingZone()
+    for day in days:
+        if missing := zone.missing(day):
+            return no_delivery(zone, day, missing)
+    why = next((run.error for run in runs if run.error), "Airflow did not get as far as a task")
+    return RekindleError(
+        f"The run failed: {why}.",
+        todo=f"Read {log}.",
+        safe="What was released or published before is unchanged.",
+        code="run_failed",
+    )

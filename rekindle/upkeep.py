@@ -1,0 +1,57 @@
+"""
+Upkeep of the warehouse tables: compaction, expiry of snapshots, branches that a dead attempt left, rows kept for a time only.
+
+Each table is looked after under its lock: compaction while a branch is open would make the branch's release fail.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from rekindle import contracts, records
+from rekindle.dbt import MARTS
+from rekindle.settings import settings
+from rekindle.tables import CATALOG
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from pyspark.sql import SparkSession
+
+SMALL_FILES = 5
+"""Files of a partition that are worth one rewrite; a daily partition has one or two."""
+
+
+def main(spark: SparkSession, day: date) -> dict[str, dict[str, int]]:
+    """Look after all tables as of `day`; returns by table what was done."""
+    conf = settings()
+    kept = {"raw.quarantine": conf.quarantine_keep_days, "features.user": conf.features_keep_days}
+    return {table: _table(spark, table, day, kept.get(table)) for table in (*contracts.tables(), *MARTS)}
+
+
+def _table(spark: SparkSession, table: str, day: date, keep_days: int | None) -> dict[str, int]:
+    name = f"{CATALOG}.{table}"
+    with records.table_lock(table):
+        # Whoever holds the lock is the only one with a branch: all that are there are of attempts that died.
+        dead = [
+            row[0]
+            for row in spark.sql(f"SELECT name FROM {name}.refs WHERE type = 'BRANCH' AND name LIKE 'run_%'").collect()
+        ]
+        for branch in dead:
+            spark.sql(f"ALTER TABLE {name} DROP BRANCH IF EXISTS {branch}")
+        if keep_days is not None:
+            spark.sql(f"DELETE FROM {name} WHERE day < DATE'{day - timedelta(keep_days)}'")
+        compacted = spark.sql(
+            f"CALL {CATALOG}.system.rewrite_data_files(table => '{table}', "
+            f"options => map('min-input-files', '{SMALL_FILES}'))"
+        ).first()
+        expired = spark.sql(
+            f"CALL {CATALOG}.system.expire_snapshots(table => '{table}', "
+            f"older_than => current_timestamp() - INTERVAL {settings().snapshot_keep_days} DAYS, retain_last => 1)"
+        ).first()
+    return {
+        "dropped_branches": len(dead),
+        "rewritten_files": compacted["rewritten_data_files_count"],
+        "deleted_files": expired["deleted_data_files_count"],
+    }

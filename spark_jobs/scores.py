@@ -1,0 +1,132 @@
+"""
+Scores: the population of a day, scored by a registered model, one row per user.
+
+Reads:  a product's population, features.user, the model registry
+Writes: the product's score table (scores.recall_daily, scores.ltv_daily)
+
+One file for all of them, because a product says in ml.products what differs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+
+from ml import artifact, registry
+from ml.scorer import Scorer, archive_name, output_ddl, scoring_function
+from rekindle import contracts, records
+from rekindle.deliveries import LandingZone
+from rekindle.errors import InputError
+from rekindle.settings import settings
+from rekindle.tables import read_days, replace_days, snapshot_id
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from ml.products import Product
+    from ml.registry import Version
+    from rekindle.days import Days
+    from rekindle.tables import Release
+
+
+def scored(product: Product, population: DataFrame, predictions: DataFrame) -> DataFrame:
+    """
+    Rank the predictions within their day and lay them out as the product declares.
+
+    `predictions` is what `ml.scorer` returns, `population` the product's dbt model; one row per user and day in both. Ties
+    in the raw score are ordered by user, so that a re-run ranks the same.
+    """
+    best = Window.partitionBy("day").orderBy(F.desc("raw_score"), "user_id")
+    everyone = F.count("*").over(Window.partitionBy("day"))
+    ahead = F.row_number().over(best) - 1
+    ranked = population.join(predictions, ["day", "user_id"]).withColumns(
+        {
+            "percentile": (100 - F.floor(ahead * 100 / everyone)).cast("int"),
+            "decile": (1 + F.floor(ahead * 10 / everyone)).cast("int"),
+        }
+    )
+    return ranked.withColumns({name: F.expr(sql) for name, sql in product.columns(settings()).items()})
+
+
+def absent_sources(product: Product, day: date) -> list[str]:
+    """Sources of the product that had never delivered by `day`."""
+    first = {source: LandingZone().first_day(source) for source in product.sources}
+    return [source for source, on in first.items() if on is None or on > day]
+
+
+def model_for(product: Product, day: date, *, backfill: bool, version: str | None) -> Version:
+    """
+    The version that scores a day: the one named, else for a backfill the one in effect then, else the champion.
+
+    Raises InputError `no_champion` where there is none.
+    """
+    if version is not None:
+        return registry.version(product, version)
+    if not backfill:
+        return registry.champion(product)
+    found = registry.champion_on(product, day)
+    if found is None:
+        raise InputError(
+            f"{product.model_name} had no champion in effect on {day}.",
+            todo="Name a version with --model to score the day; its rows are then marked as backfilled.",
+            safe="Nothing was scored.",
+            code="no_champion",
+        )
+    return found
+
+
+def main(
+    spark: SparkSession,
+    product: Product,
+    days: Days,
+    run_id: str,
+    *,
+    backfill: bool = False,
+    version: str | None = None,
+) -> Release | None:
+    """
+    Score the product's population of some days; None where the product's sources have never delivered.
+
+    The model's bytes are fetched, compared with the digest that the gate recorded, and only then loaded.
+    """
+    if absent_sources(product, days.last):
+        return None
+    model = model_for(product, days.last, backfill=backfill, version=version)
+    files = registry.files_of(model)
+    encoder = Scorer.from_files(files).encoder
+    columns = [name for name, _ in encoder.inputs]
+
+    population = read_days(spark, product.population, days)
+    features = read_days(spark, "features.user", days)
+    rows = features.join(population.select("day", "user_id"), ["day", "user_id"], "left_semi")
+    rows = rows.select("user_id", "day", *[name for name in columns if name in features.columns])
+    encoder.check_signature(rows.limit(0).toArrow().schema)
+    _send(spark, model.digest, files)
+    predictions = rows.mapInArrow(scoring_function(model.digest), output_ddl(product.targets(settings())))
+
+    about = {
+        "model_name": model.name,
+        "model_version": model.version,
+        "model_digest": model.digest,
+        "run_id": run_id,
+        "is_backfilled": version is not None,
+    }
+    table = scored(product, population, predictions).withColumns({name: F.lit(value) for name, value in about.items()})
+    records.record_snapshots(run_id, {name: snapshot_id(spark, name) for name in (product.population, "features.user")})
+    inputs = {day: {product.population: (day, day), "features.user": (day, day)} for day in days}
+    return replace_days(
+        spark, product.table, table.select(*contracts.load(product.table).names), days, run_id=run_id, inputs=inputs
+    )
+
+
+def _send(spark: SparkSession, digest: str, files: dict[str, bytes]) -> None:
+    """Give the model to the workers, once per session, as one file named by its digest."""
+    folder = settings().home / "models"
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / archive_name(digest)
+    archive.write_bytes(artifact.pack(files))
+    spark.addArtifacts(str(archive), file=True)

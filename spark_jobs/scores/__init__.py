@@ -1,1 +1,0 @@
-"""Score tables: one file per product."""
