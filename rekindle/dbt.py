@@ -16,20 +16,20 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rekindle import records
+from rekindle.days import Days
 from rekindle.errors import CheckFailedError, RekindleError
 from rekindle.settings import PROJECT, settings
-from rekindle.tables import CATALOG
+from rekindle.tables import CATALOG, record_builds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pyspark.sql import SparkSession
-
-    from rekindle.days import Days
 
 DBT_PROJECT = PROJECT / "dbt_project"
 
@@ -64,7 +64,9 @@ def create_marts(spark: SparkSession) -> None:
         _refuse(_invoke("create_marts", "run", "--select", "staging", *absent))
 
 
-def build(spark: SparkSession, days: Days, run_id: str, labels: list[dict], select: str | None = None) -> DbtResult:
+def build(
+    spark: SparkSession, days: Days, run_id: str, labels: Sequence[Mapping[str, Any]], select: str | None = None
+) -> DbtResult:
     """
     Build the marts of each day from `days.first` to `days.last`; release them when their data tests have passed.
 
@@ -80,7 +82,7 @@ def build(spark: SparkSession, days: Days, run_id: str, labels: list[dict], sele
         "lapse_days": settings().lapse_days,
         "lateness_days": settings().lateness_days,
         "not_activity": list(settings().not_activity),
-        "labels": labels,
+        "labels": [dict(label) for label in labels],
     }
     # Unit tests are about the code, not about a day: every commit runs them.
     arguments = ["--exclude-resource-type", "unit_test", *(["--select", select] if select else [])]
@@ -93,9 +95,33 @@ def build(spark: SparkSession, days: Days, run_id: str, labels: list[dict], sele
         heads = _heads(spark, branch)
         for mart in heads:
             spark.sql(f"CALL {CATALOG}.system.fast_forward('{mart}', 'main', '{branch}')")
+        built = Days.between(days.first, days.last)
+        for mart, head in heads.items():
+            inputs = {day: reads(day, labels)[mart] for day in built}
+            record_builds(mart, built, inputs, run_id=run_id, snapshot=head)
     # The log says what was done; the compiled project is of use only where something failed.
     shutil.rmtree(invocation.target)
     return DbtResult(heads, len(invocation.tests), invocation.seconds, invocation.log)
+
+
+def reads(day: date, labels: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, tuple[date, date]]]:
+    """The days of each input that a day of each mart is made of: a mart is stale when one of them has changed."""
+    own = (day, day)
+    # A label's tiles are delivered from its first day, or the minutes after midnight before it, until it is complete.
+    known_after = [label["to_day"] + settings().lateness_days for label in labels]
+    counted = [known - label["from_day"] + 1 for known, label in zip(known_after, labels, strict=True)]
+    return {
+        "marts.daily_activity": {"features.user_day": own},
+        "marts.labels": {
+            "features.user": (day - timedelta(max(known_after)), day - timedelta(min(known_after))),
+            "features.user_day": (day - timedelta(max(counted)), day),
+        }
+        if labels
+        else {},
+        "marts.ltv_population": {"features.user": own},
+        "marts.recall_population": {"features.user": own},
+        "marts.users": {"features.user": own, "raw.users": (date.min, day)},
+    }
 
 
 def docs() -> Path:
@@ -182,7 +208,7 @@ def _invoke(
     name: str, *command: str, variables: Mapping[str, Any] | None = None, branch: str | None = None
 ) -> _Invocation:
     """Run dbt in a folder of its own, so that two runs never share state; what it prints goes there too."""
-    folder = settings().home / "dbt" / name
+    folder = (settings().home / "dbt" / name).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     arguments = [
@@ -196,7 +222,7 @@ def _invoke(
     began = time.monotonic()
     with (folder / "output.txt").open("w") as output:
         done = subprocess.run(  # noqa: S603 - our own arguments, no shell
-            [sys.executable, "-m", "dbt.cli.main", *arguments],
+            [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments],
             check=False,
             cwd=folder,
             env=environment,
@@ -215,13 +241,17 @@ def _nodes(target: Path) -> tuple[_Node, ...]:
     nodes = []
     for result in json.loads((target / "run_results.json").read_text())["results"]:
         node = known[result["unique_id"]]
-        about = {"model": [result["unique_id"]], "test": [node.get("attached_node")]}
-        model = known[about.get(node["resource_type"], node["depends_on"]["nodes"])[0]]
+        kind, about = node["resource_type"], result["unique_id"]
+        if kind == "test":
+            about = node["attached_node"]
+        elif kind == "unit_test":
+            (about,) = node["depends_on"]["nodes"]
+        model = known[about]
         # The first line of a message says where, the second what; more of it is in the log.
         lines = [line.strip() for line in (result["message"] or "").splitlines() if line.strip()]
         nodes.append(
             _Node(
-                kind=node["resource_type"],
+                kind=kind,
                 name=node["name"],
                 table=f"{model['schema']}.{model['name']}",
                 status=result["status"],
@@ -258,10 +288,10 @@ def _refuse(invocation: _Invocation) -> None:
             safe=safe,
             code="check_failed",
         )
-    what = "; ".join(f"dbt could not run {node.name}: {node.error or node.status}" for node in broken)
+    what = [f"dbt could not run {node.name}: {node.error or node.status}" for node in broken]
     raise RekindleError(
-        f"{what or 'dbt ended before it ran anything'}.",
-        todo=f"Read {invocation.log if invocation.nodes else invocation.folder / 'output.txt'}.",
+        f"{'; '.join(what) or 'dbt ended before it ran a model'}.",
+        todo=f"Read dbt.log and output.txt in {invocation.folder}.",
         safe=safe,
         code="dbt_failed",
     )

@@ -7,5 +7,5 @@
 {% macro get_insert_overwrite_sql(source_relation, target_relation, existing_relation) %}
     {{ get_assert_columns_equivalent(model.compiled_code) }}
     insert into {{ target_relation }} replace where {{ being_built() }}
-    select {{ model.columns | join(", ") }} from {{ source_relation }}
+    select {{ adapter.get_columns_in_relation(target_relation) | map(attribute="quoted") | join(", ") }} from {{ source_relation }}
 {% endmacro %}
