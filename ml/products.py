@@ -67,7 +67,7 @@ class Product:
     candidates: tuple[str, ...]
     """The learners that compete on validation days, by their names in ml.candidates; the first wins a tie."""
     sources: tuple[str, ...]
-    """Landing sources without which there is nothing to predict; where one has never delivered, the product is skipped."""
+    """Landing sources without which there is nothing to predict: where one never delivered, the product is skipped."""
     targets: Callable[[Business], tuple[Target, ...]]
     """In order of time. Predictions of amounts are increments: the windows touch and never overlap."""
     columns: Callable[[Business], Mapping[str, str]]

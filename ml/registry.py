@@ -11,18 +11,18 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ml import artifact, flavour
 from rekindle import records
 from rekindle.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
@@ -52,8 +52,8 @@ class Version:
     digest: str
     gate_passed: bool
     trained_day: date
-    location: str
-    """Where MLflow keeps its files."""
+    source: str
+    """Where MLflow keeps it: `models:/m-…`."""
 
 
 @dataclass(frozen=True)
@@ -77,30 +77,34 @@ def register(product: Product, trained: Trained) -> Version:
 
     files = trained.scorer.to_files()
     digest = artifact.digest_of(files)
-    known = [v for v in versions(product) if v.digest == digest and v.trained_day == trained.day]
-    if known:
-        return known[0]
+    for known in versions(product):
+        same = (known.digest, known.trained_day, known.gate_passed) == (digest, trained.day, trained.verdict.passed)
+        if same:
+            return known
 
     client = _client()
-    run = _log_run(client, product, trained)
-    run_id = run.info.run_id
-    model = client.create_logged_model(run.info.experiment_id, name=product.name, source_run_id=run_id)
-    inputs = dict(trained.scorer.encoder.inputs)
-    Model.log(None, flavour, model_id=model.model_id, run_id=run_id, files=files, inputs=inputs)
-    _create_registered_model(client, product)
-    tags = {
-        **trained.tags,
-        "gate": PASSED if trained.verdict.passed else "failed",
-        "gate_why": trained.verdict.why,
-        "digest": digest,
-        "trained_day": trained.day.isoformat(),
-        "run_id": trained.run_id,
-    }
-    created = client.create_model_version(
-        product.model_name, f"models:/{model.model_id}", run_id=run_id, tags=tags, model_id=model.model_id
-    )
-    client.set_terminated(run_id)
-    return _version(product, client.get_model_version(product.model_name, created.version))
+    with _run(client, product, trained) as run:
+        run_id = run.info.run_id
+        model = client.create_logged_model(run.info.experiment_id, name=product.name, source_run_id=run_id)
+        inputs = dict(trained.scorer.encoder.inputs)
+        Model.log(None, flavour, model_id=model.model_id, run_id=run_id, files=files, inputs=inputs)
+        _log_metrics(client, run, model.model_id, trained.metrics)
+        _create_registered_model(client, product)
+        created = client.create_model_version(
+            product.model_name,
+            f"models:/{model.model_id}",
+            run_id=run_id,
+            model_id=model.model_id,
+            tags={
+                **trained.tags,
+                "gate": PASSED if trained.verdict.passed else "failed",
+                "gate_why": trained.verdict.why,
+                "digest": digest,
+                "trained_day": trained.day.isoformat(),
+                "run_id": trained.run_id,
+            },
+        )
+    return version(product, str(created.version))
 
 
 def versions(product: Product) -> list[Version]:
@@ -145,22 +149,24 @@ def find_champion(product: Product) -> Version | None:
 def champion_on(product: Product, day: date) -> Version | None:
     """Return the version that was in effect for the data of `day`, None before there was any."""
     in_effect = [p for p in records.promotions(product.name) if p.effective_from_day <= day]
-    return _passed(version(product, in_effect[-1].version)) if in_effect else None
+    return version(product, in_effect[-1].version) if in_effect else None
 
 
 def files_of(found: Version) -> dict[str, bytes]:
-    """Fetch a version's native files. Whatever is not expected there is refused before it is read."""
+    """Fetch the native files of a version that passed. Whatever is not expected there is refused before it is read."""
     from mlflow.artifacts import download_artifacts, list_artifacts
 
-    beside = {Path(info.path).name for info in list_artifacts(artifact_uri=found.location)}
+    _passed(found)
+    location = _location(found)
+    beside = {Path(info.path).name for info in list_artifacts(artifact_uri=location)}
     artifact.check_names(beside - BESIDE_NATIVE)
-    listed = list_artifacts(artifact_uri=f"{found.location}/{flavour.NATIVE}")
+    listed = list_artifacts(artifact_uri=f"{location}/{flavour.NATIVE}")
     names = [info.path.removeprefix(f"{flavour.NATIVE}/") for info in listed]
     artifact.check_names(names)
     with tempfile.TemporaryDirectory() as folder:
         files = {
             name: Path(
-                download_artifacts(artifact_uri=f"{found.location}/{flavour.NATIVE}/{name}", dst_path=folder)
+                download_artifacts(artifact_uri=f"{location}/{flavour.NATIVE}/{name}", dst_path=folder)
             ).read_bytes()
             for name in names
         }
@@ -196,7 +202,7 @@ def rollback(product: Product, *, run_id: str) -> Version:
             code="no_earlier_champion",
         )
     before, withdrawn = standing[-2:]
-    chosen = _passed(version(product, before.version))
+    chosen = version(product, before.version)
     files_of(chosen)
     _move(product, chosen, withdrawn.effective_from_day, ROLLBACK, run_id)
     return chosen
@@ -240,33 +246,46 @@ def _version(product: Product, found: ModelVersion) -> Version:
         digest=tags.get("digest", ""),
         gate_passed=tags.get("gate") == PASSED and "digest" in tags,
         trained_day=date.fromisoformat(tags.get("trained_day", date.min.isoformat())),
-        location=_location(found.source),
+        source=found.source,
     )
 
 
-def _location(source: str) -> str:
+def _location(found: Version) -> str:
     """Resolve `models:/m-…`, which we register versions from, to where the files are."""
-    scheme, _, model_id = source.rpartition(":/")
-    return _client().get_logged_model(model_id).artifact_location if scheme == "models" else source
+    scheme, _, model_id = found.source.rpartition(":/")
+    return _client().get_logged_model(model_id).artifact_location if scheme == "models" else found.source
 
 
-def _log_run(client: MlflowClient, product: Product, trained: Trained) -> Run:
-    """Record parameters, metrics and documents as a run of the product's experiment."""
-    from mlflow.entities import Metric, Param
+@contextmanager
+def _run(client: MlflowClient, product: Product, trained: Trained) -> Iterator[Run]:
+    """Record a training as a run of the product's experiment, finished or failed."""
+    from mlflow.entities import Param
 
     experiment = client.get_experiment_by_name(product.model_name)
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(product.model_name)
     run = client.create_run(experiment_id, run_name=f"{product.name} {trained.day}", tags={"run_id": trained.run_id})
     run_id = run.info.run_id
+    try:
+        client.log_batch(run_id, params=[Param(name, value) for name, value in trained.params.items()])
+        encoder = json.dumps(trained.scorer.encoder.to_json(), indent=1, ensure_ascii=False)
+        for name, text in {**trained.documents, "encoder.json": encoder}.items():
+            client.log_text(run_id, text, name)
+        yield run
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id)
+
+
+def _log_metrics(client: MlflowClient, run: Run, model_id: str, metrics: Mapping[str, float]) -> None:
+    """Log metrics after the model: MLflow copies to a model what its run has, and would then insert each twice."""
+    from mlflow.entities import Metric
+
+    at = run.info.start_time
     client.log_batch(
-        run_id,
-        metrics=[Metric(name, value, run.info.start_time, 0) for name, value in trained.metrics.items()],
-        params=[Param(name, value) for name, value in trained.params.items()],
+        run.info.run_id,
+        metrics=[Metric(k, v, at, 0, model_id=model_id, run_id=run.info.run_id) for k, v in metrics.items()],
     )
-    client.log_text(run_id, json.dumps(trained.scorer.encoder.to_json(), indent=1, ensure_ascii=False), "encoder.json")
-    for name, text in trained.documents.items():
-        client.log_text(run_id, text, name)
-    return run
 
 
 def _create_registered_model(client: MlflowClient, product: Product) -> None:
@@ -274,9 +293,8 @@ def _create_registered_model(client: MlflowClient, product: Product) -> None:
         client.create_registered_model(product.model_name, description=product.title)
 
 
-@cache
-def _client() -> Any:
-    """One client per process, without MLflow's chatter: what matters is raised."""
+def _client() -> MlflowClient:
+    """Return a client of the registry that MLFLOW_TRACKING_URI names, without chatter: what matters is raised."""
     from mlflow import MlflowClient
 
     for name in ("mlflow", "alembic"):

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 200_000
 """More rows moved no figure of the samples by more than its interval, and this many fit on a laptop with their maps."""
 
+FEATURES, LABELS = "features.user", "marts.labels"
+
 BUCKETS = 1_000_000
 """Users are sampled in steps of a millionth."""
 
@@ -93,7 +95,7 @@ class Split:
 def sample(spark: SparkSession, product: Product, day: date, settings: Settings) -> Sample:
     """Read the sample that was known at the end of `day`, joined and drawn in Spark."""
     targets = product.targets(settings)
-    names = ("features.user", product.population, "marts.labels")
+    names = (FEATURES, product.population, LABELS)
     snapshots = {name: tables.snapshot_id(spark, name) for name in names}
     features, population, labels = (_as_read(spark, name, snapshots[name]) for name in names)
 
@@ -106,6 +108,20 @@ def sample(spark: SparkSession, product: Product, day: date, settings: Settings)
         rows = rows.join(_known(labels, target, days, day), ["day", "user_id"], "left")
     table = rows.toArrow().sort_by([("day", "ascending"), ("user_id", "ascending")])
     return Sample(product.name, day, targets, table, snapshots, user_share)
+
+
+def last_day(spark: SparkSession) -> date:
+    """Return the last delivery day with which a label became known."""
+    from pyspark.sql import functions as F
+
+    day = spark.table(LABELS).agg(F.max("day")).first()[0]
+    if day is None:
+        raise CheckFailedError(
+            "No label is known yet.",
+            todo="Load a longer history and build its weekly days with `rekindle backfill`, or wait.",
+            code="not_enough_history",
+        )
+    return day
 
 
 def split(sample: Sample, settings: Settings) -> Split:

@@ -69,21 +69,21 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str) -> Trai
 
 
 def backtest(
-    spark: SparkSession, product: Product, day: date, *, first: date | None = None, last: date | None = None
+    spark: SparkSession, product: Product, *, first: date | None = None, last: date | None = None
 ) -> dict[str, Any]:
     """
-    Train and judge on rolling splits of the history known at the end of `day`; writes nothing.
+    Train and judge on rolling splits of all the history that is known; writes nothing.
 
     Each block of test days gets a model of what was known before it. The figure that decides is averaged over the
     blocks, with an interval over draws of users, the same in all blocks.
     """
-    sample = samples.sample(spark, product, day, settings())
+    sample = samples.sample(spark, product, samples.last_day(spark), settings())
     blocks = samples.blocks(sample, settings(), BLOCKS, first=first, last=last)
     tested = [_tested(product, sample, block) for block in blocks]
     difference = evaluation.mean_difference(product.objective, [fitted.longest for _, fitted in tested])
     return {
         "product": product.name,
-        "day": day.isoformat(),
+        "day": sample.day.isoformat(),
         "figure": evaluation.FIGURES[product.objective].primary,
         "blocks": [{"days": split.to_json(), **fitted.to_json()} for split, fitted in tested],
         "blocks_better": sum(fitted.primary.beats_naive for _, fitted in tested),

@@ -1,12 +1,186 @@
-"""Commands about the models: train, backtest, promote, rollback, scores."""
+"""Commands about the models: train, backtest, promote, rollback."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rekindle.cli.common import DayOption, FromOption, JsonOption, ToOption, answer, example
+from rekindle.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
-    import typer
+    from collections.abc import Iterator, Mapping
+    from datetime import date
+
+    from rich.console import RenderableType
+
+    from ml.products import Product
+    from ml.registry import Version
+    from ml.training import Training
+
+ProductArgument = Annotated[str, typer.Argument(metavar="PRODUCT", help="A score product: recall or ltv.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
+    app.command(epilog=example("rekindle train recall --day 2017-12-30"))(train)
+    app.command(epilog=example("rekindle backtest recall --from 2017-07-01 --to 2017-12-30 --json"))(backtest)
+    app.command(epilog=example("rekindle promote recall 3"))(promote)
+    app.command(epilog=example("rekindle rollback recall"))(rollback)
+
+
+def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False) -> None:
+    """
+    Train a product on what was known at the end of a day: candidates, evaluation, gate, registry.
+
+    A model that beats the naive rule on the test days becomes champion, unless a champion of a later day is there. One
+    that does not is registered, too, but scores nothing; the exit code is then 1.
+    """
+    from rekindle import platform
+
+    chosen = named_product(product)
+    platform.attach()
+    with _run("train", day) as run_id:
+        from ml import training
+        from rekindle.spark import session
+
+        done = training.train(session(), chosen, day, run_id)
+    answer(done.to_json(), as_json=json, text=_training(done))
+    if not done.verdict.passed:
+        raise typer.Exit(CheckFailedError.exit_code)
+
+
+def backtest(
+    product: ProductArgument, *, first: FromOption = None, last: ToOption = None, json: JsonOption = False
+) -> None:
+    """
+    Train and judge on rolling time splits of the stored history; writes no table and registers nothing.
+
+    --from and --to bound the days that are judged; by default the later half of the history. Losing to the naive rule
+    is a result, not a failure: the exit code is 0.
+    """
+    from rekindle import platform
+
+    chosen = named_product(product)
+    platform.attach()
+    from ml import training
+    from rekindle.spark import session
+
+    told = training.backtest(session(), chosen, first=first, last=last)
+    answer(told, as_json=json, text=_backtest(told))
+
+
+def promote(
+    product: ProductArgument,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="Number of a registered version.")],
+    *,
+    json: JsonOption = False,
+) -> None:
+    """Make a version champion, from the day that it was trained on. Its gate must have passed."""
+    from rekindle import platform
+
+    chosen = named_product(product)
+    platform.attach()
+    from ml import registry
+
+    with _run("promote", registry.version(chosen, version).trained_day) as run_id:
+        champion = registry.promote(chosen, version, run_id=run_id, reason="promoted by hand")
+    _tell_champion(champion, as_json=json)
+
+
+def rollback(product: ProductArgument, *, json: JsonOption = False) -> None:
+    """Go back to the champion before this one, for all days since this one took effect."""
+    from rekindle import platform
+
+    chosen = named_product(product)
+    platform.attach()
+    from ml import registry
+
+    with _run("rollback", registry.champion(chosen).trained_day) as run_id:
+        champion = registry.rollback(chosen, run_id=run_id)
+    _tell_champion(champion, as_json=json)
+
+
+def named_product(name: str) -> Product:
+    """Return the product, or say which there are."""
+    from ml.products import PRODUCTS, product_named
+
+    try:
+        return product_named(name)
+    except KeyError:
+        known = ", ".join(product.name for product in PRODUCTS)
+        raise InputError(f"There is no score product {name!r}.", todo=f"Choose one of: {known}.") from None
+
+
+@contextmanager
+def _run(kind: str, day: date) -> Iterator[str]:
+    """Record an attempt as a run, done or failed."""
+    from rekindle import records
+    from rekindle.days import Days
+
+    run_id = records.start_run(kind, Days.one(day))
+    try:
+        yield run_id
+    except Exception as error:
+        records.finish_run(run_id, "failed", type(error).__name__)
+        raise
+    records.finish_run(run_id, "done")
+
+
+def _tell_champion(champion: Version, *, as_json: bool) -> None:
+    data = {
+        "product": champion.product,
+        "model": champion.name,
+        "version": champion.version,
+        "digest": champion.digest,
+        "trained_day": champion.trained_day,
+    }
+    text = f"Version {champion.version} of {champion.name}, trained on {champion.trained_day}, is champion."
+    answer(data, as_json=as_json, text=text)
+
+
+def _training(done: Training) -> RenderableType:
+    from rich.console import Group
+
+    told = done.to_json()
+    champion = "is champion" if done.promoted else "did not become champion"
+    lines = [f"Version {done.version.version} of {done.version.name} {champion}: {done.verdict.why}."]
+    for label, contest in told["candidates"].items():
+        lines.append(f"{label}: {contest['chosen']} of {', '.join(contest['test'])}, chosen on validation days.")
+    return Group(*lines, "", *(_figures(days, result) for days, result in told["evaluations"].items()))
+
+
+def _figures(horizon: str, result: Mapping[str, Any]) -> RenderableType:
+    """Lay out the figures of one horizon: model, naive rule and difference, each with its interval."""
+    from rich.table import Table
+
+    title = f"days {horizon.replace('_', ' to ')}, {result['rows']:,} test rows, {result['verdict']}"
+    table = Table("figure", "model", "naive rule", "difference", title=title, title_justify="left", box=None)
+    for name in result["model"]:
+        cells = (_cell(part.get(name)) for part in (result["model"], result["naive"], result["difference"]))
+        table.add_row(name, *cells)
+    for name, value in result["noise"].items():
+        table.add_row(name, f"{value:.3f}", "", "")
+    return table
+
+
+def _cell(figure: Mapping[str, float] | None) -> str:
+    return "" if figure is None else f"{figure['value']:.3f}  {figure['low']:.3f} to {figure['high']:.3f}"
+
+
+def _backtest(told: Mapping[str, Any]) -> RenderableType:
+    from rich.console import Group
+
+    difference = told["mean_difference"]
+    return Group(
+        f"{told['product']}: {told['verdict']} in {told['blocks_better']} of {len(told['blocks'])} blocks; {told['figure']} "
+        f"differs by {difference['value']:+.3f} on average, 95 % interval {difference['low']:+.3f} to "
+        f"{difference['high']:+.3f}.",
+        *(
+            _figures(f"{horizon}, tested {block['days']['test'][0]} to {block['days']['test'][-1]}", result)
+            for block in told["blocks"]
+            for horizon, result in block["evaluations"].items()
+        ),
+    )
