@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
+from psycopg import sql
+from psycopg.rows import dict_row
 from pyarrow import csv
 
 from rekindle import contracts
@@ -113,6 +115,20 @@ def publish(
     finally:
         for table, results in judged.items():
             record_checks(run_id, day, table, results)
+
+
+def history_of(product: ScoreProduct, day: date, *, user_id: str | None = None, limit: int) -> list[dict[str, Any]]:
+    """Return what was published of a product for a day, the best scores first; of one user where one is named."""
+    contract = contracts.load(product.table)
+    figure = next(name for name in contract.names if name not in contract.key)
+    query = sql.SQL("select * from {} where day = %s and (%s::text is null or user_id = %s) ").format(
+        sql.Identifier("sms", f"{product.name}_scores_history")
+    ) + sql.SQL("order by percentile desc, {} desc, user_id limit %s").format(sql.Identifier(figure))
+
+    def work(connection: Connection) -> list[dict[str, Any]]:
+        return connection.cursor(row_factory=dict_row).execute(query, [day, user_id, user_id, limit]).fetchall()
+
+    return transact(work)
 
 
 # Delivery: from Arrow to a staging table

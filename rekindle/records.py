@@ -163,6 +163,11 @@ def migrate() -> None:
         ) from error
 
 
+def today() -> date:
+    """Return the current UTC day by Postgres' clock."""
+    return transact(lambda connection: _one(connection.execute("select (clock_timestamp() at time zone 'utc')::date")))
+
+
 # Locks
 
 

@@ -1,12 +1,228 @@
-"""Commands about the daily work: run, backfill, report, check, demo."""
+"""Commands about the daily work: run, backfill, scores, report, check."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rekindle.cli.common import DayOption, FromOption, JsonOption, ToOption, answer, console, example, progress
+from rekindle.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
-    import typer
+    from datetime import date
+
+    from rekindle.records import Run, Stage
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="VERSION", help="Score with this version; the rows are marked as backfilled."),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
+    app.command(epilog=example("rekindle run --day 2017-12-31"))(run)
+    app.command(epilog=example("rekindle backfill --from 2017-01-01 --to 2017-12-28"))(backfill)
+    app.command(epilog=example("rekindle scores recall --day 2017-12-31 --user 1234"))(scores)
+    app.command(epilog=example("rekindle report --day 2017-12-31"))(report)
+    app.command(epilog=example("rekindle check features.user --day 2017-12-31"))(check)
+
+
+def run(
+    *,
+    day: DayOption,
+    wait_minutes: Annotated[
+        float, typer.Option(help="How long to wait for deliveries that are not there yet.", min=0)
+    ] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Run the daily DAG for a day, through Airflow: load, build features, score, publish, report."""
+    from rekindle import orchestration, platform
+    from rekindle.days import Days
+
+    platform.attach()
+    refuse_unfinished(day)
+    _refuse_missing(day, wait_minutes)
+    (done,) = orchestration.run_days("daily_scores", Days.one(day), {"kind": "daily"}, _quiet if json else tell_stage)
+    answer(_told(done), as_json=json, text=f"Done. The report: {_report_path(day)}")
+
+
+def backfill(
+    *,
+    first: FromOption = None,
+    last: ToOption = None,
+    stale: Annotated[bool, typer.Option("--stale", help="Rebuild what is stale instead of a range.")] = False,
+    model: ModelOption = None,
+    json: JsonOption = False,
+) -> None:
+    """
+    Build a history: raw and features as one range, then the scores day by day with the champion that was in effect.
+
+    What is built and not stale is left as it is, so a backfill that was interrupted goes on where it stopped. It writes
+    history, never the current published rows. Days without a champion are named and left unscored, unless --model is given.
+    """
+    from rekindle import platform
+    from rekindle.cli import history
+    from rekindle.days import Days
+
+    platform.attach()
+    if stale == (first is not None and last is not None):
+        raise InputError(
+            "A backfill needs either a range or --stale.", todo="Give --from and --to, or --stale.", code="usage"
+        )
+    say = _say_nothing if json else console().print
+    with progress(as_json=json) as bars:
+        if stale:
+            told = history.rebuild_stale(say, bars)
+        else:
+            days = Days.between(first, last)
+            refuse_unfinished(days.last)
+            told = history.build(days, model, say, bars)
+    answer(told.to_json(), as_json=json, text=told.text)
+
+
+def scores(
+    product: Annotated[str, typer.Argument(help="recall or ltv.")],
+    *,
+    day: DayOption,
+    user: Annotated[str | None, typer.Option("--user", help="Only this user.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many rows, the best first.", min=1)] = 10,
+    json: JsonOption = False,
+) -> None:
+    """Show what was published for a day, and why: the best scores, or one user's."""
+    from rekindle import platform
+    from rekindle.publishing import history_of
+
+    platform.attach()
+    rows = history_of(_product(product), day, user_id=user, limit=limit)
+    if not rows:
+        raise InputError(
+            f"Nothing was published of {product} for {day}" + (" and this user." if user else "."),
+            todo="Look at `rekindle status` for the published days.",
+            safe="Nothing was changed.",
+        )
+    answer({"product": product, "day": day, "rows": rows}, as_json=json, text=score_table(rows))
+
+
+def report(*, day: DayOption, json: JsonOption = False) -> None:
+    """Write the page about a day again, from the records of its last run."""
+    from rekindle import platform, records
+    from rekindle import report as page
+
+    platform.attach()
+    runs = records.runs(day)
+    if not runs:
+        raise InputError(f"No run is recorded for {day}.", todo=f"Run it: rekindle run --day {day}")
+    path = page.write(day, runs[-1].run_id)
+    answer({"report": str(path)}, as_json=json, text=str(path))
+
+
+def check(
+    table: Annotated[str, typer.Argument(help="A table with a contract, for example features.user.")],
+    *,
+    day: DayOption,
+    json: JsonOption = False,
+) -> None:
+    """Run a table's contract on a day that is released; exit code 1 if a check that stops has failed."""
+    from rekindle import checks, contracts, platform, records, tables
+    from rekindle.days import Days
+    from rekindle.spark import session
+
+    contract = contracts.load(table)
+    platform.attach()
+    spark, days = session(), Days.one(day)
+    run_id = records.start_run("check", days)
+    rows = tables.read_days(spark, table, days)
+    results = checks.audit(spark, contract, rows, days, stored=spark.table(table), run_id=run_id)
+    records.record_checks(run_id, day, table, results)
+    records.finish_run(run_id, "done")
+    lines = [f"{result.outcome:<10} {result.severity:<5} {result.rule}" for result in results]
+    answer({"table": table, "day": day, "results": [asdict(r) for r in results]}, as_json=json, text="\n".join(lines))
+    if any(r.severity == "stop" and r.outcome == "failed" for r in results):
+        raise typer.Exit(CheckFailedError.exit_code)
+
+
+def refuse_unfinished(day: date) -> None:
+    """A day can be processed when it is over. The database says what day it is: the servers' clock counts."""
+    from rekindle import records
+
+    today = records.today()
+    if day >= today:
+        raise InputError(
+            f"{day} is not over: it is {today} (UTC).",
+            todo="Choose a day that has finished.",
+            code="day_in_the_future",
+        )
+
+
+def tell_stage(stage: Stage) -> None:
+    """One line per stage that is over."""
+    rows = "" if stage.row_count is None else f"  {stage.row_count:,} rows"
+    mark = "" if stage.status == "done" else "  FAILED"
+    console().print(f"  {stage.day}  {stage.stage:<24}{stage.seconds:6.1f} s{rows}{mark}")
+
+
+def score_table(rows: list[dict[str, Any]]) -> Any:
+    """Published rows as a table for a terminal: the columns that people ask for first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    hidden = {"in_population", "updated_at", "schema_version", "model_digest", "run_id", "day", "is_backfilled"}
+    columns = [name for name in rows[0] if name not in hidden]
+    table = Table(box=None, header_style="dim")
+    for name in columns:
+        table.add_column(name)
+    for row in rows:
+        # Text, not markup: what a source delivered must not be read as a style.
+        table.add_row(*[Text("" if row[name] is None else str(row[name])) for name in columns])
+    return table
+
+
+def _refuse_missing(day: date, wait_minutes: float) -> None:
+    import os
+
+    from rekindle.deliveries import LandingZone, no_delivery
+    from rekindle.settings import settings
+
+    zone = LandingZone()
+    missing = zone.missing(day)
+    if missing and not wait_minutes:
+        raise no_delivery(zone, day, missing)
+    os.environ["REKINDLE_DELIVERY_DEADLINE_MINUTES"] = str(wait_minutes)
+    settings.cache_clear()
+
+
+def _product(name: str) -> Any:
+    from ml.products import PRODUCTS, product_named
+
+    try:
+        return product_named(name)
+    except KeyError:
+        known = ", ".join(product.name for product in PRODUCTS)
+        raise InputError(f"There is no score product {name!r}.", todo=f"Choose one of: {known}.") from None
+
+
+def _report_path(day: date) -> str:
+    from rekindle.settings import settings
+
+    return str(settings().home / "reports" / f"{day}.html")
+
+
+def _told(run: Run) -> dict[str, Any]:
+    from rekindle import records
+
+    stages = [
+        {"stage": s.stage, "status": s.status, "seconds": round(s.seconds, 2), "rows": s.row_count}
+        for s in records.stages(run_id=run.run_id)
+    ]
+    return {"run_id": run.run_id, "day": run.first_day, "status": run.status, "stages": stages}
+
+
+def _quiet(_stage: Stage) -> None:
+    """Say nothing: who asked for JSON gets one object."""
+
+
+def _say_nothing(_line: str) -> None:
+    """Say nothing: who asked for JSON gets one object."""

@@ -192,13 +192,17 @@ def _start_postgres(home: Home, passwords: Credentials) -> int:
 def _create_tables(home: Home) -> None:
     """Migrate our own database and create the tables of the contracts, once per version of these files."""
     files = (*(PROJECT / "rekindle" / "migrations").rglob("*.py"), *(PROJECT / "contracts").glob("*.yml"))
+    files += tuple(path for path in (PROJECT / "dbt_project").rglob("*") if path.suffix in {".sql", ".yml"})
     version = sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()
     if home.is_done("tables", version):
         return
+    from rekindle.dbt import create_marts
     from rekindle.records import migrate
     from rekindle.spark import session
     from rekindle.tables import create_tables
 
     migrate()
-    create_tables(session())
+    spark = session()
+    create_tables(spark)
+    create_marts(spark)
     home.set_done("tables", version)

@@ -1,0 +1,113 @@
+"""`rekindle demo`: everything once, on a year of a grocery chain that its authors simulated."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import typer
+
+from rekindle.cli.common import console, example, progress
+from rekindle.cli.daily import score_table, tell_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SAMPLE = "completejourney"
+DAYS_RUN = 3
+"""The last days go through the daily DAG one by one, as they would have come."""
+
+TOP = 10
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command(epilog=example("rekindle demo"))(demo)
+
+
+def demo() -> None:
+    """Start the platform, load a simulated year, train, run the last three days through Airflow, and write the report."""
+    from rekindle import orchestration, platform, records
+    from rekindle.cli import history
+    from rekindle.days import Days
+    from rekindle.landing import fill
+    from rekindle.settings import settings
+
+    say, took = console().print, {}
+
+    @contextmanager
+    def part(name: str) -> Iterator[None]:
+        say(f"\n{name}", style="bold")
+        begun = time.monotonic()
+        yield
+        took[name] = time.monotonic() - begun
+
+    say("The sample data are simulated by their authors. Rekindle sends nothing.")
+    with part("Local platform"):
+        platform.up(settings().home, lambda step, seconds: say(f"  {step:<24}{seconds:6.1f} s"))
+    with part("Deliveries of Complete Journey"), progress() as bars:
+        bar = bars.add_task("deliveries", total=None)
+        filled = fill.sample(
+            SAMPLE, None, fill.Options(), lambda done, total: bars.update(bar, completed=done, total=total)
+        )
+        say(f"  {filled.days.first} to {filled.days.last}")
+    last: date = filled.days.last
+    days = Days.between(last - timedelta(DAYS_RUN - 1), last)
+    past = Days.between(filled.days.first, days.first - timedelta(1))
+    with part("History: raw, features, marts"), progress() as bars:
+        say(f"  {history.build(past, None, say, bars).text}")
+    with part("Models"):
+        _train(past.last)
+    with part(f"Daily runs through Airflow: {days}"):
+        finished = [day for day in days if any(r.kind == "daily" and r.status == "done" for r in records.runs(day))]
+        todo = tuple(day for day in days if day not in finished)
+        if finished:
+            say(f"  done before: {', '.join(map(str, finished))}")
+        if todo:
+            orchestration.run_days("daily_scores", Days(todo), {"kind": "daily"}, tell_stage)
+    _tell(last, took)
+
+
+def _train(day: date) -> None:
+    """Train each product that has no champion yet, on what was known at the end of `day`."""
+    from ml import registry, training
+    from ml.products import PRODUCTS
+    from rekindle import records
+    from rekindle.days import Days
+    from rekindle.spark import session
+
+    for product in PRODUCTS:
+        if registry.find_champion(product):
+            console().print(f"  {product.name}: has a champion")
+            continue
+        run_id = records.start_run("training", Days.one(day))
+        begun = time.monotonic()
+        done = training.train(session(), product, day, run_id)
+        records.finish_run(run_id, "done")
+        verdict = "champion" if done.promoted else "not promoted"
+        console().print(f"  {product.name:<24}{time.monotonic() - begun:6.1f} s  {verdict}: {done.verdict.why}")
+
+
+def _tell(day: date, took: dict[str, float]) -> None:
+    from ml.products import PRODUCTS
+    from rekindle.publishing import history_of
+    from rekindle.settings import settings
+
+    say = console().print
+    product = PRODUCTS[0]
+    say(f"\nThe {TOP} highest of {product.name} on {day}", style="bold")
+    say("Permission to send is not known yet, so nobody is eligible for a message.")
+    rows = history_of(product, day, limit=TOP)
+    shown = ("user_id", "return_probability", "lapsed_days", "reason_1", "reason_2", "reason_3")
+    say(score_table([{name: row[name] for name in shown} for row in rows]))
+    say("\nWhere the time went", style="bold")
+    for name, seconds in took.items():
+        say(f"  {name:<48}{seconds:6.1f} s")
+    say("\nWhat to try next", style="bold")
+    say(f"  Report       {settings().home / 'reports' / f'{day}.html'}")
+    say(f"  One user     .venv/bin/rekindle scores recall --day {day} --user {rows[0]['user_id']}")
+    say("  Web pages    make ui        (Airflow's task records, MLflow's models)")
+    say("  Your data    docs/bring-your-own-data.md")
+    say("  Stop         make down      (data stay)")

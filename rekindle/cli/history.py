@@ -1,0 +1,181 @@
+"""How `rekindle backfill` builds a history."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rekindle import contracts, history, orchestration, records
+from rekindle.days import Days
+from rekindle.errors import InputError, RekindleError
+from rekindle.settings import settings
+from rekindle.tables import ALWAYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date
+
+    from pyspark.sql import SparkSession
+    from rich.progress import Progress
+
+    Say = Callable[[str], None]
+
+
+@dataclass
+class Told:
+    """What a backfill did."""
+
+    built: dict[str, int] = field(default_factory=dict)
+    """Days by table that were built; what was there already is not among them."""
+    scored: list[date] = field(default_factory=list)
+    unscored: list[date] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "built": self.built,
+            "scored": self.scored,
+            "unscored": self.unscored,
+            "seconds": round(self.seconds, 1),
+        }
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        built = (
+            ", ".join(f"{table} {days} days" for table, days in self.built.items()) or "nothing was missing or stale"
+        )
+        lines = [f"Built in {self.seconds:.0f} s: {built}."]
+        if self.scored:
+            lines.append(f"Scored, into history only: {_days(self.scored)}.")
+        if self.unscored:
+            lines.append(f"Not scored, because no champion was in effect: {_days(self.unscored)}.")
+        return "\n".join(lines)
+
+
+def build(days: Days, model: str | None, say: Say, bars: Progress) -> Told:
+    """Build raw, tiles, features and marts of a range, then score the days that have a champion, or all with `model`."""
+    begun = time.monotonic()
+    told = Told()
+    scored = _scored_days(days, model)
+    _build_range(days, history.feature_days(days, set(scored)), told, say, bars)
+    told.unscored = [day for day in days if day not in scored]
+    if scored:
+        parameters = {"kind": "backfill", "model_version": model}
+        bar = bars.add_task("scoring days", total=len(scored))
+        for day in scored:
+            orchestration.run_days("daily_scores", Days.one(day), parameters)
+            say(f"  scored {day}")
+            told.scored.append(day)
+            bars.advance(bar)
+    told.seconds = time.monotonic() - begun
+    return told
+
+
+def rebuild_stale(say: Say, bars: Progress) -> Told:
+    """Load what was delivered again, then rebuild what was built from it, table by table in build order."""
+    begun = time.monotonic()
+    told = Told()
+    changed = history.redelivered()
+    stale = history.stale_partitions()
+    touched = [day for days in (*changed.values(), *stale.values()) for day in days]
+    if touched:
+        every = {day for table in history.FEATURES for day in records.builds(table, *ALWAYS)}
+        span = Days.between(min(touched), max({*touched, *every}))
+        features = Days(tuple(records.builds("features.user", *ALWAYS))) if every else None
+        _build_range(span, features, told, say, bars)
+    scores = {day for table, days in history.stale_partitions().items() if table.startswith("scores.") for day in days}
+    for day in sorted(scores):
+        orchestration.run_days("daily_scores", Days.one(day), {"kind": "backfill"})
+        say(f"  scored {day}")
+        told.scored.append(day)
+    told.seconds = time.monotonic() - begun
+    return told
+
+
+def _build_range(days: Days, feature_days: Days | None, told: Told, say: Say, bars: Progress) -> None:
+    from ml.products import PRODUCTS, labels_of
+    from rekindle import dbt
+    from rekindle.spark import session
+
+    spark = session()
+    run_id = records.start_run("history", days)
+    sources = contracts.landing_sources()
+    bar = bars.add_task("building history", total=len(sources) + len(history.FEATURES) + 1)
+
+    def step(name: str, work: Callable[[], int | None]) -> None:
+        begun = time.monotonic()
+        with records.stage(run_id, days.last, name) as notes:
+            notes.row_count = work()
+        rows = "" if notes.row_count is None else f"  {notes.row_count:,} rows"
+        say(f"  {name:<24}{time.monotonic() - begun:6.1f} s{rows}")
+        bars.advance(bar)
+
+    try:
+        for source in sources:
+            step(f"ingest {source}", lambda source=source: _ingest(spark, source, days, run_id, told))
+        for table in history.FEATURES:
+            wanted = feature_days if table == history.FEATURES[-1] else days
+            step(table, lambda table=table, wanted=wanted: _features(spark, table, wanted, run_id, told))
+        missing = [unbuilt for mart in dbt.MARTS if (unbuilt := history.unbuilt(mart, days))]
+        if missing:
+            span = Days.between(min(m.first for m in missing), max(m.last for m in missing))
+            labels = labels_of(PRODUCTS, settings())
+            step("marts", lambda: _marts(spark, span, run_id, labels, told))
+    except RekindleError as error:
+        records.finish_run(run_id, "failed", str(error))
+        raise
+    records.finish_run(run_id, "done")
+
+
+def _ingest(spark: SparkSession, source: str, days: Days, run_id: str, told: Told) -> int:
+    done = import_module("spark_jobs.raw").main(spark, source, days, run_id)
+    fresh = len(days) - done.told["unchanged_days"] - done.told["absent_days"]
+    if fresh:
+        told.built[f"raw.{source}"] = fresh
+    return done.loaded
+
+
+def _features(spark: SparkSession, table: str, days: Days | None, run_id: str, told: Told) -> int | None:
+    todo = history.unbuilt(table, days) if days else None
+    if todo is None:
+        return None
+    told.built[table] = len(todo)
+    return import_module(f"spark_jobs.{table}").main(spark, todo, run_id).row_count
+
+
+def _marts(spark: SparkSession, days: Days, run_id: str, labels: list[dict[str, Any]], told: Told) -> None:
+    from rekindle import dbt
+
+    dbt.build(spark, days, run_id, labels)
+    told.built["marts"] = len(days)
+
+
+def _scored_days(days: Days, model: str | None) -> list[date]:
+    """The days that can be scored: all with a named version, else those with a champion of every product present."""
+    from ml.products import PRODUCTS
+    from spark_jobs.scores import absent_sources, model_for
+
+    if model is not None:
+        return list(days)
+
+    def has_champions(day: date) -> bool:
+        present = [product for product in PRODUCTS if not absent_sources(product, day)]
+        try:
+            return all(model_for(product, day, backfill=True, version=None) for product in present)
+        except InputError as error:
+            if error.code == "no_champion":
+                return False
+            raise
+
+    # Nothing was promoted: asking the registry for each of a year's days would only repeat that.
+    if not any(records.promotions(product.name) for product in PRODUCTS):
+        return []
+    return [day for day in days if has_champions(day)]
+
+
+def _days(days: list[date]) -> str:
+    return str(Days(tuple(days)))
