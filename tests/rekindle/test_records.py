@@ -1,0 +1,358 @@
+"""What Rekindle records about its runs, and its locks, on a real Postgres."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from rekindle import records
+from rekindle.days import Days
+from rekindle.errors import InputError
+from rekindle.records import Build, CheckResult, Input
+from rekindle.settings import PROJECT, settings
+
+pytestmark = pytest.mark.platform
+
+MONDAY = date(2017, 6, 5)
+TUESDAY = MONDAY + timedelta(days=1)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Retry as often as ever, without the pauses."""
+    monkeypatch.setattr(records, "RETRY_PAUSES_SECONDS", (0.01, 0.01))
+
+
+@pytest.fixture
+def run_id(database):  # noqa: ARG001 - the run is recorded there
+    return records.start_run("daily", Days.between(MONDAY, TUESDAY), dag_run_id="manual__1")
+
+
+# Migrations
+
+
+def test_migrating_again_changes_nothing(database):
+    catalog = "select oid, relname from pg_class where relnamespace in ('sms'::regnamespace, 'rekindle'::regnamespace)"
+    before = sorted(map(str, database.rows(catalog)))
+
+    records.migrate()
+
+    assert sorted(map(str, database.rows(catalog))) == before
+
+
+def test_two_platforms_may_migrate_at_once(empty_database):
+    command = [sys.executable, "-c", "from rekindle import records; records.migrate()"]
+    both = [subprocess.Popen(command, cwd=PROJECT, env={**os.environ, "PYTHONPATH": str(PROJECT)}) for _ in range(2)]
+
+    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    assert empty_database.value("select count(*) from rekindle.migration") == 1
+
+
+@pytest.mark.usefixtures("migrated_database")  # by whose migration there is the role sms_reader
+def test_an_owner_without_other_rights_can_migrate(empty_database, monkeypatch):
+    """As on the local platform: the database has its own role, sms_reader was made by an administrator."""
+    owner = f"{empty_database.value('select current_database()')}_owner"
+    empty_database.execute(f"create role {owner} login password 'secret'")
+    empty_database.execute(f"alter database {owner.removesuffix('_owner')} owner to {owner}")
+    empty_database.use(monkeypatch, user=owner, password="secret")  # noqa: S106 - a role of this test only
+
+    records.migrate()
+
+    assert empty_database.value("select has_table_privilege('sms_reader', 'sms.audience', 'select')")
+    empty_database.execute(f"reassign owned by {owner} to current_user")
+    empty_database.execute(f"drop owned by {owner}")
+    empty_database.execute(f"drop role {owner}")
+
+
+def test_a_database_of_a_newer_rekindle_is_left_alone(empty_database):
+    records.migrate()
+    empty_database.execute("update rekindle.migration set version_num = '9999'")
+
+    with pytest.raises(InputError, match="newer Rekindle"):
+        records.migrate()
+
+
+# Runs, stages, checks
+
+
+def test_a_run_is_recorded_with_the_times_of_postgres(database, run_id):
+    records.finish_run(run_id, "done")
+
+    (run,) = records.runs(TUESDAY)
+    assert (run.run_id, run.kind, run.dag_run_id) == (run_id, "daily", "manual__1")
+    assert (run.first_day, run.last_day, run.status, run.error) == (MONDAY, TUESDAY, "done", None)
+    assert run.started_at <= run.finished_at <= database.value("select clock_timestamp()")
+    assert records.runs(TUESDAY + timedelta(days=1)) == []
+
+
+def test_a_failed_run_that_is_started_again_is_running(run_id):
+    records.finish_run(run_id, "failed", "users: no delivery\x00")
+    assert records.runs(MONDAY)[0].error == "users: no delivery\ufffd"
+
+    assert records.start_run("daily", Days.between(MONDAY, TUESDAY), run_id=run_id) == run_id
+
+    (run,) = records.runs(MONDAY)
+    assert (run.status, run.finished_at, run.error) == ("running", None, None)
+
+
+def test_a_stage_that_runs_again_replaces_its_record(run_id):
+    with records.stage(run_id, MONDAY, "ingest") as notes:
+        notes.row_count = 3
+    with records.stage(run_id, MONDAY, "ingest") as notes:
+        notes.row_count = 5
+        notes.detail["sources"] = ["users", "orders"]
+
+    (stage,) = records.stages(run_id=run_id)
+    assert (stage.stage, stage.status, stage.row_count) == ("ingest", "done", 5)
+    assert stage.detail == {"sources": ["users", "orders"]}
+    assert 0 <= stage.seconds < 5
+
+
+def test_a_failing_stage_is_recorded_and_still_fails(run_id):
+    with pytest.raises(ValueError, match="broken"), records.stage(run_id, MONDAY, "ingest"):
+        raise ValueError("broken")
+
+    assert [stage.status for stage in records.stages(day=MONDAY)] == ["failed"]
+    assert records.stages(run_id=run_id, day=TUESDAY) == []
+
+
+def test_checks_that_run_again_replace_their_results(run_id):
+    old = [CheckResult("key is unique", "stop", "failed", 2), CheckResult("gone", "warn", "passed")]
+    new = [CheckResult("key is unique", "stop", "passed"), CheckResult("rows change", "stop", "not_judged")]
+    records.record_checks(run_id, MONDAY, "raw.users", old)
+    records.record_checks(run_id, MONDAY, "raw.orders", old)
+    records.record_checks(run_id, MONDAY, "raw.users", new)
+
+    found = [c for c in records.checks(run_id=run_id) if c.table_name == "raw.users"]
+    assert {(c.rule, c.severity, c.outcome, c.failed_rows) for c in found} == {
+        (c.rule, c.severity, c.outcome, c.failed_rows) for c in new
+    }
+    assert len(records.checks(day=MONDAY)) == 4
+
+
+def test_whatever_a_check_found_can_be_recorded(run_id):
+    detail = {"mean": float("nan"), "max": float("inf"), "day": MONDAY, "sum": Decimal("1.50"), "ids": ("a\x00b", None)}
+    records.record_checks(run_id, MONDAY, "raw.users", [CheckResult("r", "warn", "failed", 1, detail)])
+
+    (check,) = records.checks(day=MONDAY)
+    assert check.detail == {"mean": "nan", "max": "inf", "day": "2017-06-05", "sum": "1.50", "ids": ["a\ufffdb", None]}
+
+
+# Builds, snapshots, promotions
+
+
+def test_a_build_is_replaced_with_its_inputs(run_id):
+    used = {"raw.orders": Input(MONDAY, TUESDAY, "f1"), "raw.users": Input(TUESDAY, TUESDAY, "f2")}
+    records.record_builds([Build("features.user", day, "b1", run_id, 2**60, used) for day in (MONDAY, TUESDAY)])
+    records.record_builds([Build("features.user", TUESDAY, "b2", run_id, None)])
+
+    found = records.builds("features.user", MONDAY, TUESDAY)
+
+    assert list(found) == [MONDAY, TUESDAY]
+    assert (found[MONDAY].build_id, found[MONDAY].snapshot_id, found[MONDAY].inputs) == ("b1", 2**60, used)
+    assert (found[TUESDAY].build_id, found[TUESDAY].snapshot_id, found[TUESDAY].inputs) == ("b2", None, {})
+    assert records.builds("features.user", TUESDAY, TUESDAY).keys() == {TUESDAY}
+
+
+def test_builds_are_recorded_all_or_none(run_id):
+    backwards = Build("features.user", TUESDAY, "b", run_id, 1, {"raw.users": Input(TUESDAY, MONDAY, "f")})
+
+    with pytest.raises(psycopg.errors.CheckViolation):
+        records.record_builds([Build("features.user", MONDAY, "b", run_id, 1), backwards])
+
+    assert records.builds("features.user", MONDAY, TUESDAY) == {}
+
+
+def test_a_run_names_the_snapshots_it_read(run_id):
+    records.record_snapshots(run_id, {"raw.users": 7, "raw.orders": 2**62})
+    records.record_snapshots(run_id, {"raw.users": 8})
+    records.record_snapshots(run_id, {"raw.users": 8})
+
+    assert records.snapshots(run_id) == {"raw.orders": [2**62], "raw.users": [7, 8]}
+
+
+def test_the_promotion_log_keeps_order_and_takes_a_repetition_for_the_same(run_id):
+    other_run = records.start_run("train", Days.one(TUESDAY))
+    records.append_promotion("recall", "1", "d1", MONDAY, "first champion", run_id)
+    records.append_promotion("recall", "2", "d2", TUESDAY, "better", other_run)
+    records.append_promotion("recall", "2", "d2", TUESDAY, "better", other_run)
+    records.append_promotion("recall", "1", "d1", TUESDAY, "rollback", records.new_run_id())
+    records.append_promotion("ltv", "1", "d3", MONDAY, "first champion", run_id)
+
+    assert [(p.version, p.reason) for p in records.promotions("recall")] == [
+        ("1", "first champion"),
+        ("2", "better"),
+        ("1", "rollback"),
+    ]
+
+
+# Locks
+
+
+def test_a_locked_table_is_refused_to_others_by_name(database):  # noqa: ARG001 - the lock lives there
+    with (
+        records.table_lock("scores.recall_daily"),
+        records.table_lock("scores.ltv_daily"),
+        pytest.raises(InputError, match=r"scores\.recall_daily") as refused,
+        records.table_lock("scores.recall_daily", wait_seconds=0.3),
+    ):
+        pytest.fail("two hold one lock")
+    assert refused.value.code == "already_running"
+
+    with records.table_lock("scores.recall_daily", wait_seconds=0):
+        pass
+
+
+def test_who_waits_for_a_table_gets_it_when_it_is_free(database):  # noqa: ARG001 - the lock lives there
+    held = []
+
+    def work(number):
+        with records.table_lock("scores.recall_daily"):
+            held.append(number)
+            assert held.count(number) == 1
+            entered = len(held)
+            records.transact(lambda connection: connection.execute("select pg_sleep(0.1)"))
+            assert len(held) == entered, "someone else came in"
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(work, range(4)))
+    assert sorted(held) == [0, 1, 2, 3]
+
+
+def test_a_day_has_one_run_at_a_time(database):  # noqa: ARG001 - the lock lives there
+    with (
+        records.run_lock(MONDAY),
+        records.run_lock(TUESDAY),
+        pytest.raises(InputError) as refused,
+        records.run_lock(MONDAY),
+    ):
+        pytest.fail("two runs of one day")
+    assert refused.value.code == "already_running"
+
+
+def test_the_lock_of_a_killed_process_frees_itself(database):  # noqa: ARG001 - the lock lives there
+    code = "from rekindle import records\nwith records.table_lock('t'): print('held', flush=True); input()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(InputError), records.table_lock("t", wait_seconds=0):
+            pytest.fail("two hold one lock")
+
+        process.send_signal(signal.SIGKILL)
+
+        with records.table_lock("t", wait_seconds=10):
+            pass
+
+
+def test_a_lock_that_was_lost_is_noticed_before_a_release(database):
+    held = records.table_lock("t")
+    lock = held.__enter__()
+    lock.verify()
+
+    database.execute("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
+
+    with pytest.raises(InputError) as when_asked:
+        lock.verify()
+    with pytest.raises(InputError) as at_the_end:
+        held.__exit__(None, None, None)
+    assert when_asked.value.code == at_the_end.value.code == "lock_lost"
+
+
+# Postgres in trouble
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_refused_login_names_host_and_database_and_no_secret(database, monkeypatch):
+    database.use(monkeypatch, user="nobody_here", password="hunter2hunter2")  # noqa: S106 - nobody's password
+
+    with pytest.raises(InputError) as refused:
+        records.runs(MONDAY)
+
+    name = database.value("select current_database()")
+    assert refused.value.code == "postgres_unavailable"
+    assert "127.0.0.1" in str(refused.value)
+    assert name in str(refused.value)
+    assert "nobody_here" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in repr(refused.value.__cause__)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_is_down_is_tried_a_few_times(database, monkeypatch):
+    database.use(monkeypatch, port=1, password="hunter2hunter2")  # noqa: S106 - nobody's password
+    attempts = []
+    connect = psycopg.connect
+    monkeypatch.setattr(psycopg, "connect", lambda *args, **options: attempts.append(1) or connect(*args, **options))
+
+    with pytest.raises(InputError, match="port 1, database") as refused:
+        records.start_run("daily", Days.one(MONDAY))
+
+    assert len(attempts) == 3
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["", "postgres//scores:hunter2@host/scores", "postgresql://scores:hunter2@host:x%/s"])
+def test_a_url_that_cannot_be_read_is_not_repeated(url, monkeypatch):
+    monkeypatch.setenv("REKINDLE_DATABASE_URL", url)
+    settings.cache_clear()
+
+    with pytest.raises(InputError, match="REKINDLE_DATABASE_URL") as refused:
+        records.runs(MONDAY)
+
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__cause__ is None
+    settings.cache_clear()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_read_only_server_is_an_error_that_says_so(empty_database):
+    records.migrate()
+    name = empty_database.value("select current_database()")
+    empty_database.execute(f"alter database {name} set default_transaction_read_only to on")
+
+    with pytest.raises(InputError, match="read-only transaction"):
+        records.start_run("daily", Days.one(MONDAY))
+
+
+def test_a_database_that_nobody_migrated_says_what_to_do(empty_database):  # noqa: ARG001 - pointed at
+    with pytest.raises(InputError, match="rekindle up"):
+        records.runs(MONDAY)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_transaction_whose_connection_is_lost_is_done_again_once(database):
+    attempts = []
+
+    def work(connection):
+        attempts.append(1)
+        connection.execute("create table t (n int)")
+        if len(attempts) == 1:
+            connection.execute("select pg_terminate_backend(pg_backend_pid())")
+        return "done"
+
+    assert records.transact(work) == "done"
+    assert len(attempts) == 2
+    assert database.value("select count(*) from t") == 0
+
+
+def test_sessions_speak_utc_and_see_what_lock_holders_committed(empty_database):
+    name = empty_database.value("select current_database()")
+    empty_database.execute(f"alter database {name} set timezone to 'Asia/Tokyo'")
+    empty_database.execute(f"alter database {name} set default_transaction_isolation to 'serializable'")
+
+    with records.connect() as connection:
+        (isolation,) = connection.execute("show transaction_isolation").fetchone()
+        (now,) = connection.execute("select timestamptz '2017-06-05T00:00:00Z'").fetchone()
+
+    assert isolation == "read committed"
+    assert (now, now.utcoffset()) == (datetime(2017, 6, 5, tzinfo=UTC), timedelta(0))
