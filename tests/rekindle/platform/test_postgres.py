@@ -139,6 +139,16 @@ def test_opens_no_folder_when_its_user_cannot_enter_the_home(tmp_path):
     assert not elsewhere.exists()
 
 
+def test_a_copy_of_its_programs_runs_without_the_wheel(monkeypatch, tmp_path):
+    """Where Postgres' user cannot reach the virtual environment, it runs a copy."""
+    monkeypatch.setattr(postgres, "ELSEWHERE", tmp_path)
+    copy = postgres._copy(postgres._programs({}).parents[1])
+
+    libraries = subprocess.run(["ldd", copy / "pginstall/bin/initdb"], capture_output=True, text=True, check=True)
+    assert str(tmp_path) in libraries.stdout
+    assert "not found" not in libraries.stdout
+
+
 @pytest.mark.usefixtures("port")
 def test_names_its_log_when_it_cannot_start(home):
     postgres.stop(home)
