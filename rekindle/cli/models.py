@@ -173,11 +173,10 @@ def _cell(figure: Mapping[str, float] | None) -> str:
 def _backtest(told: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
 
-    difference = told["mean_difference"]
+    mean = {name: f"{value:+.3f}" for name, value in told["mean_difference"].items()}
     return Group(
-        f"{told['product']}: {told['verdict']} in {told['blocks_better']} of {len(told['blocks'])} blocks; {told['figure']} "
-        f"differs by {difference['value']:+.3f} on average, 95 % interval {difference['low']:+.3f} to "
-        f"{difference['high']:+.3f}.",
+        f"{told['product']}: {told['verdict']}. {told['blocks_better']} of {len(told['blocks'])} blocks are better; "
+        f"{told['figure']} differs by {mean['value']} on average, 95 % interval {mean['low']} to {mean['high']}.",
         *(
             _figures(f"{horizon}, tested {block['days']['test'][0]} to {block['days']['test'][-1]}", result)
             for block in told["blocks"]

@@ -1,0 +1,62 @@
+import subprocess
+import sys
+
+import pytest
+
+from ml.products import PRODUCTS, labels_of, product_named
+from rekindle.settings import PROJECT
+
+FORBIDDEN = {"numpy", "pyarrow", "pandas", "pyspark", "mlflow", "pydantic", "yaml", "lightgbm", "sklearn"}
+
+
+def test_imports_the_standard_library_only():
+    """DAG files import it, and they have a second."""
+    code = "import sys; import ml.products; print(' '.join(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True, capture_output=True, text=True)
+
+    assert "ml.products" in loaded.stdout.split()
+    assert not FORBIDDEN & {name.partition(".")[0] for name in loaded.stdout.split()}
+
+
+def test_no_code_tests_the_name_of_a_product():
+    """A product is declared, not wired: add what differs to ml.products instead."""
+    code = [path for folder in ("ml", "rekindle", "spark_jobs", "dags") for path in (PROJECT / folder).rglob("*.py")]
+    names = [f"{quote}{product.name}{quote}" for product in PRODUCTS for quote in "'\""]
+    asked = [f"{word} {name}" for word in ("==", "!=", "in (", "in {") for name in names]
+
+    assert code
+    assert not [(path.name, text) for path in code for text in asked if text in path.read_text()]
+
+
+def test_labels_are_named_after_their_windows(business):
+    assert labels_of(PRODUCTS, business) == [
+        {"name": "active_1_7", "kind": "activity", "from_day": 1, "to_day": 7},
+        {"name": "net_revenue_1_30", "kind": "net_revenue", "from_day": 1, "to_day": 30},
+        {"name": "net_revenue_31_90", "kind": "net_revenue", "from_day": 31, "to_day": 90},
+    ]
+
+
+def test_the_horizon_of_recall_is_a_setting(business, recall):
+    monthly = business.model_copy(update={"recall_horizon_days": 30})
+
+    assert recall.targets(monthly)[0].label == "active_1_30"
+    assert recall.columns(monthly)["horizon_days"] == "30"
+
+
+def test_increments_touch_and_never_overlap(business, ltv):
+    windows = [(target.from_day, target.to_day) for target in ltv.targets(business)]
+
+    assert windows == [(1, 30), (31, 90)]
+
+
+def test_a_horizon_that_no_history_can_label_has_only_a_status(business, ltv):
+    columns = ltv.columns(business)
+
+    assert columns["ltv_365"] == "cast(null as decimal(18,2))"
+    assert columns["ltv_365_status"] == "'not_available'"
+    assert columns["ltv_90_status"] == "'modelled'"
+
+
+def test_an_unknown_product_is_a_key_error():
+    with pytest.raises(KeyError):
+        product_named("churn")
