@@ -224,11 +224,11 @@ def _judge(connection: Connection, delivery: _Delivery, day: date) -> Iterator[C
         from {delivery.staging}
         """
     ).fetchone()
-    row_count, repeated, *failed = counts
+    row_count, repeated, *others = counts
     yield _result("key user_id is unique", failed_rows=repeated)
-    for rule, failed_rows in zip(broken, failed, strict=False):
+    for rule, failed_rows in zip(broken, others[: len(broken)], strict=True):
         yield _result(rule, failed_rows=failed_rows)
-    for name, is_constant in zip(constants, failed[len(broken) :], strict=True):
+    for name, is_constant in zip(constants, others[len(broken) :], strict=True):
         rule = f"{name} is not constant"
         if row_count > 1:
             yield _result(rule, failed_rows=row_count if is_constant else 0)
@@ -249,7 +249,9 @@ def _broken_rows(delivery: _Delivery, day: date) -> Iterator[tuple[str, str]]:
             yield f"{name} is not null", f"{name} is null"
         if column.between:
             low, high = column.between
-            yield f"{name} is between {low} and {high}", f"not ({name} between {low} and {high})"
+            outside = [f"{name} < {low}"] * (low is not None) + [f"{name} > {high}"] * (high is not None)
+            rule = f"{name} is between {'-∞' if low is None else low} and {'∞' if high is None else high}"
+            yield rule, " or ".join(outside)
         if column.one_of:
             yield f"{name} is one of {', '.join(column.one_of)}", f"{name} <> all (array{list(column.one_of)})"
         if column.matches:
@@ -315,8 +317,8 @@ def _take_turn(connection: Connection) -> datetime:
         raise InputError(
             "Another process is publishing.", todo="Wait for it to end and run again.", code="already_running"
         ) from error
-    # All joins here are of whole tables. Postgres has no statistics yet of what was just written, and a nested loop that
-    # it believes to be short takes hours.
+    # All joins here are of whole tables. Postgres has no statistics yet of what was just written, and a nested loop
+    # that it believes to be short takes minutes for 60,000 rows.
     connection.execute("set local enable_nestloop to off")
     (published_at,) = connection.execute(
         "select greatest(clock_timestamp(), max(published_at) + interval '1 microsecond') from rekindle.publish_log"

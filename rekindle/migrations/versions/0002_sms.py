@@ -186,6 +186,7 @@ begin
         );
     end if;
 
+    execute format('grant connect on database %I to sms_reader', database);
     execute format('revoke temporary on database %I from public', database);
 end
 $$;
