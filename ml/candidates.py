@@ -145,9 +145,12 @@ class Boosting:
     booster: lightgbm.Booster = field(compare=False, repr=False)
 
     def raw(self, matrix: np.ndarray) -> np.ndarray:
-        return self.booster.predict(matrix, raw_score=True, num_threads=1)
+        # LightGBM divides by the number of rows; Spark hands over batches without any.
+        return self.booster.predict(matrix, raw_score=True, num_threads=1) if len(matrix) else np.zeros(0)
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        if not len(matrix):
+            return np.zeros((0, matrix.shape[1] + 1))
         return self.booster.predict(matrix, pred_contrib=True, num_threads=1)
 
     def to_json(self) -> dict[str, Any]:

@@ -108,7 +108,6 @@ class _Rows:
 
 def fit(product: Product, sample: Sample, split: Split) -> Fitted:
     """Fit, choose and judge. Refuses, by name, a sample that no model should be made of."""
-    check_columns(sample)
     train = {t.label: sample.of(split.train[t.label], t) for t in sample.targets}
     encoder = Encoder.fit(pa.concat_tables(train.values()), leave_out=[t.label for t in sample.targets])
     if not encoder.features:
@@ -154,14 +153,6 @@ def naive_rule(rows: pa.Table, target: Target) -> np.ndarray:
     """Compute the rule that a model has to beat; a missing feature counts as nothing."""
     columns = {name: np.nan_to_num(rows[name].cast(pa.float64()).to_numpy()) for name in target.naive}
     return sum((weight * columns[name] for name, weight in target.naive.items()), np.zeros(rows.num_rows))
-
-
-def check_columns(sample: Sample) -> None:
-    """Refuse a label that is a column of the features."""
-    names = sample.rows.column_names
-    twice = sorted({target.label for target in sample.targets if names.count(target.label) > 1})
-    if twice:
-        raise _refused("label_among_features", f"The features hold a column named like a label: {', '.join(twice)}.")
 
 
 def check_examples(objective: str, days: str, examples: Examples) -> None:

@@ -98,6 +98,7 @@ def sample(spark: SparkSession, product: Product, day: date, settings: Settings)
     names = (FEATURES, product.population, LABELS)
     snapshots = {name: tables.snapshot_id(spark, name) for name in names}
     features, population, labels = (_as_read(spark, name, snapshots[name]) for name in names)
+    refuse_labels(features.columns, targets)
 
     days = _weekly_days(labels, targets, day, settings)
     member = population.where(tables.day_in(days)).select("day", "user_id")
@@ -165,6 +166,18 @@ def blocks(
     count = min(wanted, len(possible))
     edges = [round(i * len(possible) / count) for i in range(count + 1)]
     return [possible[a:b] for a, b in pairwise(edges)]
+
+
+def refuse_labels(columns: Sequence[str], targets: Sequence[Target]) -> None:
+    """Refuse features that hold a label; one that hides under another name is found by `fitting.check_no_label`."""
+    found = sorted({target.label for target in targets} & set(columns))
+    if found:
+        raise CheckFailedError(
+            f"{FEATURES} holds a column named like a label: {', '.join(found)}.",
+            todo="Take it out of the features: a label is what happened after the day.",
+            safe="The champion stays as it was.",
+            code="label_among_features",
+        )
 
 
 def _weekly_days(labels: DataFrame, targets: Sequence[Target], day: date, settings: Settings) -> Days:

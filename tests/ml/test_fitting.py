@@ -1,0 +1,145 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ml import fitting, gate, samples
+from ml.artifact import digest_of
+from rekindle.errors import CheckFailedError
+from tests.ml.conftest import feature_rows, sample_of, sundays
+
+
+def fit(product, rows, business):
+    sample = sample_of(product, rows, business)
+    return fitting.fit(product, sample, samples.split(sample, business))
+
+
+def replaced(rows: pa.Table, **columns) -> pa.Table:
+    for name, values in columns.items():
+        at = rows.column_names.index(name)
+        rows = rows.set_column(at, name, pa.array(values, rows.schema.field(name).type))
+    return rows
+
+
+def test_recall_beats_recency_on_the_same_rows(recall_fitted):
+    found = recall_fitted.primary
+
+    assert found.difference["auc"].low > 0
+    assert found.model["ece"].value < 3 * found.noise["ece_floor"]
+    assert gate.judge(found).passed
+
+
+def test_ltv_is_right_on_average_and_ranks_about_as_well_as_the_law_allows(ltv_fitted):
+    found = ltv_fitted.evaluations["1_90"]
+
+    assert list(ltv_fitted.evaluations) == ["1_30", "1_90"]
+    assert 0.8 < found.model["predicted_over_actual"].value < 1.2
+    assert found.model["gini"].value > 0.9 * found.naive["gini"].value
+
+
+def test_amounts_of_the_horizons_add_up(ltv_fitted, ltv_sample):
+    """What is judged over 90 days is the first 30 and the increment."""
+    first, whole = ltv_fitted.judged["1_30"], ltv_fitted.judged["1_90"]
+    rows = ltv_sample.rows.to_pylist()
+    increments = {(row["day"], row["user_id"]): row["net_revenue_31_90"] for row in rows}
+    days = sorted({row["day"] for row in rows})[-len(whole.outcome) // 250 :]
+    expected = [increments[day, user] for day in days for user in whole.users[:250]]
+
+    np.testing.assert_allclose(whole.outcome - first.outcome, expected[-len(whole.outcome) :])
+
+
+def test_all_candidates_are_shown_on_the_same_test_days(recall_fitted):
+    (contest,) = recall_fitted.contests
+
+    assert set(contest.test) == set(contest.validation) == {"logistic", "boosting"}
+    assert contest.chosen == max(contest.validation, key=contest.validation.get)
+    assert recall_fitted.primary.model["auc"].value == pytest.approx(contest.test[contest.chosen])
+
+
+def test_the_logistic_wins_where_there_is_little_to_learn_from(recall, business):
+    """Few users and a smooth law: trees only find noise."""
+    found = fit(recall, feature_rows(sundays(12), 100, seed=1), business)
+
+    assert found.contests[0].chosen == "logistic"
+    assert found.scorer.parts[0].learner.kind == "linear"
+
+
+def test_the_same_sample_gives_the_same_bytes(recall, recall_sample, recall_fitted, business):
+    again = fitting.fit(recall, recall_sample, samples.split(recall_sample, business))
+
+    assert digest_of(again.scorer.to_files()) == digest_of(recall_fitted.scorer.to_files())
+
+
+def test_later_rows_do_not_change_what_was_learnt_before(recall, recall_sample, recall_fitted, business):
+    """The test rows can be anything: neither the encoder nor a parameter has seen them."""
+    split = samples.split(recall_sample, business)
+    rows = recall_sample.rows
+    tested = np.isin(rows["day"].to_numpy(), np.array(list(split.test), dtype="datetime64[D]"))
+    label = rows["active_1_7"].to_numpy()
+    turned = replaced(
+        rows,
+        active_1_7=np.where(tested, 1 - label, label),
+        country=np.where(tested, "FR", rows["country"].to_numpy(zero_copy_only=False)).tolist(),
+    )
+
+    again = fitting.fit(recall, sample_of(recall, turned, business), split)
+
+    assert digest_of(again.scorer.to_files()) == digest_of(recall_fitted.scorer.to_files())
+    assert again.primary.model["auc"].value < 0.5
+
+
+def test_one_class_only_is_refused(recall, business):
+    rows = feature_rows(sundays(12), 150)
+
+    with pytest.raises(CheckFailedError, match=r"one_class: .*The champion stays"):
+        fit(recall, replaced(rows, active_1_7=[1.0] * rows.num_rows), business)
+
+
+def test_twelve_rows_are_refused(recall, business):
+    with pytest.raises(CheckFailedError, match=r"too_few_rows: There are 4 rows .*The champion stays"):
+        fit(recall, feature_rows(sundays(6), 2), business)
+
+
+def test_a_handful_of_returns_is_refused(recall, business):
+    rows = feature_rows(sundays(12), 150)
+    rare = np.arange(rows.num_rows) % 500 == 0
+
+    with pytest.raises(CheckFailedError, match=r"too_few_of_a_kind"):
+        fit(recall, replaced(rows, active_1_7=rare.astype(float)), business)
+
+
+def test_constant_features_are_refused(recall, business):
+    rows = feature_rows(sundays(12), 150)
+    same = rows.slice(0, 1).take(pa.array([0] * rows.num_rows)).drop_columns(["day", "user_id", "active_1_7"])
+    for name in ("day", "user_id", "active_1_7"):
+        same = same.append_column(name, rows[name])
+
+    with pytest.raises(CheckFailedError, match=r"features_constant: .*The champion stays"):
+        fit(recall, same, business)
+
+
+@pytest.mark.parametrize("copy", [lambda y: y, lambda y: 5 - 3 * y], ids=["as it is", "in disguise"])
+def test_a_feature_that_knows_the_outcome_is_refused(recall, business, copy):
+    """The trap: a feature window that contains the label window."""
+    rows = feature_rows(sundays(12), 150)
+    leaked = rows.append_column("visits_next_week", pa.array(copy(rows["active_1_7"].to_numpy())))
+
+    with pytest.raises(CheckFailedError, match=r"label_among_features: .*visits_next_week"):
+        fit(recall, leaked, business)
+
+
+def test_pure_noise_does_not_pass_the_gate(recall, business):
+    """Either no candidate ranks better than chance, or the gate sees that recency does better."""
+    rows = feature_rows(sundays(12), 150)
+    recency = rows["recency_days"].to_numpy()
+    draw = np.random.default_rng(0)
+    outcome = (draw.random(len(recency)) < 1 / (1 + np.exp(0.05 * (recency - 60)))).astype(float)
+    blind = replaced(rows, active_1_7=outcome).drop_columns(
+        [n for n in rows.column_names if n not in {"day", "user_id", "country", "active_1_7", "recency_days"}]
+    )
+    hidden = replaced(blind, recency_days=recency.tolist())
+    sample = sample_of(recall, hidden, business)
+    split = samples.split(sample, business)
+
+    found = fitting.fit(recall, sample, split)
+
+    assert found.primary.difference["auc"].value == pytest.approx(0, abs=0.05)
