@@ -1,0 +1,138 @@
+"""House rules of the DAGs, and what their tasks are told, recorded in files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.dags.conftest import DAGS
+
+# Written out, so that an empty folder cannot pass.
+DAG_IDS = {"daily_scores", "weekly_training", "table_upkeep"}
+
+DAILY_TASKS = {
+    "begin",
+    "wait_for_deliveries",
+    *(f"ingest.{source}" for source in ("users", "items", "events", "orders")),
+    *(f"features.{table}" for table in ("user_day", "user_item_day", "user")),
+    "marts",
+    "recall.score",
+    "ltv.score",
+    "publish",
+    "report",
+}
+
+MEASURE = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import airflow.sdk, airflow.triggers.base, airflow.sdk.definitions.decorators
+begun = time.perf_counter()
+__import__(sys.argv[2])
+print(time.perf_counter() - begun)
+print(sorted({"pandas", "pyspark", "mlflow", "great_expectations", "sklearn", "lightgbm"} & set(sys.modules)))
+"""
+
+
+def test_these_dags_are_there(dags):
+    assert set(dags) == DAG_IDS, "Name a new DAG in DAG_IDS, in DESIGN's house and in the README."
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_a_dag_says_what_it_is_and_whose(dags, dag_id):
+    dag = dags[dag_id]
+
+    assert dag.doc_md and dag.doc_md.strip().startswith("#"), "The file's docstring is the DAG's documentation."
+    assert dag.tags, "Give the DAG a tier, so that who is on call knows how much it matters."
+    assert not dag.catchup, "A history is built on purpose, with `rekindle backfill` or `airflow backfill create`."
+    assert dag.max_active_runs == 1, "Two days at once would publish out of order."
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_a_task_has_an_owner_an_end_and_another_try(dags, dag_id):
+    for task in dags[dag_id].tasks:
+        assert task.owner == "crm-data", f"{task.task_id}: say whose it is in steps.DEFAULTS."
+        assert task.execution_timeout and task.execution_timeout <= timedelta(hours=1), (
+            f"{task.task_id} may run for ever."
+        )
+        assert task.retry_exponential_backoff, f"{task.task_id}: a server that is down is not helped by hammering."
+        assert task.retries >= (0 if task.task_id.endswith(".train") else 1), f"{task.task_id} is not tried again."
+        assert task.has_on_failure_callback, f"{task.task_id}: a failure must reach the run's record."
+
+
+def test_the_daily_dag_has_a_task_for_each_thing_one_would_run_again(dags):
+    assert {task.task_id for task in dags["daily_scores"].tasks} == DAILY_TASKS
+
+
+def test_every_product_of_the_list_has_its_group(dags):
+    from ml.products import PRODUCTS
+
+    for dag_id, step in (("daily_scores", "score"), ("weekly_training", "train")):
+        found = {task.task_id for task in dags[dag_id].tasks if task.task_id.endswith(f".{step}")}
+        assert found == {f"{product.name}.{step}" for product in PRODUCTS}
+
+
+def test_every_landing_source_is_loaded(dags):
+    from rekindle import contracts
+
+    loaded = {task.task_id.split(".")[1] for task in dags["daily_scores"].tasks if task.task_id.startswith("ingest.")}
+    assert loaded == set(contracts.landing_sources()), "Name a new source in STATES or FACTS of dags/daily_scores.py."
+
+
+def test_nothing_is_published_before_everything_is_scored(dags):
+    publish = dags["daily_scores"].get_task("publish")
+    assert {"recall.score", "ltv.score"} <= publish.get_flat_relative_ids(upstream=True)
+
+
+def test_spark_comes_from_the_airflow_connection(dags):
+    with_spark = [task for task in dags["daily_scores"].tasks if hasattr(task, "conn_id")]
+    assert len(with_spark) == len(DAILY_TASKS - {"begin", "wait_for_deliveries", "report"})
+    assert {task.conn_id for task in with_spark} == {"spark_default"}
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_a_dag_file_imports_in_a_second_and_without_a_database(dag_id):
+    """Parsed every few seconds by the scheduler; what it imports, Airflow's own modules left out, must be light."""
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW__DATABASE", "REKINDLE_DATABASE"))},
+        "PYTHONPATH": str(DAGS.parent),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg://nobody@127.0.0.1:1/none",
+    }
+    answer = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(DAGS), dag_id], env=environment, capture_output=True, text=True, check=True
+    )
+    seconds, heavy = answer.stdout.strip().splitlines()[-2:]
+    assert heavy == "[]", f"{dag_id} imports {heavy} at its top: import them inside the task."
+    assert float(seconds) < 1.0
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_what_the_tasks_are_told_is_what_was_recorded(dags, dag_id, golden):
+    recorded = {
+        task.task_id: {
+            "type": type(task).__name__,
+            "upstream": sorted(task.upstream_task_ids),
+            "trigger_rule": str(task.trigger_rule.value if hasattr(task.trigger_rule, "value") else task.trigger_rule),
+            "retries": task.retries,
+            "told": _rendered(task),
+        }
+        for task in dags[dag_id].tasks
+    }
+    golden(Path(__file__).parent / "golden" / f"{dag_id}.json", json.dumps(recorded, indent=1, sort_keys=True) + "\n")
+
+
+def _rendered(task: object) -> dict[str, object]:
+    """The templated arguments of a task on a day of the sample, rendered by Airflow's own templates."""
+    context = {
+        "params": {"day": None, "kind": "daily", "model_version": None},
+        "ds": "2017-12-31",
+        "run_id": "scheduled__2017-12-31",
+    }
+    environment = task.get_template_env()
+    told = {"day": task.day} if hasattr(task, "day") else dict(task.op_kwargs)
+    return {name: environment.from_string(value).render(context) for name, value in told.items() if name != "spark"}
