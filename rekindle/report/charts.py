@@ -1,0 +1,164 @@
+"""
+Charts as SVG, built from figures alone: no script, no font of its own, colours from the page's style sheet.
+
+Each has a sentence for those who cannot see it, and each mark a title for those who point at it.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from rekindle.report import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
+
+    from rekindle.report.facts import Score
+
+WIDTH, HEIGHT = 360, 132
+"""A chart is drawn for a phone; a page that has room sets charts side by side and does not stretch them."""
+
+FLOOR, HEAD = 108, 16
+"""Marks stand on the floor; above the head is room for a figure."""
+
+LEAST = 1.0
+"""What there is at all stays visible, be it a thousandth of the whole."""
+
+WHOLE_FROM = 100
+"""From here on amounts are read without their cents."""
+
+
+def stacked_bar(parts: Mapping[str, int], says: str) -> Markup:
+    """Draw one bar whose parts add up to the whole, named by the classes of the style sheet."""
+    whole = sum(parts.values())
+    widths = {name: max(100 * value / whole, LEAST) for name, value in parts.items() if value}
+    scale, at, marks = 100 / (sum(widths.values()) or 1), 0.0, []
+    for name, width in widths.items():
+        title = f"{name}: {words.rows(parts[name])}"
+        marks.append(_box(name, at, 0, width * scale, 8, title))
+        at += width * scale
+    if not marks:
+        marks.append(_box("nothing", 0, 3.5, 100, 1, "no rows"))
+    return _svg("bar", 100, 8, says, marks, stretches=True)
+
+
+def bar(value: float, longest: float, says: str, name: str = "value") -> Markup:
+    """Draw one bar that is to be compared with those above and below it."""
+    width = max(100 * value / longest, LEAST / 2) if longest else LEAST / 2
+    return _svg("bar", 100, 8, says, [_box("nothing", 0, 3.5, 100, 1), _box(name, 0, 0, width, 8)], stretches=True)
+
+
+def days(counts: Mapping[date, int], shown: Sequence[date]) -> Markup:
+    """Draw a column a day, the last one emphasised; a day without a figure has none."""
+    most = max(counts.values(), default=0) or 1
+    step = WIDTH / len(shown)
+    marks = [_line("floor", 0, FLOOR, WIDTH, FLOOR)]
+    for place, day in enumerate(shown):
+        is_last = day == shown[-1]
+        middle = place * step + step / 2
+        if day in counts:
+            height = max((FLOOR - HEAD) * counts[day] / most, LEAST)
+            title = f"{words.short_day(day)}: {words.rows(counts[day])}"
+            name = "value" if is_last else "before"
+            marks.append(_box(name, place * step + step * 0.14, FLOOR - height, step * 0.72, height, title))
+        else:
+            marks.append(_text(middle, FLOOR - 4, "\u00b7", "middle"))
+        if is_last or place == 0:
+            anchor, at = ("end", WIDTH) if is_last else ("start", 0)
+            marks.append(_text(at, FLOOR + 16, words.short_day(day), anchor))
+    told = [f"{words.short_day(day)} {words.count(counts[day])}" for day in shown if day in counts]
+    return _svg("chart", WIDTH, HEIGHT, f"Rows by day: {', '.join(told) or 'none'}.", marks)
+
+
+def histogram(score: Score) -> Markup:
+    """Draw which share of the users has which score: the day as columns, the day before as a line over them."""
+    labels, counts, before = _bins(score)
+    shares = _shares(counts)
+    outline = _shares(before)
+    most = max([*shares, *outline, 0.0]) or 1.0
+    step = WIDTH / len(labels)
+
+    def top(share: float) -> float:
+        return FLOOR - (FLOOR - HEAD) * share / most
+
+    marks = [_line("floor", 0, FLOOR, WIDTH, FLOOR)]
+    for place, share in enumerate(shares):
+        if share:
+            title = f"{labels[place]}: {words.percent(share)}, {words.count(counts[place])} users"
+            height = max(FLOOR - top(share), LEAST)
+            marks.append(_box("value", place * step + 0.6, FLOOR - height, step - 1.2, height, title))
+    if outline:
+        corners = "".join(f"V{top(share):.1f}H{(place + 1) * step:.1f}" for place, share in enumerate(outline))
+        marks.append(Markup('<path class="outline" d="M0 {}{}V{}"/>').format(FLOOR, Markup(corners), FLOOR))  # noqa: S704 - numbers of ours
+    marks += _axis(score, step, has_below=len(labels) == len(score.edges))
+    marks.append(_text(0, HEAD - 5, f"{words.percent(most)} of users at the peak", "start"))
+    says, unit = f"Distribution of {score.column}", "%" if score.kind == "share" else ""
+    for name, spread in (("the day", score.day), ("the day before", score.before)):
+        if spread:
+            mean = f"{score_value(score, spread.mean)}{unit}"
+            says += f"; {name}: {words.count(spread.row_count)} users, mean {mean}"
+    return _svg("chart", WIDTH, HEIGHT, f"{says}.", marks)
+
+
+def score_value(score: Score, value: float) -> str:
+    """Write a mean or a percentile, in percent or in currency, with no more digits than anybody reads."""
+    if score.kind == "share":
+        return words.amount(100 * value, 1)
+    return words.amount(value, 0 if abs(value) >= WHOLE_FROM else 2)
+
+
+def _bins(score: Score) -> tuple[list[str], tuple[int, ...], tuple[int, ...]]:
+    """Name the bins; the one below the first edge is there only where someone is in it."""
+    names = [f"{_edge(score, low)} to {_edge(score, high)}" for low, high in pairwise(score.edges)]
+    counts, before = (spread.counts if spread else () for spread in (score.day, score.before))
+    if any(spread[0] for spread in (counts, before) if spread):
+        return [f"below {_edge(score, score.edges[0])}", *names], counts, before
+    return names, counts[1:], before[1:]
+
+
+def _shares(counts: Sequence[int]) -> list[float]:
+    whole = sum(counts) or 1
+    return [value / whole for value in counts]
+
+
+def _axis(score: Score, step: float, *, has_below: bool) -> Iterator[Markup]:
+    """Label a handful of edges: shares evenly, amounts at 0 and the powers of ten."""
+    last = len(score.edges) - 1
+    for place, value in enumerate(score.edges):
+        if place % (last // 4) if score.kind == "share" else value and not math.log10(value).is_integer():
+            continue
+        at = (place + has_below) * step
+        anchor = "end" if at > WIDTH - step else "start" if at < step else "middle"
+        yield _line("floor", min(at, WIDTH - 0.5), FLOOR, min(at, WIDTH - 0.5), FLOOR + 4)
+        yield _text(at, FLOOR + 17, _edge(score, score.edges[place]), anchor)
+
+
+def _edge(score: Score, value: float) -> str:
+    if score.kind == "share":
+        return f"{100 * value:g}%"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"
+
+
+def _svg(name: str, width: int, height: int, says: str, marks: Sequence[Markup], *, stretches: bool = False) -> Markup:
+    shape = Markup('<svg class="{}" viewBox="0 0 {} {}" preserveAspectRatio="{}" role="img" aria-label="{}">{}</svg>')
+    ratio = "none" if stretches else "xMidYMid"
+    return shape.format(name, width, height, ratio, says, Markup("").join(marks))
+
+
+def _box(name: str, x: float, y: float, width: float, height: float, title: str = "") -> Markup:  # noqa: PLR0917 - geometry
+    shape = Markup('<rect class="{}" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}">{}</rect>')
+    told = Markup("<title>{}</title>").format(title) if title else ""
+    return shape.format(name, x, y, width, height, told)
+
+
+def _line(name: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
+    return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(name, x1, y1, x2, y2)
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> Markup:
+    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(x, y, anchor, text)

@@ -1,0 +1,116 @@
+"""What the report knows about a day, before it is a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date, datetime
+    from decimal import Decimal
+
+    from rekindle.records import RecordedCheck, Run, Stage
+
+DAYS_SHOWN = 14
+"""Two weeks: each weekday can be compared with its like."""
+
+Kind = Literal["share", "amount"]
+"""What a score is, by the type it is published with: a share has three decimals, money two."""
+
+
+@dataclass(frozen=True)
+class Publish:
+    """The last publish of a product's day."""
+
+    run_id: str
+    published_at: datetime
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the scores of a day are spread."""
+
+    day: date
+    row_count: int
+    mean: float
+    deciles: tuple[float, ...]
+    """The 10th to the 90th percentile."""
+    counts: tuple[int, ...]
+    """Users per bin: below the first edge, then between each two edges; the last bin has its upper edge too."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A published score column, on the day and on the day published before it; one of them may be missing."""
+
+    column: str
+    about: str
+    kind: Kind
+    edges: tuple[float, ...]
+    day: Spread | None
+    before: Spread | None
+
+
+@dataclass(frozen=True)
+class ProductDay:
+    """What was published of a product for the day, and its population on the days before."""
+
+    name: str
+    about: str
+    publish: Publish | None
+    populations: Mapping[date, int]
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True)
+class TopUser:
+    """A user high in the list: own score, reasons with their contribution, and the scores of other products."""
+
+    user_id: str
+    score: Decimal
+    reasons: tuple[tuple[str, str], ...]
+    others: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True)
+class TopList:
+    """The users with the highest scores of the product that the audience is about."""
+
+    product: str
+    column: str
+    kind: Kind
+    users: tuple[TopUser, ...]
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """What a published table says of itself."""
+
+    table_name: str
+    day: date
+    row_count: int
+    published_at: datetime
+    valid_until: datetime
+    status: str
+
+
+@dataclass(frozen=True)
+class DayFacts:
+    """All that the page about a run's day is made of."""
+
+    day: date
+    run: Run
+    stages: tuple[Stage, ...]
+    checks: tuple[RecordedCheck, ...]
+    products: tuple[ProductDay, ...]
+    top: TopList | None
+    freshness: tuple[Freshness, ...]
+    eligible_count: int
+    sources: Mapping[str, Literal["fact", "state"]]
+    """The landing sources that there are contracts for, and their kind."""
+    currency: str
+    sample_notes: tuple[str, ...]
+    """What is to be known about the data where they are a sample."""
+    seen_at: datetime

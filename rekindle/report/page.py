@@ -1,0 +1,252 @@
+"""The page: a pure function from what is known about a day to one self-contained HTML text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from rekindle.checks import HISTORY_DAYS, MIN_HISTORY_DAYS
+from rekindle.report import charts, words
+from rekindle.report.facts import DAYS_SHOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import jinja2
+
+    from rekindle.records import RecordedCheck, Stage
+    from rekindle.report.facts import DayFacts, ProductDay
+
+FOLDER = Path(__file__).parent
+
+INGEST = "ingest "
+"""Stages of this name ingest a source."""
+
+FATES = ("loaded", "duplicates", "quarantined")
+"""What delivered rows become: together they are what was delivered, exactly."""
+
+WHY_MISSING = {
+    "failed": "the run failed before that",
+    "running": "the run has not come to that yet",
+    "done": "the run ended without it",
+}
+
+Severity = Literal["failed", "warned", "open", "passed"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a person should look at, and the section that tells more."""
+
+    severity: Severity
+    text: str
+    section: str
+
+
+@dataclass(frozen=True)
+class Headline:
+    severity: Severity
+    text: str
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The ingestion of a source; `counts` is empty where its stage left none. Notes are routine, warnings are not."""
+
+    source: str
+    status: str
+    counts: dict[str, int]
+    gap: int
+    bar: Markup | None
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The checks of a table, counted, and those that need words."""
+
+    name: str
+    counts: Counter[str]
+    findings: tuple[RecordedCheck, ...]
+
+
+def render(facts: DayFacts, *, data_docs: str | None = None) -> str:
+    """Make the page. `data_docs` is the path of the run's Data Docs, relative to the page."""
+    ingested = [_ingested(stage, facts) for stage in facts.stages if stage.stage.startswith(INGEST)]
+    tables = _tables(facts.checks)
+    findings = [*_failures(facts), *_check_findings(tables), *_ingestion_findings(ingested)]
+    if facts.run.status == "failed":
+        # The error has told which check it was.
+        findings = [findings[0], *(finding for finding in findings if finding.severity != "failed")]
+    totals = sum((table.counts for table in tables), Counter())
+    return _template().render(
+        facts=facts,
+        headline=_headline(facts, findings),
+        findings=findings,
+        published=[product for product in facts.products if product.publish],
+        is_own_publish=any(p.publish and p.publish.run_id == facts.run.run_id for p in facts.products),
+        renewal=_renewal(facts),
+        why_missing=WHY_MISSING[facts.run.status],
+        ingested=ingested,
+        fates=FATES,
+        silent_sources=[s for s in facts.sources if s not in {i.source for i in ingested}],
+        populations=[(product, _population(product, facts)) for product in facts.products],
+        tables=tables,
+        outcomes=OUTCOMES,
+        totals=totals,
+        told_totals=", ".join(f"{words.count(totals[o])} {o}" for o in OUTCOMES if totals[o]) + ".",
+        scores=[score for product in facts.products for score in product.scores if score.day],
+        absent_scores=[
+            score.column
+            for product in facts.products
+            if facts.day in product.populations
+            for score in product.scores
+            if not score.day
+        ],
+        min_history_days=MIN_HISTORY_DAYS,
+        data_docs=quote(data_docs, safe="/.") if data_docs else None,
+        longest=max((stage.seconds for stage in facts.stages), default=0.0),
+        seconds=sum(stage.seconds for stage in facts.stages),
+        charts=charts,
+        words=words,
+        css=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2")
+
+
+# Headline
+
+
+def _headline(facts: DayFacts, findings: Sequence[Finding]) -> Headline:
+    severities = Counter(finding.severity for finding in findings)
+    if severities["failed"]:
+        stage = next((stage.stage for stage in facts.stages if stage.status == "failed"), None)
+        return Headline("failed", f"Failed at {stage}" if stage else "Failed")
+    if facts.run.status == "running" and not any(_is_published_by(product, facts) for product in facts.products):
+        return Headline("open", "Not finished: nothing is published yet")
+    if severities["warned"]:
+        return Headline("warned", f"{severities['warned']} {'warning' if severities['warned'] == 1 else 'warnings'}")
+    if not facts.checks:
+        return Headline("open", "No check was run")
+    return Headline("passed", "All checks passed")
+
+
+def _is_published_by(product: ProductDay, facts: DayFacts) -> bool:
+    return product.publish is not None and product.publish.run_id == facts.run.run_id
+
+
+def _failures(facts: DayFacts) -> Iterator[Finding]:
+    """Tell what ended the run, in the words that the error had for people."""
+    if facts.run.status == "failed":
+        yield Finding("failed", facts.run.error or "The run failed without a word.", "time")
+        return
+    for stage in facts.stages:
+        if stage.status == "failed":
+            yield Finding("failed", f"{stage.stage} failed; the run has not recorded why.", "time")
+
+
+def _check_findings(tables: Sequence[Table]) -> Iterator[Finding]:
+    for table in tables:
+        for check in table.findings:
+            severity: Severity = "failed" if check.severity == "stop" else "warned"
+            yield Finding(severity, f"{table.name}: {words.rule(check)} \u2013 {words.figures(check)}.", "checks")
+
+
+def _ingestion_findings(ingested: Sequence[Ingested]) -> Iterator[Finding]:
+    for one in ingested:
+        if one.gap:
+            yield Finding("failed", f"{one.source}: the ingestion law is broken by {words.rows(abs(one.gap))}.", "law")
+        if quarantined := one.counts.get("quarantined"):
+            yield Finding("warned", f"{one.source}: {words.rows(quarantined)} in quarantine.", "law")
+        for warning in one.warnings:
+            yield Finding("warned", f"{one.source}: {warning}", "law")
+
+
+def _renewal(facts: DayFacts) -> Any:
+    """Return what the first table that was published for the day says of itself, if it is still about the day."""
+    names = [f"{product.name}_scores" for product in facts.products]
+    return next((f for f in facts.freshness if f.table_name in names and f.day == facts.day), None)
+
+
+# Ingestion
+
+
+def _ingested(stage: Stage, facts: DayFacts) -> Ingested:
+    source, detail = stage.stage.removeprefix(INGEST), stage.detail
+    if "delivered" not in detail:
+        return Ingested(source, stage.status, {}, 0, None, (), ())
+    counts = {name: int(detail.get(name, 0)) for name in ("delivered", *FATES)}
+    gap = counts["delivered"] - sum(counts[fate] for fate in FATES)
+    says = f"{source}: " + ", ".join(f"{words.count(counts[fate])} {fate}" for fate in FATES)
+    told = {code: detail.get(code, 0) for code in ("late", "repeated", "unknown_user")} | detail.get("warnings", {})
+    routine = words.ROUTINE if facts.sources.get(source) == "fact" else {*words.ROUTINE, words.NO_ROWS}
+    notes = tuple(words.accepted({code: n for code, n in told.items() if code in routine}))
+    warnings = tuple(words.accepted({code: n for code, n in told.items() if code not in routine}))
+    bar = charts.stacked_bar({fate: counts[fate] for fate in FATES}, says)
+    return Ingested(source, stage.status, counts, gap, bar, notes, warnings)
+
+
+# Populations
+
+
+def _population(product: ProductDay, facts: DayFacts) -> dict[str, Any]:
+    """Compare the day's population with the median of the week before; of too few days there is none."""
+    shown = [facts.day - timedelta(days=n) for n in reversed(range(DAYS_SHOWN))]
+    week = [n for day, n in product.populations.items() if facts.day - timedelta(HISTORY_DAYS) <= day < facts.day]
+    today = product.populations.get(facts.day)
+    middle = median(week) if len(week) >= MIN_HISTORY_DAYS else None
+    return {
+        "today": today,
+        "median": middle,
+        "change": today / middle - 1 if middle and today is not None else None,
+        "chart": charts.days(product.populations, shown),
+    }
+
+
+# Checks
+
+
+OUTCOMES = ("passed", "warned", "failed", "not judged")
+
+
+def _outcome(check: RecordedCheck) -> str:
+    if check.outcome == "failed" and check.severity == "warn":
+        return "warned"
+    return check.outcome.replace("_", " ")
+
+
+def _tables(checks: Sequence[RecordedCheck]) -> list[Table]:
+    """Gather the checks by table, tables in the order in which they were checked, failures before warnings."""
+    by_table: dict[str, list[RecordedCheck]] = {}
+    for check in checks:
+        by_table.setdefault(check.table_name, []).append(check)
+    return [
+        Table(
+            name,
+            Counter(map(_outcome, results)),
+            tuple(sorted((c for c in results if c.outcome == "failed"), key=lambda c: c.severity)),
+        )
+        for name, results in by_table.items()
+    ]

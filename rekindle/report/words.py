@@ -1,0 +1,97 @@
+"""How the report puts figures, days and findings into words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import date, datetime
+
+    from rekindle.records import RecordedCheck
+
+NO_ROWS = "no_rows"
+
+ROUTINE = {"late", "repeated"}
+"""What deliveries bring on any day; and a state without news has no rows."""
+
+ACCEPTED = {
+    "late": "{n} arrived late: they happened before the day.",
+    "repeated": "{n} repeat an earlier delivery and are passed over when read.",
+    "unknown_user": "{n} of users that no delivery has named yet.",
+    "number_as_text": "{n} had a number as text, which was cast.",
+    "conflicting_duplicate": "{n} repeated a key of the delivery with another content; they are in quarantine.",
+    "before_registration": "{n} happened before their user registered.",
+    NO_ROWS: "The delivery has no rows.",
+}
+"""What ingestion says of what it loaded, by the codes of `raw.deliveries`; other codes speak for themselves."""
+
+MINUTE_SECONDS = 60
+
+
+def count(value: int) -> str:
+    return f"{value:,}"
+
+
+def rows(value: int) -> str:
+    return f"{value:,} {'row' if value == 1 else 'rows'}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    return f"{share:.{digits}%}"
+
+
+def change(share: float) -> str:
+    """Write a relative change with its sign; a true minus, so that it is as wide as the plus."""
+    return f"{share:+.1%}".replace("-", "\u2212")
+
+
+def amount(value: float, digits: int = 2) -> str:
+    return f"{value:,.{digits}f}".replace("-", "\u2212")
+
+
+def seconds(value: float) -> str:
+    if value < MINUTE_SECONDS:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), MINUTE_SECONDS)
+    return f"{minutes} min {rest} s"
+
+
+def short_day(day: date) -> str:
+    return f"{day.day} {day:%b}"
+
+
+def long_day(day: date) -> str:
+    return f"{day:%A}, {day.day} {day:%B %Y}"
+
+
+def moment(at: datetime) -> str:
+    """Write a time of Postgres, whose sessions are in UTC."""
+    return f"{at.day} {at:%b %Y, %H:%M} UTC"
+
+
+def rule(check: RecordedCheck) -> str:
+    """A rule that is an SQL condition has a name like a variable's."""
+    return check.rule.replace("_", " ") if " " not in check.rule else check.rule
+
+
+def figures(check: RecordedCheck) -> str:
+    """Say by how much a rule was broken: rows and references to some, days and their figures, or the error."""
+    return "; ".join(_figures(check.failed_rows, check.detail)) or "no figures were recorded"
+
+
+def _figures(failed_rows: int | None, detail: Mapping[str, Any]) -> Iterator[str]:
+    if failed_rows is not None:
+        yield rows(failed_rows)
+    for name, value in detail.items():
+        told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        yield {"examples": "for example ", "error": "could not run: ", "days": "", "limit": "limit "}.get(
+            name, f"{name.replace('_', ' ')} "
+        ) + told
+
+
+def accepted(warnings: Mapping[str, int]) -> Iterator[str]:
+    """Say what ingestion found in what it loaded."""
+    for code, value in warnings.items():
+        if value:
+            yield ACCEPTED.get(code, f"{{n}}: {code.replace('_', ' ')}.").format(n=rows(value))
