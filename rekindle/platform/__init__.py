@@ -13,6 +13,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -64,20 +65,6 @@ class Pages:
     mlflow: str
 
 
-class _Told:
-    """Does a step and tells how long it took, if it took long."""
-
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
-
-    def __call__(self, step: str, work: Callable[..., T], *arguments: Any) -> T:
-        began = time.monotonic()
-        result = work(*arguments)
-        if (seconds := time.monotonic() - began) > WORTH_TELLING_S:
-            self._tell(step, seconds)
-        return result
-
-
 def up(
     home_path: Path, tell: Tell = lambda _step, _seconds: None, *, tools: Iterable[ModuleType] = (airflow, mlflow)
 ) -> tuple[Service, ...]:
@@ -86,7 +73,7 @@ def up(
 
     `tools` are set up while Spark starts. Jobs alone need neither: a test that asks for none of them starts sooner.
     """
-    home, do = Home(home_path), _Told(tell)
+    home, do = Home(home_path), partial(_timed, tell)
     with home.lock():
         passwords = credentials(home)
         postgres_port = do(postgres.TITLE, _start_postgres, home, passwords)
@@ -106,7 +93,7 @@ def up(
 def ui(home_path: Path, tell: Tell = lambda _step, _seconds: None) -> Pages:
     """Start the web pages of Airflow, with its scheduler, and of MLflow, on top of the platform."""
     up(home_path, tell)
-    home, do = Home(home_path), _Told(tell)
+    home, do = Home(home_path), partial(_timed, tell)
     with home.lock(), ThreadPoolExecutor() as pool:
         passwords = credentials(home)
         mlflow_port = pool.submit(do, "MLflow pages", mlflow.start, home, os.environ)
@@ -182,6 +169,15 @@ def attach() -> None:
         for name, value in environment(settings().home).items():
             os.environ.setdefault(name, value)
         settings.cache_clear()
+
+
+def _timed(tell: Tell, step: str, work: Callable[..., T], *arguments: Any) -> T:
+    """Do a step, and tell how long it took if it took long."""
+    began = time.monotonic()
+    result = work(*arguments)
+    if (seconds := time.monotonic() - began) > WORTH_TELLING_S:
+        tell(step, seconds)
+    return result
 
 
 def _start_postgres(home: Home, passwords: Credentials) -> int:

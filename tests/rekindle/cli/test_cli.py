@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rekindle import cli
+from rekindle.cli.common import DayOption, JsonOption, answer
+from rekindle.errors import CheckFailedError, InputError
+from rekindle.settings import settings
+
+REKINDLE = Path(sys.executable).with_name("rekindle")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run the command line on a home that holds nothing; returns exit code, stdout, stderr."""
+    monkeypatch.setenv("REKINDLE_HOME", str(tmp_path))
+    settings.cache_clear()
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["rekindle", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return ended.value.code, said.out, said.err
+
+    yield run
+    settings.cache_clear()
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Add a command for one test."""
+
+    def add(function):
+        monkeypatch.setattr(cli.app, "registered_commands", [*cli.app.registered_commands])
+        cli.app.command("try")(function)
+
+    return add
+
+
+def test_help_loads_no_heavy_library():
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import rekindle.cli, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    assert not {"pyspark", "pandas", "mlflow", "airflow", "sqlalchemy", "psycopg", "great_expectations"} & set(loaded)
+
+
+def test_every_command_has_an_example_and_answers_in_json(run):
+    for name in [command.name or command.callback.__name__ for command in cli.app.registered_commands]:
+        code, said, _ = run(name, "--help")
+
+        assert code == 0
+        assert f"Example: rekindle {name}" in said, f"{name}: give it epilog=example(…)"
+        assert "--json" in said, f"{name}: take JsonOption and end with answer(…)"
+
+
+@pytest.mark.parametrize(("error", "code"), [(InputError, 2), (CheckFailedError, 1)])
+def test_an_error_says_what_happened_what_to_do_and_what_stayed_safe(run, command, error, code):
+    def fails():
+        raise error("The file is empty.", todo="Deliver it again.", safe="Nothing was written.", code="empty_file")
+
+    command(fails)
+
+    assert run("try") == (code, "", "empty_file: The file is empty.\nDeliver it again.\nNothing was written.\n")
+
+
+def test_an_error_is_json_where_json_was_asked_for(run, command):
+    def fails(*, json: JsonOption = False):
+        assert json
+        raise InputError("The file is empty.", todo="Deliver it again.", code="empty_file")
+
+    command(fails)
+    _, said, _ = run("try", "--json")
+
+    assert json.loads(said)["error"] == {
+        "code": "empty_file",
+        "what": "The file is empty.",
+        "todo": "Deliver it again.",
+        "safe": "Nothing was written.",
+    }
+
+
+def test_what_nobody_foresaw_is_one_line_and_a_log(run, command, tmp_path):
+    def fails():
+        raise ZeroDivisionError("customer 4711")
+
+    command(fails)
+    code, said, complaint = run("try")
+    (log,) = (tmp_path / "logs").glob("error-*.log")
+
+    assert (code, said) == (2, "")
+    assert str(log) in complaint
+    assert "Traceback" not in complaint
+    assert "4711" not in complaint, "an unforeseen error's own text may hold data"
+    assert "ZeroDivisionError: customer 4711" in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_setting_that_cannot_be_used_is_named(run, monkeypatch):
+    monkeypatch.setenv("REKINDLE_LAPSE_DAYS", "seven")
+    code, _, complaint = run("status")
+
+    assert code == 2
+    assert "lapse_days" in complaint
+    assert "conf/rekindle.yml" in complaint
+
+
+@pytest.mark.parametrize("day", ["2026-13-01", "20170601", "yesterday", "2017-6-1"])
+def test_a_day_that_is_none_is_refused_with_the_form_it_needs(run, command, day):
+    def takes(day: DayOption):
+        answer({"day": day}, as_json=True)
+
+    command(takes)
+    code, said, complaint = run("try", "--day", day)
+
+    assert (code, said) == (2, "")
+    assert day in complaint
+    assert "YYYY-MM-DD" in complaint
+
+
+def test_a_command_that_does_not_exist_suggests_one_that_does(run):
+    code, _, complaint = run("statsu")
+
+    assert code == 2
+    assert "status" in complaint
+
+
+def test_nothing_runs_in_a_home_that_holds_nothing(run):
+    code, said, complaint = run("status", "--json")
+
+    assert (code, complaint) == (0, "")
+    assert set(json.loads(said)["services"].values()) == {None}
+    assert run("down")[:2] == (0, "Nothing was running.\n")
+
+
+def test_the_installed_command_is_this_one():
+    said = subprocess.run([REKINDLE, "--help"], capture_output=True, text=True, check=True, env=dict(os.environ))
+
+    assert said.stdout.startswith("Usage: rekindle")
+    assert said.stderr == ""
