@@ -157,7 +157,7 @@ def files_of(found: Version) -> dict[str, bytes]:
     from mlflow.artifacts import download_artifacts, list_artifacts
 
     _passed(found)
-    location = _location(found)
+    location = model_location(found)
     beside = {Path(info.path).name for info in list_artifacts(artifact_uri=location)}
     artifact.check_names(beside - BESIDE_NATIVE)
     listed = list_artifacts(artifact_uri=f"{location}/{flavour.NATIVE}")
@@ -250,7 +250,7 @@ def _version(product: Product, found: ModelVersion) -> Version:
     )
 
 
-def _location(found: Version) -> str:
+def model_location(found: Version) -> str:
     """Resolve `models:/m-…`, which we register versions from, to where the files are."""
     scheme, _, model_id = found.source.rpartition(":/")
     return _client().get_logged_model(model_id).artifact_location if scheme == "models" else found.source

@@ -1,0 +1,205 @@
+"""A real MLflow on the session's Postgres; files where it keeps them."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+from uuid import uuid4
+
+import pytest
+from mlflow import MlflowClient
+
+from ml import artifact, registry
+from ml.gate import Verdict
+from ml.products import Product
+from ml.registry import Trained
+from ml.scorer import Scorer
+from rekindle import records
+from rekindle.errors import CheckFailedError, InputError
+
+pytestmark = [pytest.mark.platform, pytest.mark.usefixtures("mlflow_ready")]
+
+SUNDAY, NEXT_SUNDAY = date(2002, 6, 2), date(2002, 6, 9)
+
+
+@pytest.fixture
+def product(recall) -> Product:
+    """A product of the test's own: no other test promotes it."""
+    return replace(recall, name=f"recall_{uuid4().hex[:8]}")
+
+
+@pytest.fixture
+def register(product, recall_fitted):
+    """Register a model that differs from every other in its calibration."""
+    count = iter(range(1, 100))
+
+    def one(day: date = SUNDAY, *, passed: bool = True) -> registry.Version:
+        scorer = recall_fitted.scorer
+        part = scorer.parts[0]
+        shifted = replace(part, calibration=replace(part.calibration, intercept=-next(count) / 10))
+        trained = Trained(
+            day=day,
+            run_id="a run",
+            scorer=replace(scorer, parts=(shifted,)),
+            verdict=Verdict(passed, "auc 0.8 beats the naive rule's 0.7"),
+            params={"rows": "3000"},
+            metrics={"1_7.model.auc": 0.8},
+            documents={"pictures/roc.svg": "<svg/>"},
+            tags={"test_days": "2002-05-05"},
+        )
+        return registry.register(product, trained)
+
+    return one
+
+
+@pytest.fixture
+def promote(product):
+    return lambda version, **given: registry.promote(product, version.version, run_id="a run", reason="test", **given)
+
+
+def folder_of(version: registry.Version) -> Path:
+    return Path(url2pathname(urlparse(registry.model_location(version)).path))
+
+
+def test_a_version_carries_what_the_gate_said_and_of_which_bytes(product, register):
+    version = register()
+    client = MlflowClient()
+    stored = client.get_model_version(product.model_name, version.version)
+    run = client.get_run(stored.run_id)
+
+    assert stored.tags["gate"] == "passed"
+    assert stored.tags["digest"] == version.digest == artifact.digest_of(registry.files_of(version))
+    assert (run.info.status, run.data.metrics, run.data.params) == (
+        "FINISHED",
+        {"1_7.model.auc": 0.8},
+        {"rows": "3000"},
+    )
+    assert {file.path for file in client.list_artifacts(stored.run_id)} == {"encoder.json", "pictures"}
+    assert client.get_experiment(run.info.experiment_id).name == product.model_name
+
+
+def test_what_is_stored_is_text_with_a_signature_and_no_pyfunc(register):
+    folder = folder_of(register())
+    stored = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    described = (folder / "MLmodel").read_text()
+
+    native = {name for name in stored if name.startswith("native/")}
+    assert stored - native == {"MLmodel", "requirements.txt"}
+    assert all(artifact.NATIVE_FILE.fullmatch(name.removeprefix("native/")) for name in native)
+    assert "python_function" not in described
+    assert "recency_days" in described
+
+
+def test_the_registered_bytes_score_like_the_fitted_model(register, recall_fitted, recall_sample):
+    scorer = Scorer.from_files(registry.files_of(register()))
+    rows = recall_sample.rows.slice(0, 50)
+
+    assert scorer.predict(rows).raw.tolist() == recall_fitted.scorer.predict(rows).raw.tolist()
+
+
+def test_training_again_on_the_same_data_registers_nothing_new(product, register):
+    first = register()
+    trained = SimpleNamespace(
+        day=SUNDAY, scorer=Scorer.from_files(registry.files_of(first)), verdict=Verdict(passed=True, why="")
+    )
+
+    assert registry.register(product, trained) == first
+    assert len(registry.versions(product)) == 1
+
+
+def test_there_is_no_champion_before_one_is_promoted(product, register):
+    register()
+
+    assert registry.find_champion(product) is None
+    with pytest.raises(InputError, match="no_champion"):
+        registry.champion(product)
+    with pytest.raises(InputError, match="no_earlier_champion"):
+        registry.rollback(product, run_id="a run")
+
+
+def test_a_champion_is_in_effect_from_the_day_it_was_trained_on(product, register, promote):
+    first, second = promote(register(SUNDAY)), promote(register(NEXT_SUNDAY))
+
+    assert registry.champion(product) == second
+    assert registry.champion_on(product, date(2002, 6, 1)) is None
+    assert registry.champion_on(product, date(2002, 6, 8)) == first
+    assert registry.champion_on(product, NEXT_SUNDAY) == second
+
+
+def test_a_version_that_failed_the_gate_is_never_champion(product, register, promote):
+    failed = register(passed=False)
+
+    with pytest.raises(CheckFailedError, match=r"gate_not_passed: .*The champion stays"):
+        promote(failed)
+    assert records.promotions(product.name) == []
+
+    MlflowClient().set_registered_model_alias(product.model_name, registry.CHAMPION, failed.version)
+    with pytest.raises(InputError, match="gate_not_passed"):
+        registry.champion(product)
+    with pytest.raises(InputError, match="gate_not_passed"):
+        registry.files_of(failed)
+
+
+def test_an_alias_on_a_version_registered_by_hand_is_refused(product, register):
+    register()
+    client = MlflowClient()
+    by_hand = client.create_model_version(product.model_name, "file:///nowhere")
+    client.set_registered_model_alias(product.model_name, registry.CHAMPION, by_hand.version)
+
+    with pytest.raises(InputError, match="gate_not_passed"):
+        registry.champion(product)
+
+
+def test_changed_bytes_are_neither_promoted_nor_loaded(product, register, promote):
+    version = register()
+    file = folder_of(version) / "native" / artifact.MODEL_FILE
+    file.write_bytes(file.read_bytes().replace(b'"format": 1', b'"format": 2'))
+
+    with pytest.raises(InputError, match="digest_mismatch"):
+        promote(version)
+    assert registry.find_champion(product) is None
+
+
+@pytest.mark.parametrize("place", ["native/model.pkl", "python_model.pkl", "code/evil.py"])
+def test_a_file_that_does_not_belong_there_is_refused(register, place):
+    version = register()
+    file = folder_of(version) / place
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"\x80\x04.")
+
+    with pytest.raises(InputError, match="unexpected_model_file"):
+        registry.files_of(version)
+
+
+def test_rollback_goes_back_for_all_days_of_the_withdrawn_champion(product, register, promote):
+    first = promote(register(SUNDAY))
+    promote(register(NEXT_SUNDAY))
+
+    registry.rollback(product, run_id="a run")
+
+    assert registry.champion(product) == first
+    assert registry.champion_on(product, NEXT_SUNDAY) == first
+    assert [p.reason for p in records.promotions(product.name)] == ["test", "test", registry.ROLLBACK]
+
+
+def test_two_rollbacks_go_back_twice(product, register, promote):
+    first = promote(register(SUNDAY))
+    promote(register(NEXT_SUNDAY))
+    promote(register(date(2002, 6, 16)))
+
+    registry.rollback(product, run_id="a run")
+    registry.rollback(product, run_id="a run")
+
+    assert registry.champion(product) == first
+    with pytest.raises(InputError, match="no_earlier_champion"):
+        registry.rollback(product, run_id="a run")
+
+
+def test_nothing_is_said_on_the_terminal(register, promote, capfd):
+    """MLflow likes to print where to look at a run."""
+    promote(register())
+
+    told = capfd.readouterr()
+    assert told.out + told.err == ""
