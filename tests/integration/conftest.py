@@ -1,0 +1,90 @@
+"""A small business of made-up customers, whose landing zone drives the whole workflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+import pytest
+
+from rekindle.settings import settings
+
+FIRST, LAST = date(2023, 1, 1), date(2023, 9, 30)
+USERS = 240
+
+
+def draw(*what: object) -> float:
+    """A number in [0, 1) that depends on nothing but `what`: the same world on every machine."""
+    digest = hashlib.sha256("|".join(map(str, what)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Where the deliveries are, and what was put there, for counting by hand."""
+
+    landing: Path
+    orders: dict[date, list[dict[str, str]]]
+    users: dict[date, list[dict[str, str]]]
+
+    def deliver(self, source: str, day: date, rows: list[dict[str, str]]) -> None:
+        """Write a delivery as jsonl, complete."""
+        folder = self.landing / source / f"day={day}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (folder / "_SUCCESS").touch()
+
+
+def orders_of(day: date) -> list[dict[str, str]]:
+    """Who buys on a day: each user has a rhythm of their own, slower with time for a third of them."""
+    rows = []
+    for user in range(USERS):
+        fades = user % 3 == 0
+        age = (day - FIRST).days
+        chance = 0.02 + 0.25 * draw("rhythm", user) ** 2
+        chance *= max(0.1, 1 - age / 200) if fades else 1.0
+        if day >= registered(user) and draw("buys", user, day) < chance:
+            at = datetime.combine(day, time(8), UTC) + timedelta(seconds=int(draw("at", user, day) * 36_000))
+            amount = 5 + 60 * draw("rhythm", user) * draw("amount", user, day)
+            rows.append(
+                {
+                    "order_id": f"o-{user}-{day}",
+                    "line_id": "0",
+                    "user_id": f"u{user}",
+                    "occurred_at": at.isoformat(),
+                    "kind": "sale",
+                    "amount": f"{amount:.2f}",
+                    "currency": settings().currency,
+                    "item_id": f"i{int(draw('item', user, day) * 20)}",
+                }
+            )
+    return rows
+
+
+def registered(user: int) -> date:
+    """Most are there from the beginning; the others come in the first weeks."""
+    return FIRST + timedelta(days=int(40 * draw("registered", user)) if user % 4 == 0 else 0)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """Nine months of deliveries of users and orders."""
+    made = Shop(tmp_path_factory.mktemp("shop") / "landing", {}, {})
+    for offset in range((LAST - FIRST).days + 1):
+        day = FIRST + timedelta(offset)
+        made.orders[day] = orders_of(day)
+        made.users[day] = [
+            {
+                "user_id": f"u{user}",
+                "registered_at": datetime.combine(day, time(1), UTC).isoformat(),
+                "country": ("GB", "US", "KR")[user % 3],
+            }
+            for user in range(USERS)
+            if registered(user) == day
+        ]
+        made.deliver("orders", day, made.orders[day])
+        made.deliver("users", day, made.users[day])
+    return made
