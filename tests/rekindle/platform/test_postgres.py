@@ -56,7 +56,9 @@ def test_comes_back_after_a_kill_with_what_was_committed(home, port):
         connection.execute("create table kept as select 42 as answer")
         connection.commit()
 
-    postmaster(home).kill()
+    killed = postmaster(home)
+    killed.kill()
+    killed.wait(10)
     port = postgres.start(home, credentials(home).postgres)
 
     with connect(port, "scores", password, "scores") as connection:
