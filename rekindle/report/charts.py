@@ -89,7 +89,7 @@ def histogram(score: Score) -> Markup:
     marks = [_line("floor", 0, FLOOR, WIDTH, FLOOR)]
     for place, share in enumerate(shares):
         if share:
-            title = f"{labels[place]}: {words.percent(share)}, {words.count(counts[place])} users"
+            title = f"{labels[place]}: {words.percent(share)}, {words.users(counts[place])}"
             height = max(FLOOR - top(share), LEAST)
             marks.append(_box("value", place * step + 0.6, FLOOR - height, step - 1.2, height, title))
     if outline:
@@ -101,7 +101,7 @@ def histogram(score: Score) -> Markup:
     for name, spread in (("the day", score.day), ("the day before", score.before)):
         if spread:
             mean = f"{score_value(score, spread.mean)}{unit}"
-            says += f"; {name}: {words.count(spread.row_count)} users, mean {mean}"
+            says += f"; {name}: {words.users(spread.row_count)}, mean {mean}"
     return _svg("chart", WIDTH, HEIGHT, f"{says}.", marks)
 
 
@@ -128,12 +128,12 @@ def _shares(counts: Sequence[int]) -> list[float]:
 
 def _axis(score: Score, step: float, *, has_below: bool) -> Iterator[Markup]:
     """Label a handful of edges: shares evenly, amounts at 0 and the powers of ten."""
-    last = len(score.edges) - 1
+    every = max(1, (len(score.edges) - 1) // 4)
     for place, value in enumerate(score.edges):
-        if place % (last // 4) if score.kind == "share" else value and not math.log10(value).is_integer():
+        if place % every if score.kind == "share" else value and not math.log10(value).is_integer():
             continue
         at = (place + has_below) * step
-        anchor = "end" if at > WIDTH - step else "start" if at < step else "middle"
+        anchor = "end" if at > WIDTH - 1.5 * step else "start" if at < step else "middle"
         yield _line("floor", min(at, WIDTH - 0.5), FLOOR, min(at, WIDTH - 0.5), FLOOR + 4)
         yield _text(at, FLOOR + 17, _edge(score, score.edges[place]), anchor)
 

@@ -181,7 +181,7 @@ def _ingestion_findings(ingested: Sequence[Ingested]) -> Iterator[Finding]:
         if quarantined := one.counts.get("quarantined"):
             yield Finding("warned", f"{one.source}: {words.rows(quarantined)} in quarantine.", "law")
         for warning in one.warnings:
-            yield Finding("warned", f"{one.source}: {warning}", "law")
+            yield Finding("warned", f"{one.source}: {warning}.", "law")
 
 
 def _renewal(facts: DayFacts) -> Any:

@@ -16,13 +16,12 @@ ROUTINE = {"late", "repeated"}
 """What deliveries bring on any day; and a state without news has no rows."""
 
 ACCEPTED = {
-    "late": "{n} arrived late: they happened before the day.",
-    "repeated": "{n} repeat an earlier delivery and are passed over when read.",
-    "unknown_user": "{n} of users that no delivery has named yet.",
-    "number_as_text": "{n} had a number as text, which was cast.",
-    "conflicting_duplicate": "{n} repeated a key of the delivery with another content; they are in quarantine.",
-    "before_registration": "{n} happened before their user registered.",
-    NO_ROWS: "The delivery has no rows.",
+    "late": "late, from before the day",
+    "repeated": "repeated from an earlier delivery, passed over when read",
+    "unknown_user": "of users that no delivery has named yet",
+    "number_as_text": "with a number as text, which was cast",
+    "conflicting_duplicate": "with a key of the delivery and another content, in quarantine",
+    "before_registration": "from before their user registered",
 }
 """What ingestion says of what it loaded, by the codes of `raw.deliveries`; other codes speak for themselves."""
 
@@ -34,7 +33,15 @@ def count(value: int) -> str:
 
 
 def rows(value: int) -> str:
-    return f"{value:,} {'row' if value == 1 else 'rows'}"
+    return _many(value, "row")
+
+
+def users(value: int) -> str:
+    return _many(value, "user")
+
+
+def _many(value: int, one: str) -> str:
+    return f"{value:,} {one if value == 1 else one + 's'}"
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -93,5 +100,7 @@ def _figures(failed_rows: int | None, detail: Mapping[str, Any]) -> Iterator[str
 def accepted(warnings: Mapping[str, int]) -> Iterator[str]:
     """Say what ingestion found in what it loaded."""
     for code, value in warnings.items():
-        if value:
-            yield ACCEPTED.get(code, f"{{n}}: {code.replace('_', ' ')}.").format(n=rows(value))
+        if code == NO_ROWS and value:
+            yield "the delivery has no rows"
+        elif value:
+            yield f"{rows(value)} {ACCEPTED.get(code, code.replace('_', ' '))}"
