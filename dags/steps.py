@@ -162,8 +162,8 @@ def report() -> Any:
         from rekindle import records, report
 
         with _stage(day, airflow_run, "report") as (run_id, days, _notes):
+            records.finish_run(run_id, "done")
             report.write(days.first, run_id)
-        records.finish_run(run_id, "done")
 
     return run(**CONTEXT)
 
@@ -211,16 +211,20 @@ def end() -> Any:
 
 
 def failed(context: Any) -> None:
-    """Record that a run has failed, and why; for `on_failure_callback` of a DAG's tasks."""
+    """Record that a run has failed, and why, and write its page; for `on_failure_callback` of a DAG's tasks."""
     from airflow.sdk.exceptions import AirflowFailException
 
-    from rekindle import records
+    from rekindle import records, report
+    from rekindle.days import parse_day
 
     error = context.get("exception")
     day = context["params"].get("day") or context["ds"]
+    run_id = _run_id(context["run_id"], day)
     # Only our own errors are known to hold no personal data; of others the type is told, and Airflow's log has the rest.
     text = str(error) if isinstance(error, AirflowFailException) else type(error).__name__
-    records.finish_run(_run_id(context["run_id"], day), "failed", f"{context['ti'].task_id}: {text}")
+    records.finish_run(run_id, "failed", f"{context['ti'].task_id}: {text}")
+    # People look at the page exactly when something has failed.
+    report.write(parse_day(day), run_id)
 
 
 @contextmanager

@@ -57,6 +57,8 @@ def sample(name: str, path: Path | None, options: Options, advance: Callable[[in
     if options.lateness:
         histories = [options.lateness.delay(history, days.last) for history in histories]
     written = deliver(zone, histories, days, replace=options.replace, advance=advance)
+    # Whoever reads a report of these deliveries is told that, and how far, they are real.
+    (zone / "SAMPLE").write_text(f"{samples.SAMPLES[name].about}\n", encoding="utf-8")
     return Filled(zone, days, written, dataset.notes, delivered_days(zone))
 
 
