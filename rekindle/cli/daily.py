@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=example("rekindle scores recall --day 2017-12-31 --user 1234"))(scores)
     app.command(epilog=example("rekindle report --day 2017-12-31"))(report)
     app.command(epilog=example("rekindle check features.user --day 2017-12-31"))(check)
+    app.command(epilog=example("rekindle migrate"))(migrate)
 
 
 def run(
@@ -142,6 +143,19 @@ def check(
     answer({"table": table, "day": day, "results": [asdict(r) for r in results]}, as_json=json, text="\n".join(lines))
     if any(r.severity == "stop" and r.outcome == "failed" for r in results):
         raise typer.Exit(CheckFailedError.exit_code)
+
+
+def migrate(*, json: JsonOption = False) -> None:
+    """Bring schemas, tables and marts up to date on the servers that the environment names; `up` does so for its own."""
+    from rekindle import dbt, platform, records, tables
+    from rekindle.spark import session
+
+    platform.attach()
+    records.migrate()
+    spark = session()
+    tables.create_tables(spark)
+    dbt.create_marts(spark)
+    answer({"migrated": True}, as_json=json, text="Schemas, tables and marts are up to date.")
 
 
 def refuse_unfinished(day: date) -> None:
