@@ -109,10 +109,10 @@ def running_port(home: Home) -> int | None:
 
 
 def stop(home: Home) -> bool:
-    """Stop Airflow's processes, all at once; False if none ran."""
+    """Stop Airflow's processes, all at once; False if none ran. What they were doing is in its database."""
     names = (*COMPONENTS, API_SERVER)
     with ThreadPoolExecutor(len(names)) as pool:
-        return any(list(pool.map(partial(processes.stop, home), names)))
+        return any(list(pool.map(partial(processes.stop, home, patience_s=5), names)))
 
 
 def _beats(port: int) -> bool:

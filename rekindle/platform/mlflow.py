@@ -79,7 +79,7 @@ def running_port(home: Home) -> int | None:
 
 
 def stop(home: Home) -> bool:
-    return processes.stop(home, NAME)
+    return processes.stop(home, NAME, patience_s=5)
 
 
 def _artifacts(home: Home) -> str:
