@@ -1,6 +1,11 @@
 {# Days from the feature day until the delivery with which a label is complete. #}
 {% macro known_after_days(label) -%} {{ label.to_day + var("lateness_days") }} {%- endmacro %}
 
+{# The feature days whose label this run completes. #}
+{% macro first_feature_day(label) -%} date_sub({{ from_day() }}, {{ known_after_days(label) }}) {%- endmacro %}
+
+{% macro last_feature_day(label) -%} date_sub({{ to_day() }}, {{ known_after_days(label) }}) {%- endmacro %}
+
 {# The amount of a tile that a label adds up; null where the tile has nothing to add. #}
 {% macro label_amount(label) -%}
     {%- if label.kind == "activity" -%} case when is_first then cast(1 as decimal(19, 2)) end

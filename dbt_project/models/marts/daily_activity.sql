@@ -6,18 +6,33 @@ tiles as (
     select * from {{ source('features', 'user_day') }} where {{ being_built() }}
 ),
 
-added_up as (
+by_user as (
     select
         day,
+        user_id,
         count(*) as tiles,
         count_if(activity_on < day) as late_tiles,
-        count(distinct user_id) as users,
-        count(distinct case when is_first then user_id end) as active_users,
+        bool_or(is_first) as is_active,
         sum(aggregate(map_values(event_counts), 0L, (total, n) -> total + n)) as events,
         sum(orders) as orders,
         sum(sale_amount) as sale_amount,
         sum(refund_amount) as refund_amount
     from tiles
+    group by day, user_id
+),
+
+added_up as (
+    select
+        day,
+        sum(tiles) as tiles,
+        sum(late_tiles) as late_tiles,
+        count(*) as users,
+        count_if(is_active) as active_users,
+        sum(events) as events,
+        sum(orders) as orders,
+        cast(sum(sale_amount) as decimal(28, 2)) as sale_amount,
+        cast(sum(refund_amount) as decimal(28, 2)) as refund_amount
+    from by_user
     group by day
 ),
 
