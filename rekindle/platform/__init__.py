@@ -192,7 +192,9 @@ def _start_postgres(home: Home, passwords: Credentials) -> int:
 def _create_tables(home: Home) -> None:
     """Migrate our own database and create the tables of the contracts, once per version of these files."""
     files = (*(PROJECT / "rekindle" / "migrations").rglob("*.py"), *(PROJECT / "contracts").glob("*.yml"))
-    files += tuple(path for path in (PROJECT / "dbt_project").rglob("*") if path.suffix in {".sql", ".yml"})
+    # Not dbt's target folder, which whoever runs dbt by hand has beside these.
+    for folder in ("models", "macros"):
+        files += tuple(path for path in (PROJECT / "dbt_project" / folder).rglob("*") if path.is_file())
     version = sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()
     if home.is_done("tables", version):
         return
