@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FOLDER = PROJECT / "contracts"
 
 SPARK_TYPES = {"id": "string"}
-"""Our own type names; every other type is Spark's. An `id` is a string that names something: short, printable, not empty."""
+"""Our own type names; every other is Spark's. An `id` is a string that names something: short, printable, not empty."""
 
 Severity = Literal["stop", "warn"]
 
@@ -59,7 +59,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Landing:
-    """How a landing source is read: facts are identified by key and date, states by key; `time` says when a fact happened."""
+    """How a source is read: facts are identified by key and date, states by key; `time` says when a fact happened."""
 
     source: str
     kind: Literal["fact", "state"]

@@ -1,8 +1,8 @@
 """
 Deliveries: what lies in the landing zone, looked at without loading it.
 
-`landing/<source>/day=YYYY-MM-DD/` is a delivery; it is complete when `_SUCCESS` is there. The landing zone is a local folder or
-any URL that pyarrow's file systems read (s3://, gs://, hdfs:// …).
+`landing/<source>/day=YYYY-MM-DD/` is a delivery; it is complete when `_SUCCESS` is there. The landing zone is a local
+folder or any URL that pyarrow's file systems read (s3://, gs://, hdfs:// …).
 
 Rows are counted here, from the files, by other code than the one that loads them: that is what the law
 *delivered = loaded + duplicates + quarantined* is asserted against.
@@ -17,7 +17,6 @@ import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,8 @@ from rekindle.errors import InputError
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from pyarrow.fs import FileSystem
 
     from rekindle.contracts import Contract
@@ -122,8 +123,8 @@ class LandingZone:
         """
         Look at the complete deliveries of a source on some days; a day without one is left out.
 
-        Raises InputError if a file lacks a required column, has a time without a zone, or if an unreadable file is all that
-        there is for its day: nothing is loaded of such a source.
+        Raises InputError if a file lacks a required column, has a time without a zone, or if an unreadable file is all
+        that there is for its day: nothing is loaded of such a source.
         """
         source = contract.landing.source
         with ThreadPoolExecutor(8) as pool:

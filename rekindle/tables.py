@@ -13,6 +13,8 @@ import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING
 
 from rekindle import checks, contracts, records
@@ -20,6 +22,7 @@ from rekindle.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from rekindle.days import Days
@@ -85,37 +88,42 @@ def read_between(spark: SparkSession, table: str, first: date | None, last: date
 
 def snapshot_id(spark: SparkSession, table: str, ref: str = "main") -> int | None:
     """The snapshot that a branch shows; None for a table that was never written."""
-    row = spark.sql(f"SELECT snapshot_id FROM {CATALOG}.{table}.refs WHERE name = '{ref}'").first()
-    return row[0] if row else None
+    return _snapshots(spark, table).get(ref)
+
+
+def _snapshots(spark: SparkSession, table: str) -> dict[str, int]:
+    """The snapshot of each branch and tag."""
+    refs = spark.table(f"{CATALOG}.{table}.refs").select("name", "snapshot_id")
+    return {row["name"]: row["snapshot_id"] for row in refs.collect()}
 
 
 @contextmanager
-def attempt(spark: SparkSession, table: str) -> Iterator[str]:
+def attempt(spark: SparkSession, table: str) -> Iterator[tuple[str, records.Lock]]:
     """
-    An Iceberg branch of its own for one attempt to change a table, under the table's lock.
+    An Iceberg branch of its own for one attempt to change a table, and the table's lock, which it holds.
 
     A fixed name could release somebody else's rows; so could a second writer between audit and release.
     """
     branch = f"run_{uuid.uuid4().hex}"
-    with records.table_lock(table):
+    with records.table_lock(table) as lock:
         spark.sql(f"ALTER TABLE {table} CREATE BRANCH {branch}")
         try:
-            yield branch
+            yield branch, lock
         finally:
             spark.sql(f"ALTER TABLE {table} DROP BRANCH IF EXISTS {branch}")
 
 
 def release(spark: SparkSession, table: str, branch: str, audited: int | None) -> None:
     """Make the audited snapshot of a branch visible. Refuses where the branch has moved since the audit."""
-    head = snapshot_id(spark, table, branch)
-    if head != audited:
+    heads = _snapshots(spark, table)
+    if heads.get(branch) != audited:
         raise CheckFailedError(
             f"{table} was written to while it was audited.",
             todo="Run the task again.",
             safe="Nothing was released.",
             code="branch_moved",
         )
-    if head is not None and head != snapshot_id(spark, table):
+    if audited != heads.get("main"):
         spark.sql(f"CALL {CATALOG}.system.fast_forward('{table}', 'main', '{branch}')")
 
 
@@ -137,24 +145,28 @@ def replace_days(
 
     Raises CheckFailedError, with everything left as it was, if a `stop` check fails.
     """
+    from pyspark.sql import DataFrame
     from pyspark.sql import functions as F
 
     contract = contracts.load(table)
-    scope = day_in(days)
-    for name, value in (part or {}).items():
-        scope &= F.col(name) == value
+    parts = [F.col(name) == value for name, value in (part or {}).items()]
+    wanted = reduce(and_, [*parts, day_in(days)])
     selected = rows.select(*[F.col(f"`{c.name}`").cast(c.spark_type).alias(c.name) for c in contract.columns])
-    with attempt(spark, table) as branch:
+    stored = reduce(DataFrame.where, parts, spark.table(table))
+    scope = wanted
+    if "day" not in contract.partition:
+        # A table too small for a partition per day: the other days of the part are written again.
+        scope = reduce(and_, parts)
+        selected = selected.unionByName(stored.where(~day_in(days)))
+    with attempt(spark, table) as (branch, lock):
         selected.writeTo(f"{table}.branch_{branch}").overwrite(scope)
         audited = snapshot_id(spark, table, branch)
-        written = spark.table(f"{table}.branch_{branch}").where(scope)
-        stored = spark.table(table)
-        for name, value in (part or {}).items():
-            stored = stored.where(F.col(name) == value)
+        written = spark.table(f"{table}.branch_{branch}").where(wanted)
         results = checks.audit(spark, contract, written, days, stored=stored, run_id=run_id)
         records.record_checks(run_id, days.last, table, results)
         checks.refuse(table, days, results)
         row_count = written.count()
+        lock.verify()
         release(spark, table, branch, audited)
         if inputs is not None:
             record_builds(table, days, inputs, run_id=run_id, snapshot=audited)
@@ -188,7 +200,7 @@ def record_builds(
 
 
 def fingerprint(builds: Mapping[date, str], first: date, last: date) -> str:
-    """What the days of an input were built from, as one text. A day that is absent is not in it: its arrival changes it."""
+    """What the days of an input were built from, as one text. An absent day is not in it: its arrival changes it."""
     return _digest([(day, builds[day]) for day in sorted(builds) if first <= day <= last])
 
 

@@ -1,8 +1,8 @@
 """
 Rows of landed files as text cells, read on the Spark workers.
 
-csv, jsonl and parquet become the same thing, so that one set of rules judges them. A file is read whole before a row of it
-is handed on: a file that breaks in its middle is one quarantined file and not half a delivery.
+csv, jsonl and parquet become the same thing, so that one set of rules judges them. A file is read whole before a row of
+it is handed on: a file that breaks in its middle is one quarantined file and not half a delivery.
 """
 
 from __future__ import annotations

@@ -1,16 +1,18 @@
 """
 Reading facts: of several deliveries of one fact the first wins, so the order of loading does not matter.
 
-A fact's identity is its id and the UTC date it occurred on. Only a late row can repeat an earlier delivery, so only late
-rows are looked up, `dedup_days` back.
+A fact's identity is its id and the UTC date it occurred on. Only a late row can repeat an earlier delivery, so only
+late rows are looked up, `dedup_days` back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import reduce
 from typing import TYPE_CHECKING
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rekindle import contracts
@@ -19,9 +21,10 @@ from rekindle.tables import read_between, read_days
 from spark_jobs.rules import TOLERANCE_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, SparkSession
 
     from rekindle.days import Days
 
@@ -38,22 +41,31 @@ def is_late(day: Column, occurred_at: Column) -> Column:
     """
     Whether a row could repeat an earlier delivery.
 
-    A delivery may hold rows from up to five minutes after its day, so the first five minutes of a day count as late too.
+    A delivery may hold rows from up to five minutes after its day, so the first five minutes of a day are late too.
     """
     return occurred_at <= F.timestamp_add("SECOND", F.lit(TOLERANCE_SECONDS), day.cast("timestamp"))
 
 
-def earliest_late_on(rows: DataFrame) -> dict[date, date]:
-    """For each delivery day with late rows, the earliest date one of them occurred on, or the day before. One query."""
-    late = rows.where(is_late(F.col("day"), F.col("occurred_at")))
-    found = late.groupBy("day").agg(F.min("occurred_on").alias("on")).collect()
-    return {row["day"]: min(row["on"], row["day"] - timedelta(1)) for row in found}
+def earliest_late_on(spark: SparkSession, tables: Sequence[str], days: Days) -> dict[str, dict[date, date]]:
+    """For each table and delivery day with late rows, the earliest date one of them occurred on. One query."""
+    late = [
+        read_days(spark, table, days)
+        .where(is_late(F.col("day"), F.col("occurred_at")))
+        .select(F.lit(table).alias("table"), "day", "occurred_on")
+        for table in tables
+    ]
+    found = reduce(DataFrame.unionAll, late).groupBy("table", "day").agg(F.min("occurred_on").alias("on")).collect()
+    return {table: {row["day"]: row["on"] for row in found if row["table"] == table} for table in tables}
 
 
-def looked_up_since(days: Days, late_on: dict[date, date]) -> dict[date, date]:
-    """For each day, the first delivery day in which its late rows are looked up; the day itself where it has none."""
+def looked_up_since(days: Days, late_on: Mapping[date, date]) -> dict[date, date]:
+    """
+    For each day, the first delivery day in which its late rows are looked up; the day itself where it has none.
+
+    That is the day before the earliest of them occurred: its delivery may hold the first minutes of the next day.
+    """
     bound = timedelta(settings().dedup_days)
-    return {day: max(late_on.get(day, day), day - bound) for day in days}
+    return {day: max(late_on[day] - timedelta(1), day - bound) if day in late_on else day for day in days}
 
 
 def read_facts(spark: SparkSession, table: str, days: Days, since: date) -> Facts:

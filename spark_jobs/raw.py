@@ -22,22 +22,25 @@ from rekindle.deliveries import LandingZone, no_time_zone
 from rekindle.errors import CheckFailedError
 from spark_jobs import rules
 from spark_jobs.delivered_rows import reader, schema_of
-from spark_jobs.facts import earliest_late_on, looked_up_since, read_facts
+from spark_jobs.facts import is_late, looked_up_since, read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
-    from pyspark.sql import DataFrame, Row, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from rekindle.contracts import Contract
     from rekindle.deliveries import Delivery
+    from rekindle.errors import InputError
 
 PERSONAL = ("contacts", "consents", "replies")
 """Sources whose quarantined rows are masked: they hold phones and what people wrote."""
 
-
 FATES = ("delivered_rows", "loaded_rows", "duplicate_rows", "quarantined_rows")
+
+COUNTED_REASONS = ("conflicting_duplicate", rules.NO_TIME_ZONE)
+"""Reasons of a rejection that are told apart: the first is a warning as well, the second stops the run."""
 
 
 TOLD = {
@@ -50,6 +53,10 @@ TOLD = {
     "unknown_user": "unknown_user_rows",
 }
 """What a run's record says of a source, by the column of raw.deliveries that it is the sum of."""
+
+
+FILES_PER_TASK = 16
+"""Daily files are small; who delivers large ones delivers few."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,8 @@ def delivered_rows(spark: SparkSession, contract: Contract, deliveries: list[Del
         if f.unreadable is None and (f.columns or f.rows)
     ]
     listed = spark.createDataFrame(files, "day date, name string, path string, url string")
-    # A task takes a handful of files: a history of a year is spread over the cores, a day is not cut up.
-    spread = listed.repartition(max(1, min(len(files), 64)), "path")
+    # A history of a year is spread over the cores, a day is one task: starting one costs more than reading a small file.
+    spread = listed.repartition(1 + min(len(files) // FILES_PER_TASK, 200), "path")
     return spread.mapInArrow(reader(columns, numbers), schema_of(columns))
 
 
@@ -82,33 +89,37 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
     """
     Typed rows with their fate: loaded, duplicate or quarantined, the reason, and the column that broke the rule.
 
-    Of rows of one identity in a delivery, the first of the first file wins for facts, the last of the last file for states.
+    Of rows of one identity in a delivery, the first of the first file wins for facts, the last of the last file for
+    states.
     """
     columns = contract.delivered
-    found = F.coalesce(F.col("error"), *[rules.reason(c) for c in columns])
-    culprit = F.coalesce(*[F.when(rules.reason(c).isNotNull(), F.lit(c.name)) for c in columns])
     cells = F.to_json(F.struct(*[c.name for c in columns]))
-    typed = rows.select(
+    # Step by step, so that Spark computes each text, value and verdict once.
+    read = rows.withColumns(rules.texts(columns)).withColumns(rules.values(columns))
+    unreadable = F.when(
+        F.col("error").isNotNull(),
+        F.struct(F.col("error").alias("reason"), F.lit(None).cast("string").alias("column")),
+    )
+    typed = read.withColumn("verdict", F.coalesce(unreadable, rules.verdict(columns))).select(
         "day",
         "file",
         "row",
-        found.alias("reason"),
-        F.when(F.col("error").isNull(), culprit).alias("column"),
-        F.when(found.isNotNull(), F.coalesce("raw_text", cells)).alias("raw_text"),
+        "verdict.reason",
+        "verdict.column",
+        F.when(F.col("verdict").isNotNull(), F.coalesce("raw_text", cells)).alias("raw_text"),
         "has_text_number",
-        *[rules.value(c).alias(c.name) for c in columns],
+        *[F.col(f"{rules.VALUE}{c.name}").alias(c.name) for c in columns],
     )
     payload = F.xxhash64(*[F.to_json(c.name) if c.type.startswith("map") else F.col(c.name) for c in columns])
     order = [F.col("file"), F.col("row")]
     if contract.landing.kind == "state":
         order = [column.desc() for column in order]
+    derived = {column.name: F.expr(column.derived) for column in contract.columns if column.derived}
     # Rejected rows take no part: an unreadable row must not win over a good one.
-    same = Window.partitionBy("day", F.col("reason").isNull(), *contract.identity).orderBy(*order)
-    typed = typed.withColumn("payload", payload)
-    for column in contract.columns:
-        if column.derived:
-            typed = typed.withColumn(column.name, F.expr(column.derived))
-    ranked = typed.withColumn("place", F.row_number().over(same)).withColumn("winner", F.first("payload").over(same))
+    typed = typed.withColumns({"payload": payload, "is_readable": F.col("reason").isNull(), **derived})
+    same = Window.partitionBy("day", "is_readable", *contract.identity).orderBy(*order)
+    same = same.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    ranked = typed.withColumns({"place": F.row_number().over(same), "winner": F.first("payload").over(same)})
     is_repeat = F.col("reason").isNull() & (F.col("place") > 1)
     conflicts = is_repeat & (F.col("payload") != F.col("winner"))
     everything = F.to_json(F.struct(*[c.name for c in columns]))
@@ -140,8 +151,7 @@ def main(spark: SparkSession, source: str, days: Days, run_id: str) -> Ingested:
     known = _known(spark, source, days)
     changed = [d for d in found if d.day not in known or known[d.day]["content_digest"] != d.content_digest]
     if changed:
-        _load(spark, contract, zone, changed, known, run_id)
-        known = _known(spark, source, days)
+        known |= _load(spark, contract, zone, changed, known, run_id)
     rows = [known[d.day] for d in found]
     warnings: Counter[str] = Counter()
     for row in rows:
@@ -155,20 +165,22 @@ def main(spark: SparkSession, source: str, days: Days, run_id: str) -> Ingested:
     return Ingested(source, told["loaded"], told)
 
 
-def _load(
+def _load(  # noqa: PLR0917 - what a load is about
     spark: SparkSession,
     contract: Contract,
     zone: LandingZone,
     deliveries: list[Delivery],
-    known: dict[date, Row],
+    known: dict[date, dict[str, Any]],
     run_id: str,
-) -> None:
+) -> dict[date, dict[str, Any]]:
+    """Load deliveries; returns their rows of raw.deliveries by day."""
     days = Days(tuple(d.day for d in deliveries))
     source = contract.landing.source
     rows = judged(contract, delivered_rows(spark, contract, deliveries, zone.url)).persist()
     try:
-        _refuse_times_without_zone(rows, contract, zone)
-        counts = {d.day: Counter(row) for d, row in _counted(rows, deliveries)}
+        counts = dict(_counted(rows, deliveries))
+        if any(count[rules.NO_TIME_ZONE] for count in counts.values()):
+            raise _without_zone(rows, source, zone)
         _assert_law(source, counts)
         had_quarantine = any(row["quarantined_rows"] for row in known.values())
         if had_quarantine or any(count["quarantined_rows"] for count in counts.values()):
@@ -180,30 +192,33 @@ def _load(
         rows.unpersist()
     warnings = _warnings(spark, contract, days, counts)
     versions = {d.day: known[d.day]["version"] + 1 if d.day in known else 1 for d in deliveries}
-    ledger = _ledger(spark, source, deliveries, counts, warnings, versions, run_id)
-    tables.replace_days(spark, "raw.deliveries", ledger, days, run_id=run_id, part={"source": source})
+    ledger = {
+        d.day: _entry(d, counts[d.day], warnings[d.day]) | {"version": versions[d.day], "run_id": run_id}
+        for d in deliveries
+    }
+    entries = _as_rows(spark, list(ledger.values()))
+    tables.replace_days(spark, "raw.deliveries", entries, days, run_id=run_id, part={"source": source})
     records.record_builds(
         [
             records.Build(contract.table, d.day, f"version {versions[d.day]} {d.content_digest}", run_id, None, {})
             for d in deliveries
         ]
     )
+    return ledger
 
 
-def _known(spark: SparkSession, source: str, days: Days) -> dict[date, Row]:
+def _known(spark: SparkSession, source: str, days: Days) -> dict[date, dict[str, Any]]:
     """What raw.deliveries says of the source, by day."""
     rows = tables.read_days(spark, "raw.deliveries", days).where(F.col("source") == source)
-    return {row["day"]: row for row in rows.collect()}
+    return {row["day"]: row.asDict() for row in rows.collect()}
 
 
-def _refuse_times_without_zone(rows: DataFrame, contract: Contract, zone: LandingZone) -> None:
+def _without_zone(rows: DataFrame, source: str, zone: LandingZone) -> InputError:
     first = rows.where(F.col("reason") == rules.NO_TIME_ZONE).orderBy("day", "file", "row").first()
-    if first:
-        source = contract.landing.source
-        raise no_time_zone(f"{zone.folder(source, first['day'])}/{first['file']}, row {first['row']}", first["column"])
+    return no_time_zone(f"{zone.folder(source, first['day'])}/{first['file']}, row {first['row']}", first["column"])
 
 
-def _counted(rows: DataFrame, deliveries: list[Delivery]) -> Iterator[tuple[Delivery, dict[str, int]]]:
+def _counted(rows: DataFrame, deliveries: list[Delivery]) -> Iterator[tuple[date, dict[str, int]]]:
     """
     Count each delivery: `delivered_rows` from its files, the fates from what Spark made of them.
 
@@ -214,7 +229,7 @@ def _counted(rows: DataFrame, deliveries: list[Delivery]) -> Iterator[tuple[Deli
         .agg(
             F.count("*").alias("count"),
             F.count_if("has_text_number").alias("number_as_text"),
-            F.count_if(F.col("reason") == "conflicting_duplicate").alias("conflicting_duplicate"),
+            *[F.count_if(F.col("reason") == code).alias(code) for code in COUNTED_REASONS],
             F.collect_set(F.when(F.col("row") == 0, F.col("file"))).alias("undecodable"),
         )
         .collect()
@@ -225,14 +240,14 @@ def _counted(rows: DataFrame, deliveries: list[Delivery]) -> Iterator[tuple[Deli
         rejected = [f.name for f in delivery.files if f.unreadable]
         count = {row["fate"]: row["count"] for row in mine}
         yield (
-            delivery,
+            delivery.day,
             {
                 "delivered_rows": sum(1 if f.name in undecodable else f.rows for f in delivery.files),
                 "loaded_rows": count.get("loaded", 0),
                 "duplicate_rows": count.get("duplicate", 0),
                 "quarantined_rows": count.get("quarantined", 0) + len(rejected),
                 "number_as_text": sum(row["number_as_text"] for row in mine),
-                "conflicting_duplicate": sum(row["conflicting_duplicate"] for row in mine),
+                **{code: sum(row[code] for row in mine) for code in COUNTED_REASONS},
             },
         )
 
@@ -268,9 +283,9 @@ def _rejected(spark: SparkSession, contract: Contract, rows: DataFrame, deliveri
 
 
 def _warnings(
-    spark: SparkSession, contract: Contract, days: Days, counts: dict[date, Counter]
+    spark: SparkSession, contract: Contract, days: Days, counts: dict[date, dict[str, int]]
 ) -> dict[date, dict[str, int]]:
-    """What of the loaded rows was accepted with a warning, by day and code; `repeated`, `late` and `unknown_user` too."""
+    """How many loaded rows are late, repeated, of an unknown user or otherwise warned of, by day and code."""
     found = {
         day: {code: counts[day][code] for code in ("number_as_text", "conflicting_duplicate") if counts[day][code]}
         for day in days
@@ -285,10 +300,12 @@ def _warnings(
     )
     time = F.col(contract.landing.time)
     is_unknown = F.col("known_on").isNull() | (F.col("known_on") > F.col("day"))
+    could_repeat = is_late(F.col("day"), F.col("occurred_at"))
     told = (
         rows.join(users, "user_id", "left")
         .groupBy("day")
         .agg(
+            F.min(F.when(could_repeat, F.col("occurred_on"))).alias("late_on"),
             F.count_if(F.col("occurred_on") < F.col("day")).alias("late"),
             F.count_if(is_unknown).alias("unknown_user"),
             F.count_if(~is_unknown & (time < F.col("registered_at"))).alias("before_registration"),
@@ -299,7 +316,7 @@ def _warnings(
         found[row["day"]].update(
             {code: row[code] for code in ("late", "unknown_user", "before_registration") if row[code]}
         )
-    late_on = earliest_late_on(rows)
+    late_on = {row["day"]: row["late_on"] for row in told if row["late_on"]}
     if late_on:
         since = min(looked_up_since(days, late_on).values())
         repeats = read_facts(spark, contract.table, days, since).repeats.groupBy("day").count().collect()
@@ -308,37 +325,24 @@ def _warnings(
     return found
 
 
-def _ledger(
-    spark: SparkSession,
-    source: str,
-    deliveries: list[Delivery],
-    counts: dict[date, Counter],
-    warnings: dict[date, dict[str, int]],
-    versions: dict[date, int],
-    run_id: str,
-) -> DataFrame:
-    """The deliveries in the columns of raw.deliveries."""
+def _entry(delivery: Delivery, counts: dict[str, int], warnings: dict[str, int]) -> dict[str, Any]:
+    """A delivery in the columns of raw.deliveries."""
     columns = {"late": "late_rows", "repeated": "repeated_rows", "unknown_user": "unknown_user_rows"}
-    ledger = []
-    for delivery in deliveries:
-        told = dict(warnings[delivery.day])
-        if not delivery.files or not sum(f.rows for f in delivery.files):
-            told["no_rows"] = 1
-        ledger.append(
-            {
-                "day": delivery.day,
-                "source": source,
-                "version": versions[delivery.day],
-                "content_digest": delivery.content_digest,
-                "files": [
-                    {"name": f.name, "bytes": f.size, "sha256": f.sha256, "rows": f.rows} for f in delivery.files
-                ],
-                **{name: counts[delivery.day][name] for name in FATES},
-                **{column: told.pop(code, 0) for code, column in columns.items()},
-                "warnings": told,
-                "run_id": run_id,
-            }
-        )
+    told = dict(warnings)
+    if not sum(f.rows for f in delivery.files):
+        told["no_rows"] = 1
+    return {
+        "day": delivery.day,
+        "source": delivery.source,
+        "content_digest": delivery.content_digest,
+        "files": [{"name": f.name, "bytes": f.size, "sha256": f.sha256, "rows": f.rows} for f in delivery.files],
+        **{name: counts[name] for name in FATES},
+        **{column: told.pop(code, 0) for code, column in columns.items()},
+        "warnings": told,
+    }
+
+
+def _as_rows(spark: SparkSession, ledger: list[dict[str, Any]]) -> DataFrame:
     contract = contracts.load("raw.deliveries")
     schema = ", ".join(f"{c.name} {c.spark_type}" for c in contract.columns)
-    return spark.createDataFrame([tuple(row[name] for name in contract.names) for row in ledger], schema)
+    return spark.createDataFrame([tuple(entry[name] for name in contract.names) for entry in ledger], schema)

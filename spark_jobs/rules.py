@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyspark.sql import Column as Expression
 
     from rekindle.contracts import Column
@@ -27,7 +29,7 @@ EARLIEST = "1990-01-01T00:00:00Z"
 """Earlier times are unit mistakes and defaults: 1970 is a zero, 0001 a null of another language."""
 
 TOLERANCE_SECONDS = 300
-"""Clocks of sources run ahead by this much: a row up to five minutes after the end of its day is not from the future."""
+"""Clocks of sources run ahead by this much: a row up to five minutes after its day is not from the future."""
 
 LARGEST = 1e15
 """A number beyond this is a sentinel or an overflow; a double no longer holds its cents."""
@@ -39,63 +41,88 @@ TIME = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
 ZONE = r"(Z|z|[+-]\d{2}(:?\d{2})?)$"
 
 
-def value(column: Column) -> Expression:
-    """The typed value of a cell, null where it is missing or cannot be read."""
-    text = _text(column)
+TEXT, VALUE = "text_", "value_"
+"""Prefixes of the columns in which a cell's text and its typed value stand while a row is judged."""
+
+
+def texts(columns: Sequence[Column]) -> dict[str, Expression]:
+    """What each cell says: null where it says nothing, its default where it has one."""
+    return {f"{TEXT}{column.name}": _text(column) for column in columns}
+
+
+def values(columns: Sequence[Column]) -> dict[str, Expression]:
+    """The typed value of each text, null where it is missing or cannot be read. Expects `texts`."""
+    return {f"{VALUE}{column.name}": _value(column) for column in columns}
+
+
+def verdict(columns: Sequence[Column]) -> Expression:
+    """
+    The first rule that a row breaks, as a struct (reason, column); null where it breaks none.
+
+    Expects `texts`, `values` and the row's `day`. Rules are looked at in order and no further than the first that is broken.
+    """
+    return F.coalesce(
+        *[
+            F.when(condition, F.struct(F.lit(code).alias("reason"), F.lit(column.name).alias("column")))
+            for column in columns
+            for condition, code in _rules(column)
+        ]
+    )
+
+
+def _value(column: Column) -> Expression:
+    text = f"{TEXT}{column.name}"
     if column.type == "timestamp":
-        return F.when(text.rlike(TIME + ZONE), F.try_to_timestamp(F.upper(text)))
+        return F.when(F.col(text).rlike(TIME + ZONE), F.expr(f"try_cast(upper({text}) AS timestamp)"))
     if column.type in NUMBERS:
-        return F.expr(f"try_cast(trim(`{column.name}`) AS {column.type})")
+        return F.expr(f"try_cast(trim({text}) AS {column.type})")
     if column.type.startswith("map"):
         return F.from_json(text, column.type)
-    return text
+    return F.col(text)
 
 
-def reason(column: Column) -> Expression:
-    """Code of the first rule that a cell breaks, null where it breaks none. Expects `day` beside the cells."""
-    text, typed = _text(column), value(column)
+def _rules(column: Column) -> list[tuple[Expression, str]]:
+    """Conditions that a cell must not meet, with the codes of their reasons."""
+    text, value = F.col(f"{TEXT}{column.name}"), F.col(f"{VALUE}{column.name}")
     broken: list[tuple[Expression, str]] = []
     if not column.nullable and column.default is None:
         broken.append((text.isNull(), "missing"))
+    broken += _rules_of_type(column, text, value)
+    low, high = column.between or (None, None)
+    if low is not None:
+        broken.append((value < low, "out_of_range"))
+    if high is not None:
+        broken.append((value > high, "out_of_range"))
+    if column.one_of:
+        broken.append((~value.isin(*column.one_of), "not_in_list"))
+    return broken
+
+
+def _rules_of_type(column: Column, text: Expression, value: Expression) -> list[tuple[Expression, str]]:
+    unreadable = value.isNull() & text.isNotNull()
     if column.type == "id":
-        broken += [
+        return [
             (F.length(text) > ID_MAX_CHARACTERS, "too_long"),
             (text.rlike(r"[\x00-\x1f\x7f]"), "control_character"),
         ]
-    elif column.type == "timestamp":
+    if column.type == "timestamp":
         end = F.timestamp_add("SECOND", F.lit(TOLERANCE_SECONDS), F.date_add("day", 1).cast("timestamp"))
-        broken += [
-            (text.rlike(TIME + "$"), NO_TIME_ZONE),
-            (text.isNotNull() & typed.isNull(), "bad_time"),
-            (typed < F.lit(EARLIEST).cast("timestamp"), "time_out_of_range"),
-            (typed > end, "in_the_future"),
+        return [
+            (unreadable & text.rlike(TIME + "$"), NO_TIME_ZONE),
+            (unreadable, "bad_time"),
+            (value < F.lit(EARLIEST).cast("timestamp"), "time_out_of_range"),
+            (value > end, "in_the_future"),
         ]
-    elif column.type in NUMBERS:
-        broken.append((text.isNotNull() & typed.isNull(), "not_a_number"))
-        if column.type == "double":
-            broken.append((F.isnan(typed) | (F.abs(typed) > LARGEST), "out_of_range"))
-    elif column.type.startswith("map"):
-        broken.append((text.isNotNull() & typed.isNull(), "bad_map"))
-    if column.between:
-        low, high = column.between
-        if low is not None:
-            broken.append((typed < low, "out_of_range"))
-        if high is not None:
-            broken.append((typed > high, "out_of_range"))
-    if column.one_of:
-        broken.append((~typed.isin(*column.one_of), "not_in_list"))
-    found = F.lit(None).cast("string")
-    for condition, code in reversed(broken):
-        found = F.when(condition, code).otherwise(found)
-    return found
+    if column.type == "double":
+        return [(unreadable, "not_a_number"), (F.isnan(value) | (F.abs(value) > LARGEST), "out_of_range")]
+    if column.type in NUMBERS:
+        return [(unreadable, "not_a_number")]
+    return [(unreadable, "bad_map")] if column.type.startswith("map") else []
 
 
 def _text(column: Column) -> Expression:
-    """The cell, null where it says nothing, its default where it has one."""
     cell = F.col(column.name)
-    if column.type == "id":
-        says_nothing = F.lower(F.trim(cell)).isin(*NOTHING)
-    else:
-        says_nothing = F.trim(cell) == ""
+    trimmed = F.trim(cell)
+    says_nothing = F.lower(trimmed).isin(*NOTHING) if column.type == "id" else trimmed == ""
     text = F.when(~says_nothing, cell)
     return text if column.default is None else F.coalesce(text, F.lit(column.default))

@@ -4,8 +4,8 @@ What was known about each user at the end of a day: windows over tiles, never ov
 Reads:  features.user_day, features.user_item_day, raw.users
 Writes: features.user
 
-A tile enters a window of D at max(activity, delivery) and leaves it at activity + w. The tiles of a range are joined to the
-days that are asked for, so a range is one plan, and one day is the same plan with one day.
+A tile enters a window of D at max(activity, delivery) and leaves it at activity + w. The tiles of a range are joined to
+the days that are asked for, so a range is one plan, and one day is the same plan with one day.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def event_counts(known: DataFrame) -> DataFrame:
 
 
 def distinct(items: DataFrame, column: str, name: str) -> DataFrame:
-    """How many different values of a column of the item tiles each window holds: a value is in it if its last date is."""
+    """How many different values of a column of the item tiles each window holds: those whose last date is in it."""
     last = items.where(F.col(column).isNotNull()).groupBy(*KEY, column).agg(F.max("activity_on").alias("activity_on"))
     return last.groupBy(*KEY).agg(*[F.count_if(within(w)).alias(f"{name}_{w}d") for w in ITEM_WINDOWS])
 

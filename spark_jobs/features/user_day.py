@@ -14,7 +14,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from rekindle.settings import settings
-from rekindle.tables import read_between, read_days, replace_days
+from rekindle.tables import read_between, replace_days
 from spark_jobs.facts import earliest_late_on, looked_up_since, read_facts
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ def user_day(
     """
     Add up deliveries by delivery day, user and activity date.
 
-    Late rows keep the date they happened on; the delivery they came with is `day`. A window over these tiles is then a sum,
-    and no event is ever read twice.
+    Late rows keep the date they happened on; the delivery they came with is `day`. A window over these tiles is then a
+    sum, and no event is ever read twice.
 
-    `orders` and `events` are facts without repeats; `counted_orders` (day, user_id, order_id, occurred_on) are orders of which
-    an earlier delivery brought a sale line; `active` (user_id, activity_on) are dates with activity of deliveries before all
-    of these.
+    `orders` and `events` are facts without repeats; `counted_orders` (day, user_id, order_id, occurred_on) are orders
+    of which an earlier delivery brought a sale line; `active` (user_id, activity_on) are dates with activity of
+    deliveries before all of these.
     """
     is_sale = F.col("kind") == "sale"
     lines = orders.join(
@@ -89,10 +89,8 @@ def main(spark: SparkSession, days: Days, run_id: str) -> Release:
     """Build the tiles of some deliveries."""
     late_on = _late_on(spark, days)
     since = looked_up_since(days, late_on)
-    # The delivery before may hold the first minutes of this day.
-    seen_since = {
-        day: max(min(late_on.get(day, day), day - timedelta(1)), day - timedelta(LONGEST_WINDOW_DAYS)) for day in days
-    }
+    # The delivery before that of a date may hold the first minutes of it.
+    seen_since = {day: max(late_on.get(day, day) - timedelta(1), day - timedelta(LONGEST_WINDOW_DAYS)) for day in days}
     orders = read_facts(spark, "raw.orders", days, min(since.values())).first
     events = read_facts(spark, "raw.events", days, min(since.values())).first
     counted = _counted_orders(spark, orders, days, min(seen_since.values()))
@@ -105,8 +103,8 @@ def main(spark: SparkSession, days: Days, run_id: str) -> Release:
 
 def _late_on(spark: SparkSession, days: Days) -> dict[date, date]:
     found: dict[date, date] = {}
-    for table in FACTS:
-        for day, on in earliest_late_on(read_days(spark, table, days)).items():
+    for of_table in earliest_late_on(spark, FACTS, days).values():
+        for day, on in of_table.items():
             found[day] = min(on, found.get(day, on))
     return found
 

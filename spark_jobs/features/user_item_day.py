@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from rekindle.settings import settings
-from rekindle.tables import read_between, read_days, replace_days
+from rekindle.tables import read_between, replace_days
 from spark_jobs.facts import earliest_late_on, looked_up_since, read_facts
 from spark_jobs.states import holds_on, spans
 
@@ -50,8 +50,8 @@ def user_item_day(orders: DataFrame, events: DataFrame, items: DataFrame, not_ac
 def main(spark: SparkSession, days: Days, run_id: str) -> Release:
     """Build the item tiles of some deliveries."""
     facts, inputs = {}, {day: {"raw.items": (date.min, day)} for day in days}
-    for table in ("raw.orders", "raw.events"):
-        since = looked_up_since(days, earliest_late_on(read_days(spark, table, days)))
+    for table, late_on in earliest_late_on(spark, ("raw.orders", "raw.events"), days).items():
+        since = looked_up_since(days, late_on)
         facts[table] = read_facts(spark, table, days, min(since.values())).first
         for day in days:
             inputs[day][table] = (since[day], day)

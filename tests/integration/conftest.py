@@ -12,7 +12,7 @@ import pytest
 
 from rekindle.settings import settings
 
-FIRST, LAST = date(2023, 1, 1), date(2023, 9, 30)
+FIRST, LAST = date(2022, 10, 1), date(2023, 9, 30)
 USERS = 240
 
 
@@ -71,7 +71,7 @@ def registered(user: int) -> date:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """Nine months of deliveries of users and orders."""
+    """A year of deliveries of users and orders."""
     made = Shop(tmp_path_factory.mktemp("shop") / "landing", {}, {})
     for offset in range((LAST - FIRST).days + 1):
         day = FIRST + timedelta(offset)

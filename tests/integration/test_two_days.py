@@ -129,7 +129,7 @@ def test_a_batch_with_half_its_rows_stops_and_yesterday_stays(first_day, spark, 
     half = tables.read_days(spark, "scores.recall_daily", days).where("percentile > 50")
     run_id = records.start_run("test", days)
 
-    with pytest.raises(CheckFailedError, match="rows are those of marts.recall_population"):
+    with pytest.raises(CheckFailedError, match=r"rows are those of marts\.recall_population"):
         tables.replace_days(spark, "scores.recall_daily", half, days, run_id=run_id)
 
     assert spark.table("scores.recall_daily").where(f"day = DATE'{DAY_BEFORE}'").count() == before
