@@ -170,7 +170,34 @@ class Boosting:
         return cls(text, lgb.Booster(model_str=text))
 
 
-LEARNERS: dict[str, type[Linear | Boosting]] = {learner.kind: learner for learner in (Linear, Boosting)}
+@dataclass(frozen=True)
+class BoostedLinear:
+    """A linear learner, and trees for what it leaves over."""
+
+    kind: ClassVar[str] = "boosted_linear"
+    linear: Linear
+    rest: Boosting
+
+    def raw(self, matrix: np.ndarray) -> np.ndarray:
+        return self.linear.raw(matrix) + self.rest.raw(matrix)
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        return self.linear.contributions(matrix) + self.rest.contributions(matrix)
+
+    def to_json(self) -> dict[str, Any]:
+        return self.linear.to_json()
+
+    def to_text(self) -> str:
+        return self.rest.to_text()
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any], text: str | None) -> BoostedLinear:
+        return cls(Linear.from_json(plain, None), Boosting.from_text(text or ""))
+
+
+LEARNERS: Mapping[str, type[Linear | Boosting | BoostedLinear]] = {
+    learner.kind: learner for learner in (Linear, Boosting, BoostedLinear)
+}
 
 
 def fit_logistic(features: Sequence[Feature], objective: str, train: Examples, validation: Examples) -> Linear:  # noqa: ARG001 - candidates share it
@@ -212,10 +239,20 @@ def fit_boosting(features: Sequence[Feature], objective: str, train: Examples, v
     return Boosting.from_text(booster.model_to_string(num_iteration=booster.best_iteration))
 
 
-CANDIDATES: dict[str, Callable[[Sequence[Feature], str, Examples, Examples], Linear | Boosting]] = {
+def fit_boosted_linear(
+    features: Sequence[Feature], objective: str, train: Examples, validation: Examples
+) -> BoostedLinear:
+    """Trees for what past amounts do not explain: trees alone cannot say more than the most that training saw."""
+    linear = fit_linear(features, objective, train, validation)
+    left = (Examples(some.matrix, some.outcome - linear.raw(some.matrix)) for some in (train, validation))
+    return BoostedLinear(linear, fit_boosting(features, objective, *left))
+
+
+CANDIDATES: Mapping[str, Callable[[Sequence[Feature], str, Examples, Examples], Linear | Boosting | BoostedLinear]] = {
     "logistic": fit_logistic,
     "linear": fit_linear,
     "boosting": fit_boosting,
+    "boosted_linear": fit_boosted_linear,
 }
 """By name; a product lists those that compete for it."""
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ml.calibration import Level, Platt
-    from ml.candidates import Boosting, Linear
+    from ml.candidates import BoostedLinear, Boosting, Linear
     from ml.products import Target
 
 FORMAT = 1
@@ -42,7 +42,7 @@ class Part:
 
     label: str
     candidate: str
-    learner: Linear | Boosting
+    learner: Linear | Boosting | BoostedLinear
     calibration: Platt | Level
 
     def raw(self, matrix: np.ndarray) -> np.ndarray:

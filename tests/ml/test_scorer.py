@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml import artifact
-from ml.candidates import Examples, fit_boosting
+from ml.calibration import Level
+from ml.candidates import Examples, fit_boosted_linear, fit_boosting, fit_logistic
 from ml.scorer import REASON_COUNT, Part, Scorer, output_ddl
 from rekindle.errors import InputError
 from rekindle.settings import PROJECT
@@ -37,17 +38,27 @@ STRANGE = st.fixed_dictionaries(
 
 @pytest.fixture(scope="session")
 def models(recall_fitted, ltv_fitted, recall_sample) -> dict[str, Scorer]:
-    """A linear model, a boosted one, and one that is the sum of two parts."""
+    """Every kind of learner, and a model that is the sum of two parts."""
     recall = recall_fitted.scorer
     matrix = recall.encoder.encode(recall_sample.rows)
     outcome = recall_sample.rows["active_1_7"].to_numpy()
     some, others = Examples(matrix[:2000], outcome[:2000]), Examples(matrix[2000:], outcome[2000:])
-    learner = fit_boosting(recall.encoder.features, "probability", some, others)
-    boosted = Scorer("recall", recall.encoder, (Part("active_1_7", "boosting", learner, recall.parts[0].calibration),))
-    return {"chosen": recall, "boosting": boosted, "ltv": ltv_fitted.scorer}
+    of_kind = {}
+    for kind, fit in {"logistic": fit_logistic, "boosting": fit_boosting}.items():
+        learner = fit(recall.encoder.features, "probability", some, others)
+        part = Part("active_1_7", kind, learner, recall.parts[0].calibration)
+        of_kind[kind] = Scorer("recall", recall.encoder, (part,))
+    stacked = fit_boosted_linear(recall.encoder.features, "amount", some, others)
+    amount = Part("active_1_7", "boosted_linear", stacked, Level(factor=1.5))
+    return {
+        **of_kind,
+        "boosted_linear": Scorer("recall", recall.encoder, (amount,)),
+        "chosen": recall,
+        "ltv": ltv_fitted.scorer,
+    }
 
 
-@pytest.mark.parametrize("name", ["chosen", "boosting", "ltv"])
+@pytest.mark.parametrize("name", ["logistic", "boosting", "boosted_linear", "ltv"])
 @settings(deadline=None, max_examples=25)
 @given(st.lists(STRANGE, min_size=1, max_size=20))
 def test_contributions_add_up_for_whatever_row(models, name, strange):
