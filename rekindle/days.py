@@ -6,9 +6,12 @@ A day is the UTC day whose delivery is processed. A job takes `Days`, never "tod
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ONE_DAY = timedelta(days=1)
 

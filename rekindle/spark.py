@@ -12,13 +12,13 @@ import os
 import sys
 import zipfile
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rekindle.errors import InputError
 from rekindle.settings import PROJECT, settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from pyspark.sql import SparkSession
 
 PACKAGES = ("rekindle", "spark_jobs", "ml")

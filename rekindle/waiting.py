@@ -51,7 +51,7 @@ class WaitForDeliveries(BaseOperator):
         super().__init__(**kwargs)
         self.day = day
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Any) -> None:  # noqa: ARG002 - Airflow passes the context
         """Look once, and defer if something is missing."""
         from rekindle.settings import settings
 

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-import typer
 
 from rekindle.cli.common import console, example, progress
 from rekindle.cli.daily import score_table, tell_stage
 
 if TYPE_CHECKING:
+    import typer
     from collections.abc import Iterator
 
 SAMPLE = "completejourney"

@@ -1,0 +1,77 @@
+"""`python -m bench [USERS] [DAYS]`: a platform of its own, a made-up business, and the seconds that each step of it takes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import world
+from rekindle import contracts, history, platform, records
+from rekindle.days import Days
+from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DAYS_ONE_BY_ONE = 5
+
+
+@contextmanager
+def clock(name: str) -> Iterator[list[float]]:
+    """Print how long the block took; the list holds the seconds afterwards."""
+    seconds: list[float] = []
+    begun = time.monotonic()
+    yield seconds
+    seconds.append(time.monotonic() - begun)
+    print(f"{name:<60}{seconds[0]:8.1f} s", flush=True)
+
+
+def main(users: int, days: int) -> None:
+    """Load, tile and window a year, then a range against its days one by one."""
+    home = Path(tempfile.mkdtemp(prefix="rekindle-bench-"))
+    os.environ["REKINDLE_HOME"], os.environ["REKINDLE_LANDING"] = str(home), str(home / "landing")
+    settings.cache_clear()
+    try:
+        rows = world.fill(home / "landing", users, days)
+        print(f"{users:,} users, {days} days, {rows:,} orders, made up")
+        platform.up(home, tools=())
+        measure(Days.between(world.FIRST, world.FIRST + timedelta(days - 1)))
+    finally:
+        platform.delete(home)
+
+
+def measure(days: Days) -> None:
+    """Print the seconds of each step."""
+    from rekindle.spark import session
+    from spark_jobs import raw
+    from spark_jobs.features import user, user_day, user_item_day
+
+    spark = session()
+    run_id = records.start_run("bench", days)
+    for source in contracts.landing_sources():
+        with clock(f"ingest {source}"):
+            raw.main(spark, source, days, run_id)
+    for job in (user_day, user_item_day):
+        with clock(f"{job.TABLE}, {len(days)} deliveries"):
+            job.main(spark, days, run_id)
+    weekly = Days(tuple(history.weekly_days(days)))
+    with clock(f"{user.TABLE}, {len(weekly)} weekly days in one plan"):
+        user.main(spark, weekly, run_id)
+    some = Days(weekly.all[-DAYS_ONE_BY_ONE:])
+    with clock(f"{user.TABLE}, {len(some)} days in one plan") as together:
+        user.main(spark, some, run_id)
+    with clock(f"{user.TABLE}, the same days one by one") as apart:
+        for day in some:
+            user.main(spark, Days.one(day), run_id)
+    print(f"one by one / one plan: {apart[0] / together[0]:.1f}")
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main(*(int(argument) for argument in sys.argv[1:] or ("50000", "365")))
