@@ -1,8 +1,8 @@
 """
 # Weekly training
 
-Every Monday morning: train each product on the labels that are known by the day that has just finished, judge the model on days it
-has not seen, register it, and make it champion if it passes the gate.
+Every Monday morning: train each product on the labels that are known by the day that has just finished, judge the model on days
+it has not seen, register it, and make it champion if it passes the gate.
 
 * **Refused by name** where history or classes do not suffice; the champion stays.
 * A model that loses to the naive rule is registered with that verdict and scores nothing.

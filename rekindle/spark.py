@@ -19,6 +19,7 @@ from rekindle.settings import PROJECT, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
     from pyspark.sql import SparkSession
 
 PACKAGES = ("rekindle", "spark_jobs", "ml")

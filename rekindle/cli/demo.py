@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-
 from rekindle.cli.common import console, example, progress
 from rekindle.cli.daily import score_table, tell_stage
 
 if TYPE_CHECKING:
-    import typer
     from collections.abc import Iterator
+
+    import typer
 
 SAMPLE = "completejourney"
 DAYS_RUN = 3
