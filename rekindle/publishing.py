@@ -131,6 +131,14 @@ def history_of(product: ScoreProduct, day: date, *, user_id: str | None = None, 
     return transact(work)
 
 
+def freshness() -> list[dict[str, Any]]:
+    """Return a row per published table: which day it is about, until when it may be used."""
+    query = (
+        "select table_name, day, row_count, published_at, valid_until, status from sms.freshness order by table_name"
+    )
+    return transact(lambda connection: connection.cursor(row_factory=dict_row).execute(query).fetchall())
+
+
 # Delivery: from Arrow to a staging table
 
 

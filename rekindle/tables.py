@@ -161,11 +161,15 @@ def replace_days(
     with attempt(spark, table) as (branch, lock):
         selected.writeTo(f"{table}.branch_{branch}").overwrite(scope)
         audited = snapshot_id(spark, table, branch)
-        written = spark.table(f"{table}.branch_{branch}").where(wanted)
-        results = checks.audit(spark, contract, written, days, stored=stored, run_id=run_id)
+        # Read once for all checks: a history is hundreds of small files.
+        written = spark.table(f"{table}.branch_{branch}").where(wanted).persist()
+        try:
+            results = checks.audit(spark, contract, written, days, stored=stored, run_id=run_id)
+            row_count = written.count()
+        finally:
+            written.unpersist()
         records.record_checks(run_id, days.last, table, results)
         checks.refuse(table, days, results)
-        row_count = written.count()
         lock.verify()
         release(spark, table, branch, audited)
         if inputs is not None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rekindle.cli.common import JsonOption, answer, console, example
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from rich.console import RenderableType
     from rich.table import Table
 
     from rekindle.platform import Service
@@ -52,12 +53,45 @@ def down(
 
 
 def status(*, json: JsonOption = False) -> None:
-    """Show what runs, and where."""
+    """Show what runs and where, which days are published, and which partitions are stale."""
     from rekindle import platform
     from rekindle.settings import settings
 
     services = platform.status(settings().home)
-    answer(_as_data(services), as_json=json, text=_as_table(services))
+    told, text = _as_data(services), [_as_table(services)]
+    if all(service.address for service in services if service.name in platform.NEEDED_SERVICES):
+        platform.attach()
+        warehouse = _warehouse()
+        told |= warehouse
+        text.append("\n".join(_in_words(warehouse)))
+    answer(told, as_json=json, text=_stacked(text))
+
+
+def _warehouse() -> dict[str, Any]:
+    """What is published, what was delivered again and not loaded, and what was built from something else than is there now."""
+    from rekindle import history
+    from rekindle.publishing import freshness
+
+    return {"published": freshness(), "redelivered": history.redelivered(), "stale": history.stale_partitions()}
+
+
+def _in_words(warehouse: dict[str, Any]) -> Iterator[str]:
+    from rekindle.days import Days
+
+    for row in warehouse["published"]:
+        yield f"{row['table_name']}: {row['day']}, {row['row_count']:,} rows, {row['status']}"
+    for source, days in warehouse["redelivered"].items():
+        yield f"Delivered again and not loaded yet: {source} of {Days(tuple(days))}"
+    for table, days in warehouse["stale"].items():
+        yield f"Stale: {table} of {Days(tuple(days))}"
+    if warehouse["redelivered"] or warehouse["stale"]:
+        yield "Rebuild with: rekindle backfill --stale"
+
+
+def _stacked(parts: Sequence[RenderableType]) -> RenderableType:
+    from rich.console import Group
+
+    return Group(*parts)
 
 
 def ui(*, json: JsonOption = False) -> None:

@@ -44,6 +44,8 @@ TELEMETRY_OFF = {
 }
 NEEDED_BY_JOBS = "SPARK_REMOTE", "REKINDLE_DATABASE_URL", "MLFLOW_TRACKING_URI"
 """What a job must know to run, on the local platform or on a team's."""
+NEEDED_SERVICES = postgres.TITLE, spark_connect.TITLE
+"""What must run for a job to run."""
 WORTH_TELLING_S = 0.5
 
 
