@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from rekindle.cli.common import console, example, progress
+from rekindle.cli.common import JsonOption, answer, console, example, progress
 from rekindle.cli.daily import score_table, tell_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import typer
 
@@ -27,7 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=example("rekindle demo"))(demo)
 
 
-def demo() -> None:
+def demo(*, json: JsonOption = False) -> None:
     """Start the platform, load a simulated year, train, run the last three days through Airflow, and write the report."""
     from rekindle import orchestration, platform, records
     from rekindle.cli import history
@@ -35,7 +36,7 @@ def demo() -> None:
     from rekindle.landing import fill
     from rekindle.settings import settings
 
-    say, took = console().print, {}
+    say, took = _silent if json else console().print, {}
 
     @contextmanager
     def part(name: str) -> Iterator[None]:
@@ -47,7 +48,7 @@ def demo() -> None:
     say("The sample data are simulated by their authors. Rekindle sends nothing.")
     with part("Local platform"):
         platform.up(settings().home, lambda step, seconds: say(f"  {step:<24}{seconds:6.1f} s"))
-    with part("Deliveries of Complete Journey"), progress() as bars:
+    with part("Deliveries of Complete Journey"), progress(as_json=json) as bars:
         bar = bars.add_task("deliveries", total=None)
         filled = fill.sample(
             SAMPLE, None, fill.Options(), lambda done, total: bars.update(bar, completed=done, total=total)
@@ -56,21 +57,28 @@ def demo() -> None:
     last: date = filled.days.last
     days = Days.between(last - timedelta(DAYS_RUN - 1), last)
     past = Days.between(filled.days.first, days.first - timedelta(1))
-    with part("History: raw, features, marts"), progress() as bars:
+    with part("History: raw, features, marts"), progress(as_json=json) as bars:
         say(f"  {history.build(past, None, say, bars).text}")
     with part("Models"):
-        _train(past.last)
+        _train(past.last, say)
     with part(f"Daily runs through Airflow: {days}"):
         finished = [day for day in days if any(r.kind == "daily" and r.status == "done" for r in records.runs(day))]
         todo = tuple(day for day in days if day not in finished)
         if finished:
             say(f"  done before: {', '.join(map(str, finished))}")
         if todo:
-            orchestration.run_days("daily_scores", Days(todo), {"kind": "daily"}, tell_stage)
-    _tell(last, took)
+            orchestration.run_days("daily_scores", Days(todo), {"kind": "daily"}, _silent if json else tell_stage)
+    report = settings().home / "reports" / f"{last}.html"
+    _tell(last, took, report, say)
+    if json:
+        answer({"report": str(report), "seconds": {name: round(s, 1) for name, s in took.items()}}, as_json=True)
 
 
-def _train(day: date) -> None:
+def _silent(*_words: object, **_style: object) -> None:
+    """Say nothing: who asked for JSON gets one object."""
+
+
+def _train(day: date, say: Callable[..., None]) -> None:
     """Train each product that has no champion yet, on what was known at the end of `day`."""
     from ml import registry, training
     from ml.products import PRODUCTS
@@ -80,22 +88,20 @@ def _train(day: date) -> None:
 
     for product in PRODUCTS:
         if registry.find_champion(product):
-            console().print(f"  {product.name}: has a champion")
+            say(f"  {product.name}: has a champion")
             continue
         run_id = records.start_run("training", Days.one(day))
         begun = time.monotonic()
         done = training.train(session(), product, day, run_id)
         records.finish_run(run_id, "done")
         verdict = "champion" if done.promoted else "not promoted"
-        console().print(f"  {product.name:<24}{time.monotonic() - begun:6.1f} s  {verdict}: {done.verdict.why}")
+        say(f"  {product.name:<24}{time.monotonic() - begun:6.1f} s  {verdict}: {done.verdict.why}")
 
 
-def _tell(day: date, took: dict[str, float]) -> None:
+def _tell(day: date, took: dict[str, float], report: Path, say: Callable[..., None]) -> None:
     from ml.products import PRODUCTS
     from rekindle.publishing import history_of
-    from rekindle.settings import settings
 
-    say = console().print
     product = PRODUCTS[0]
     say(f"\nThe {TOP} highest of {product.name} on {day}", style="bold")
     say("Permission to send is not known yet, so nobody is eligible for a message.")
@@ -106,7 +112,7 @@ def _tell(day: date, took: dict[str, float]) -> None:
     for name, seconds in took.items():
         say(f"  {name:<48}{seconds:6.1f} s")
     say("\nWhat to try next", style="bold")
-    say(f"  Report       {settings().home / 'reports' / f'{day}.html'}")
+    say(f"  Report       {report}")
     say(f"  One user     .venv/bin/rekindle scores recall --day {day} --user {rows[0]['user_id']}")
     say("  Web pages    make ui        (Airflow's task records, MLflow's models)")
     say("  Your data    docs/bring-your-own-data.md")
