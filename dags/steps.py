@@ -176,9 +176,14 @@ def train(product: Product) -> Any:
         # Training is refused for a reason that an hour does not change, and a fit is not worth repeating blindly.
         @task.pyspark(conn_id=SPARK, task_id="train", retries=0)
         def run(day: str, airflow_run: str, kind: str, name: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+            from airflow.sdk.exceptions import AirflowSkipException
+
             from ml.products import product_named
+            from rekindle.deliveries import LandingZone
 
             with _stage(day, airflow_run, f"train {name}", spark) as (run_id, days, notes):
+                if absent := LandingZone().never_delivered(product_named(name).sources, days.first):
+                    raise AirflowSkipException(f"{name} is skipped: {', '.join(absent)} has never delivered.")
                 done = import_module("ml.training").train(spark, product_named(name), days.first, run_id)
                 notes.detail = {"version": done.version.version, "gate": done.verdict.why, "promoted": done.promoted}
 

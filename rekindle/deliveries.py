@@ -25,6 +25,8 @@ from rekindle.errors import InputError
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from datetime import date
 
     from pyarrow.fs import FileSystem
@@ -146,6 +148,11 @@ class LandingZone:
             if info.type == fs.FileType.File and not info.base_name.startswith(("_", "."))
         ]
         return Delivery(source, day, tuple(sorted(files, key=lambda f: f.name)))
+
+    def never_delivered(self, sources: Iterable[str], day: date) -> list[str]:
+        """Those of the sources that had no complete delivery up to `day`."""
+        first = {source: self.first_day(source) for source in sources}
+        return [source for source, on in first.items() if on is None or on > day]
 
     def expected(self, day: date) -> list[str]:
         """Sources that must deliver on a day: the required ones and those that have delivered before."""

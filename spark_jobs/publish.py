@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from ml.products import PRODUCTS
 from rekindle import publishing
 from rekindle.days import Days
+from rekindle.deliveries import LandingZone
 from rekindle.tables import read_days
-from spark_jobs.scores import absent_sources
 
 if TYPE_CHECKING:
     from datetime import date
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 def main(spark: SparkSession, day: date, run_id: str, *, backfill: bool = False) -> PublishResult:
     """Publish what the products say of a day; products whose sources have never delivered are left out."""
-    present = [product for product in PRODUCTS if not absent_sources(product, day)]
+    zone = LandingZone()
+    present = [product for product in PRODUCTS if not zone.never_delivered(product.sources, day)]
     scores = {product: read_days(spark, product.table, Days.one(day)).toArrow() for product in present}
     return publishing.publish(scores, day, run_id, backfill=backfill)

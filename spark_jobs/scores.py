@@ -52,12 +52,6 @@ def scored(product: Product, population: DataFrame, predictions: DataFrame) -> D
     return ranked.withColumns({name: F.expr(sql) for name, sql in product.columns(settings()).items()})
 
 
-def absent_sources(product: Product, day: date) -> list[str]:
-    """Sources of the product that had never delivered by `day`."""
-    first = {source: LandingZone().first_day(source) for source in product.sources}
-    return [source for source, on in first.items() if on is None or on > day]
-
-
 def model_for(product: Product, day: date, *, backfill: bool, version: str | None) -> Version:
     """
     The version that scores a day: the one named, else for a backfill the one in effect then, else the champion.
@@ -93,7 +87,7 @@ def main(
 
     The model's bytes are fetched, compared with the digest that the gate recorded, and only then loaded.
     """
-    if absent_sources(product, days.last):
+    if LandingZone().never_delivered(product.sources, days.last):
         return None
     model = model_for(product, days.last, backfill=backfill, version=version)
     files = registry.files_of(model)

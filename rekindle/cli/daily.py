@@ -94,10 +94,11 @@ def scores(
 ) -> None:
     """Show what was published for a day, and why: the best scores, or one user's."""
     from rekindle import platform
+    from rekindle.cli.models import named_product
     from rekindle.publishing import history_of
 
     platform.attach()
-    rows = history_of(_product(product), day, user_id=user, limit=limit)
+    rows = history_of(named_product(product), day, user_id=user, limit=limit)
     if not rows:
         raise InputError(
             f"Nothing was published of {product} for {day}" + (" and this user." if user else "."),
@@ -206,16 +207,6 @@ def _refuse_missing(day: date, wait_minutes: float) -> None:
         raise no_delivery(zone, day, missing)
     os.environ["REKINDLE_DELIVERY_DEADLINE_MINUTES"] = str(wait_minutes)
     settings.cache_clear()
-
-
-def _product(name: str) -> Any:
-    from ml.products import PRODUCTS, product_named
-
-    try:
-        return product_named(name)
-    except KeyError:
-        known = ", ".join(product.name for product in PRODUCTS)
-        raise InputError(f"There is no score product {name!r}.", todo=f"Choose one of: {known}.") from None
 
 
 def _report_path(day: date) -> str:

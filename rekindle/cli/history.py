@@ -157,13 +157,16 @@ def _marts(spark: SparkSession, days: Days, run_id: str, labels: list[dict[str, 
 def _scored_days(days: Days, model: str | None) -> list[date]:
     """The days that can be scored: all with a named version, else those with a champion of every product present."""
     from ml.products import PRODUCTS
-    from spark_jobs.scores import absent_sources, model_for
+    from rekindle.deliveries import LandingZone
+    from spark_jobs.scores import model_for
 
     if model is not None:
         return list(days)
 
+    zone = LandingZone()
+
     def has_champions(day: date) -> bool:
-        present = [product for product in PRODUCTS if not absent_sources(product, day)]
+        present = [product for product in PRODUCTS if not zone.never_delivered(product.sources, day)]
         try:
             return all(model_for(product, day, backfill=True, version=None) for product in present)
         except InputError as error:
