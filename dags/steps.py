@@ -134,8 +134,10 @@ def score(product: Product) -> Any:
                 )
                 if done is None:
                     notes.detail = {"skipped": "its sources have never delivered"}
-                    raise AirflowSkipException(f"{name} is skipped: its sources have never delivered.")
-                notes.row_count = done.row_count
+                else:
+                    notes.row_count = done.row_count
+            if done is None:
+                raise AirflowSkipException(f"{name} is skipped: its sources have never delivered.")
 
         run(name=product.name, model_version="{{ params.model_version or '' }}", **CONTEXT)
 
@@ -179,11 +181,12 @@ def train(product: Product) -> Any:
             from airflow.sdk.exceptions import AirflowSkipException
 
             from ml.products import product_named
+            from rekindle.days import parse_day
             from rekindle.deliveries import LandingZone
 
+            if absent := LandingZone().never_delivered(product_named(name).sources, parse_day(day)):
+                raise AirflowSkipException(f"{name} is skipped: {', '.join(absent)} has never delivered.")
             with _stage(day, airflow_run, f"train {name}", spark) as (run_id, days, notes):
-                if absent := LandingZone().never_delivered(product_named(name).sources, days.first):
-                    raise AirflowSkipException(f"{name} is skipped: {', '.join(absent)} has never delivered.")
                 done = import_module("ml.training").train(spark, product_named(name), days.first, run_id)
                 notes.detail = {"version": done.version.version, "gate": done.verdict.why, "promoted": done.promoted}
 

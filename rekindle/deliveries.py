@@ -26,7 +26,6 @@ from rekindle.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
     from datetime import date
 
     from pyarrow.fs import FileSystem
