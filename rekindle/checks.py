@@ -240,8 +240,8 @@ def day_profile(
     profile = _figures(contract, rows, days)
     _add_moves(profile, contract, stored, days)
     for column, spec in _conditions(contract, "sums_differ").items():
-        theirs = _sums_of(spark, spec, rows, days).reindex(profile.index).fillna(0).astype("float")
-        gap = (profile[f"sum_{column}"].fillna(0).astype("float") - theirs).abs().round(2)
+        theirs = _sums_of(spark, spec, rows, days).reindex(profile.index).astype("float").fillna(0)
+        gap = (profile[f"sum_{column}"].astype("float").fillna(0) - theirs).abs().round(2)
         repeated = _days_with_repeats(spark, spec["of"], days) if spec.get("unless_repeats") else set()
         profile[f"sum_gap_{column}"] = gap.where([day not in repeated for day in profile.index])
     for conditions in (contract.stop_if, contract.warn_if):

@@ -75,11 +75,15 @@ def read_facts(spark: SparkSession, table: str, days: Days, since: date) -> Fact
     `since` is the earliest of `looked_up_since`.
     """
     identity = list(contracts.load(table).identity)
-    rows = read_days(spark, table, days)
+    return told_apart(read_days(spark, table, days), read_between(spark, table, since, days.last), identity)
+
+
+def told_apart(rows: DataFrame, delivered: DataFrame, identity: Sequence[str]) -> Facts:
+    """Rows of a table of facts, told apart by whether an earlier row of `delivered` is of the same fact."""
     late = rows.where(is_late(F.col("day"), F.col("occurred_at"))).select("day", *identity)
-    earlier = read_between(spark, table, since, days.last).select(F.col("day").alias("earlier_day"), *identity)
+    earlier = delivered.select(F.col("day").alias("earlier_day"), *identity)
     age = F.datediff("day", "earlier_day")
-    repeated = late.join(earlier, identity).where(age.between(1, settings().dedup_days)).select("day", *identity)
+    repeated = late.join(earlier, list(identity)).where(age.between(1, settings().dedup_days)).select("day", *identity)
     # The late rows are few: what is looked up is sent to the rows, and not the rows to it.
     repeated = F.broadcast(repeated.distinct())
     return Facts(

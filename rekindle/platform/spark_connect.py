@@ -94,7 +94,9 @@ def _place(home: Home, postgres_port: int, passwords: Credentials) -> str:
         "spark.driver.memory": f"{memory * 1024:.0f}m",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
+        # On two cores Java's common pool has one thread, and Hadoop then starts a thread for each range of a file it reads.
         "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:-UsePerfData "
+        "-Djava.util.concurrent.ForkJoinPool.common.parallelism=4 "
         f'-Djava.io.tmpdir="{home.folder("spark", "local")}"',
         "spark.jars.ivy": str(JARS),
         "spark.connect.grpc.binding.address": "127.0.0.1",

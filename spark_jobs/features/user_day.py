@@ -7,20 +7,19 @@ Writes: features.user_day
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
+from rekindle import contracts
 from rekindle.settings import settings
-from rekindle.tables import read_between, replace_days
-from spark_jobs.facts import earliest_late_on, looked_up_since, read_facts
+from rekindle.tables import day_in, read_between, replace_days
+from spark_jobs.facts import earliest_late_on, looked_up_since, read_facts, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
-
     from pyspark.sql import DataFrame, SparkSession
 
     from rekindle.days import Days
@@ -45,8 +44,8 @@ def user_day(
     sum, and no event is ever read twice.
 
     `orders` and `events` are facts without repeats; `counted_orders` (day, user_id, order_id, occurred_on) are orders
-    of which an earlier delivery brought a sale line; `active` (user_id, activity_on) are dates with activity of
-    deliveries before all of these.
+    of which an earlier delivery brought a sale line; `active` (user_id, activity_on, active_since) are dates with
+    activity of other deliveries than these, with the first such delivery.
     """
     is_sale = F.col("kind") == "sale"
     lines = orders.join(
@@ -73,10 +72,10 @@ def user_day(
     first_active = F.min(F.when(F.col("is_active"), F.col("day"))).over(Window.partitionBy("user_id", "activity_on"))
     return (
         tiles.withColumn("is_first", F.col("is_active") & (F.col("day") == first_active))
-        .join(active.withColumn("was_active", F.lit(True)), ["user_id", "activity_on"], "left")
+        .join(active, ["user_id", "activity_on"], "left")
         .select(
             *TILE,
-            (F.col("is_first") & F.col("was_active").isNull()).alias("is_first"),
+            (F.col("is_first") & (F.col("day") < F.coalesce("active_since", F.lit(date.max)))).alias("is_first"),
             F.coalesce("event_counts", F.create_map().cast("map<string,bigint>")).alias("event_counts"),
             F.coalesce("orders", F.lit(0)).alias("orders"),
             F.coalesce("sale_amount", F.lit(0)).alias("sale_amount"),
@@ -94,8 +93,8 @@ def main(spark: SparkSession, days: Days, run_id: str) -> Release:
     orders = read_facts(spark, "raw.orders", days, min(since.values())).first
     events = read_facts(spark, "raw.events", days, min(since.values())).first
     counted = _counted_orders(spark, orders, days, min(seen_since.values()))
-    earlier = read_between(spark, TABLE, min(seen_since.values()), days.first - timedelta(1))
-    active = earlier.where("is_first").select("user_id", "activity_on")
+    others = read_between(spark, TABLE, min(seen_since.values()), days.last).where(~day_in(days))
+    active = others.where("is_first").groupBy("user_id", "activity_on").agg(F.min("day").alias("active_since"))
     tiles = user_day(orders, counted, events, active, settings().not_activity)
     inputs = {day: dict.fromkeys(FACTS, (min(since[day], seen_since[day]), day)) for day in days}
     return replace_days(spark, TABLE, tiles, days, run_id=run_id, inputs=inputs)
@@ -111,11 +110,16 @@ def _late_on(spark: SparkSession, days: Days) -> dict[date, date]:
 
 def _counted_orders(spark: SparkSession, orders: DataFrame, days: Days, since: date) -> DataFrame:
     """Orders of the days of which an earlier delivery brought a sale line, by the delivery that brings further ones."""
-    of = ["user_id", "order_id", "occurred_on"]
-    sales = orders.where("kind = 'sale'").select("day", *of)
-    # Only a line that occurred before its delivery, or in its first minutes, can have an elder sister.
-    could_follow = sales.where(F.col("occurred_on") <= F.col("day"))
-    earlier = read_between(spark, "raw.orders", since, days.last).where("kind = 'sale'")
-    earlier = earlier.select(F.col("day").alias("earlier_day"), *of)
-    earlier = earlier.where((F.col("occurred_on") < F.lit(days.last)) | (F.col("occurred_on") > F.col("earlier_day")))
-    return could_follow.join(earlier, of).where("earlier_day < day").select("day", *of).distinct()
+    order = ["order_id", "occurred_on"]
+    sales = orders.where("kind = 'sale'").select("day", "user_id", *order)
+    delivered = read_between(spark, "raw.orders", since, days.last)
+    # Lines of one order and date come with several deliveries only where one of them came late, or early. Few do.
+    late = sales.where(F.col("occurred_on") < F.col("day")).select(*order)
+    early = delivered.where(F.col("occurred_on") > F.col("day")).select(*order)
+    torn = F.broadcast(late.unionAll(early).distinct())
+    lines = delivered.join(torn, order, "left_semi")
+    # A line that repeats another delivery brought nothing.
+    brought = told_apart(lines, lines, contracts.load("raw.orders").identity).first.where("kind = 'sale'")
+    brought = brought.select(F.col("day").alias("earlier_day"), "user_id", *order)
+    follow = sales.join(brought, ["user_id", *order]).where("earlier_day < day")
+    return follow.select("day", "user_id", *order).distinct()
