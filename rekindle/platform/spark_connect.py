@@ -99,6 +99,11 @@ def _place(home: Home, postgres_port: int, passwords: Credentials) -> str:
         "-Djava.util.concurrent.ForkJoinPool.common.parallelism=4 "
         f'-Djava.io.tmpdir="{home.folder("spark", "local")}"',
         "spark.jars.ivy": str(JARS),
+        # Without its native library, Hadoop starts a chmod process for each local file and folder that it writes: with a
+        # file per day that was most of the time of loading a history. This file system sets permissions in Java. Hadoop
+        # asks for it before Spark adds its packages, so its jar is on the class path.
+        "spark.driver.extraClassPath": str(JARS / "jars" / "com.globalmentor_hadoop-bare-naked-local-fs-0.1.0.jar"),
+        "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.authenticate.token": passwords.spark_token,
         "spark.sql.warehouse.dir": str(home.path / "spark" / "warehouse"),
