@@ -58,7 +58,7 @@ def demo(*, json: JsonOption = False) -> None:
     days = Days.between(last - timedelta(DAYS_RUN - 1), last)
     past = Days.between(filled.days.first, days.first - timedelta(1))
     with part("History: raw, features, marts"), progress(as_json=json) as bars:
-        say(f"  {history.build(past, None, say, bars).text}")
+        say(f"  {history.build(past, None, say, bars, score=False).text}")
     with part("Models"):
         _train(past.last, say)
     with part(f"Daily runs through Airflow: {days}"):

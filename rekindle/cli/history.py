@@ -56,13 +56,13 @@ class Told:
         return "\n".join(lines)
 
 
-def build(days: Days, model: str | None, say: Say, bars: Progress) -> Told:
+def build(days: Days, model: str | None, say: Say, bars: Progress, *, score: bool = True) -> Told:
     """Build raw, tiles, features and marts of a range, then score the days that have a champion, or all with `model`."""
     begun = time.monotonic()
     told = Told()
-    scored = _scored_days(days, model)
+    scored = _scored_days(days, model) if score else []
     _build_range(days, history.feature_days(days, set(scored)), told, say, bars)
-    told.unscored = [day for day in days if day not in scored]
+    told.unscored = [day for day in days if score and day not in scored]
     if scored:
         parameters = {"kind": "backfill", "model_version": model}
         bar = bars.add_task("scoring days", total=len(scored))

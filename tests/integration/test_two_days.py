@@ -48,7 +48,7 @@ def select(query: str, *values: object) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module")
-def trained(airflow_ready, mlflow_ready, shop: Shop) -> Iterator[Shop]:  # noqa: ARG001 - the servers must be there
+def trained(platform, shop: Shop) -> Iterator[Shop]:  # noqa: ARG001 - the servers must be there
     """A history that is built and trained on, up to two days before the last."""
     os.environ["REKINDLE_LANDING"] = str(shop.landing)
     settings.cache_clear()
