@@ -6,6 +6,7 @@ import json
 import sys
 from datetime import UTC, datetime
 
+from rekindle import records
 from rekindle.days import parse_day
 
 
@@ -17,7 +18,8 @@ def main(dag_id: str, *confs: str) -> int:
     for conf in map(json.loads, confs):
         # The run is dated by its day, so that Airflow's grid shows data days; the tasks read the parameter.
         day = parse_day(conf["day"])
-        run = dag.test(logical_date=datetime(day.year, day.month, day.day, tzinfo=UTC), run_conf=conf)
+        with records.run_lock(day):
+            run = dag.test(logical_date=datetime(day.year, day.month, day.day, tzinfo=UTC), run_conf=conf)
         if run.state != "success":
             return 1
     return 0

@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from rekindle import errors, records
@@ -44,19 +43,22 @@ def run_days(
     before = {run.run_id for day in days for run in records.runs(day)}
     command = [sys.executable, "-m", "rekindle.airflow_run", dag_id]
     command += [json.dumps({**parameters, "day": str(day)}) for day in days]
-    with ExitStack() as locks:
-        for day in days:
-            locks.enter_context(records.run_lock(day))
-        with log.open("w") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ)  # noqa: S603 - our own module
-            locks.callback(process.kill)
-            told: set[tuple[str, str]] = set()
+    for day in days:
+        # Only asked for here, so that the refusal is ours; the process that does the work holds it, and outlives us.
+        with records.run_lock(day):
+            pass
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ)  # noqa: S603 - our own module
+        told: set[tuple[str, str]] = set()
+        try:
             while True:
                 over = process.poll() is not None
                 _tell_news(days, before, told, tell)
                 if over:
                     break
                 time.sleep(POLL_SECONDS)
+        finally:
+            process.kill()
     runs = [run for day in days for run in records.runs(day) if run.run_id not in before]
     if process.returncode:
         raise _what_failed(days, runs, log)
