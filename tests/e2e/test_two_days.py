@@ -14,12 +14,12 @@ import psycopg
 import pytest
 
 from rekindle.settings import settings
-from tests.integration.conftest import LAST, USERS
+from tests.e2e.conftest import LAST, USERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.integration.conftest import Shop
+    from tests.e2e.conftest import Shop
 
 DAY_BEFORE, DAY = LAST - timedelta(1), LAST
 HISTORY_END = LAST - timedelta(2)
