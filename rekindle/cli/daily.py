@@ -66,7 +66,7 @@ def backfill(
     """
     from rekindle import platform
     from rekindle.cli import history
-    from rekindle.days import Days
+    from rekindle.days import Days, NotADayError
 
     platform.attach()
     if stale == (first is not None and last is not None):
@@ -78,7 +78,10 @@ def backfill(
         if stale:
             told = history.rebuild_stale(say, bars)
         else:
-            days = Days.between(first, last)
+            try:
+                days = Days.between(first, last)
+            except NotADayError as error:
+                raise InputError(str(error), todo="See `rekindle backfill --help`.", code="usage") from error
             refuse_unfinished(days.last)
             told = history.build(days, model, say, bars)
     answer(told.to_json(), as_json=json, text=told.text)
