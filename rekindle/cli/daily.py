@@ -68,20 +68,20 @@ def backfill(
     from rekindle.cli import history
     from rekindle.days import Days, NotADayError
 
-    platform.attach()
     if stale == (first is not None and last is not None):
         raise InputError(
             "A backfill needs either a range or --stale.", todo="Give --from and --to, or --stale.", code="usage"
         )
+    try:
+        days = None if stale else Days.between(first, last)
+    except NotADayError as error:
+        raise InputError(str(error), todo="See `rekindle backfill --help`.", code="usage") from error
+    platform.attach()
     say = _say_nothing if json else console().print
     with progress(as_json=json) as bars:
-        if stale:
+        if days is None:
             told = history.rebuild_stale(say, bars)
         else:
-            try:
-                days = Days.between(first, last)
-            except NotADayError as error:
-                raise InputError(str(error), todo="See `rekindle backfill --help`.", code="usage") from error
             refuse_unfinished(days.last)
             told = history.build(days, model, say, bars)
     answer(told.to_json(), as_json=json, text=told.text)

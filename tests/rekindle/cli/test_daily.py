@@ -1,0 +1,104 @@
+"""What the commands about days say of days that cannot be processed: exit code 2, and nothing is written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rekindle import records
+from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DAY = date(2023, 5, 4)
+
+
+def rekindle(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from rekindle.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
+
+
+@pytest.fixture
+def landing(platform: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:  # noqa: ARG001 - must run
+    """A landing zone with a complete delivery of users for the day, and an incomplete one of orders."""
+    monkeypatch.setenv("REKINDLE_LANDING", str(tmp_path))
+    settings.cache_clear()
+    for source in ("users", "orders"):
+        (tmp_path / source / f"day={DAY}").mkdir(parents=True)
+    (tmp_path / "users" / f"day={DAY}" / "_SUCCESS").touch()
+    yield tmp_path
+    settings.cache_clear()
+
+
+def test_a_day_that_is_no_day_is_refused_with_the_form_that_is_expected():
+    answer = rekindle("run", "--day", "2026-13-01")
+
+    assert answer.returncode == 2
+    assert "YYYY-MM-DD" in answer.stderr
+
+
+def test_a_day_in_the_future_is_refused(landing):  # noqa: ARG001 - the landing zone must be there
+    answer = rekindle("run", "--day", str(records.today() + timedelta(1)))
+
+    assert answer.returncode == 2
+    assert "day_in_the_future" in answer.stderr
+
+
+def test_today_is_refused_because_it_is_not_over(landing):  # noqa: ARG001 - the landing zone must be there
+    assert rekindle("run", "--day", str(records.today())).returncode == 2
+
+
+def test_a_range_that_ends_before_it_begins_is_refused():
+    answer = rekindle("backfill", "--from", "2023-05-04", "--to", "2023-05-03")
+
+    assert answer.returncode == 2
+    assert "Swap the two" in answer.stderr
+
+
+def test_a_day_without_delivery_names_the_path_that_was_looked_at(landing):
+    (landing / "users" / f"day={DAY}" / "_SUCCESS").unlink()
+
+    answer = rekindle("run", "--day", str(DAY))
+
+    assert answer.returncode == 2
+    assert "no_delivery" in answer.stderr
+    assert f"{landing}/users/day={DAY}/_SUCCESS" in answer.stderr
+
+
+def test_a_source_that_has_delivered_before_is_waited_for(landing):
+    """Orders came on the day before, so they are expected on this one."""
+    before = landing / "orders" / f"day={DAY - timedelta(1)}"
+    before.mkdir()
+    (before / "_SUCCESS").touch()
+
+    answer = rekindle("run", "--day", str(DAY))
+
+    assert answer.returncode == 2
+    assert f"orders/day={DAY}/_SUCCESS" in answer.stderr
+
+
+def test_two_runs_of_a_day_at_once_are_refused(landing):  # noqa: ARG001 - the landing zone must be there
+    with records.run_lock(DAY):
+        answer = rekindle("run", "--day", str(DAY))
+
+    assert answer.returncode == 2
+    assert "already_running" in answer.stderr
+
+
+def test_an_unknown_product_is_refused_with_the_ones_there_are(landing):  # noqa: ARG001 - the landing zone must be there
+    answer = rekindle("scores", "churn", "--day", str(DAY))
+
+    assert answer.returncode == 2
+    assert "recall, ltv" in answer.stderr
