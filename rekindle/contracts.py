@@ -100,9 +100,7 @@ class Contract:
 
     def create_table(self) -> str:
         """Spark SQL that creates the table, empty, if it is not there."""
-        columns = ",\n  ".join(
-            f"`{c.name}` {c.spark_type} COMMENT {_quoted(c.description)}" for c in self.columns
-        )
+        columns = ",\n  ".join(f"`{c.name}` {c.spark_type} COMMENT {_quoted(c.description)}" for c in self.columns)
         return (
             f"CREATE TABLE IF NOT EXISTS {self.table} (\n  {columns}\n) USING iceberg\n"
             f"PARTITIONED BY ({', '.join(self.partition)})\n"

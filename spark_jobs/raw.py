@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Window
@@ -20,9 +21,10 @@ from rekindle import contracts, records, tables
 from rekindle.days import Days
 from rekindle.deliveries import LandingZone, no_time_zone
 from rekindle.errors import CheckFailedError
+from rekindle.settings import settings
 from spark_jobs import rules
 from spark_jobs.delivered_rows import reader, schema_of
-from spark_jobs.facts import is_late, looked_up_since, read_facts
+from spark_jobs.facts import earliest_late_on, is_late, looked_up_since, read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +56,9 @@ TOLD = {
 }
 """What a run's record says of a source, by the column of raw.deliveries that it is the sum of."""
 
+
+DOMINANT_SHARE, DOMINANT_MIN_ROWS = 0.4, 100
+"""A user with this share of a delivery is a test account, a robot or a default; a small delivery says nothing."""
 
 FILES_PER_TASK = 16
 """Daily files are small; who delivers large ones delivers few."""
@@ -106,7 +111,8 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
         "row",
         "verdict.reason",
         "verdict.column",
-        F.when(F.col("verdict").isNotNull(), F.coalesce("raw_text", cells)).alias("raw_text"),
+        # Row 0 is a file that cannot be read: it has no cells to keep.
+        F.when(F.col("verdict").isNotNull() & (F.col("row") > 0), F.coalesce("raw_text", cells)).alias("raw_text"),
         "has_text_number",
         *[F.col(f"{rules.VALUE}{c.name}").alias(c.name) for c in columns],
     )
@@ -148,7 +154,7 @@ def main(spark: SparkSession, source: str, days: Days, run_id: str) -> Ingested:
     contract = contracts.landing_contract(source)
     zone = LandingZone()
     found = zone.deliveries(contract, days)
-    known = _known(spark, source, days)
+    known = _known(spark, source, days.first, days.last + timedelta(settings().dedup_days))
     changed = [d for d in found if d.day not in known or known[d.day]["content_digest"] != d.content_digest]
     if changed:
         known |= _load(spark, contract, zone, changed, known, run_id)
@@ -182,7 +188,7 @@ def _load(  # noqa: PLR0917 - what a load is about
         if any(count[rules.NO_TIME_ZONE] for count in counts.values()):
             raise _without_zone(rows, source, zone)
         _assert_law(source, counts)
-        had_quarantine = any(row["quarantined_rows"] for row in known.values())
+        had_quarantine = any(known[day]["quarantined_rows"] for day in days if day in known)
         if had_quarantine or any(count["quarantined_rows"] for count in counts.values()):
             rejected = _rejected(spark, contract, rows, deliveries)
             tables.replace_days(spark, "raw.quarantine", rejected, days, run_id=run_id, part={"source": source})
@@ -196,21 +202,28 @@ def _load(  # noqa: PLR0917 - what a load is about
         d.day: _entry(d, counts[d.day], warnings[d.day]) | {"version": versions[d.day], "run_id": run_id}
         for d in deliveries
     }
-    entries = _as_rows(spark, list(ledger.values()))
-    tables.replace_days(spark, "raw.deliveries", entries, days, run_id=run_id, part={"source": source})
+    later = [day for day in known if day > days.first and day not in ledger]
+    if contract.landing.kind == "fact" and later:
+        # What came before it is another now: a later delivery may repeat it.
+        late_on = earliest_late_on(spark, (contract.table,), Days(tuple(later)))[contract.table]
+        repeated = _repeated(spark, contract.table, Days(tuple(later)), late_on)
+        ledger |= {day: known[day] | {"repeated_rows": repeated.get(day, 0)} for day in later}
+    # Before the ledger: whoever dies in between loads the delivery again, and nothing is stale unseen.
     records.record_builds(
         [
             records.Build(contract.table, d.day, f"version {versions[d.day]} {d.content_digest}", run_id, None, {})
             for d in deliveries
         ]
     )
+    entries, written = _as_rows(spark, list(ledger.values())), Days(tuple(ledger))
+    tables.replace_days(spark, "raw.deliveries", entries, written, run_id=run_id, part={"source": source})
     return ledger
 
 
-def _known(spark: SparkSession, source: str, days: Days) -> dict[date, dict[str, Any]]:
+def _known(spark: SparkSession, source: str, first: date, last: date) -> dict[date, dict[str, Any]]:
     """What raw.deliveries says of the source, by day."""
-    rows = tables.read_days(spark, "raw.deliveries", days).where(F.col("source") == source)
-    return {row["day"]: row.asDict() for row in rows.collect()}
+    rows = tables.read_between(spark, "raw.deliveries", first, last).where(F.col("source") == source)
+    return {row["day"]: row.asDict(recursive=True) for row in rows.collect()}
 
 
 def _without_zone(rows: DataFrame, source: str, zone: LandingZone) -> InputError:
@@ -246,7 +259,7 @@ def _counted(rows: DataFrame, deliveries: list[Delivery]) -> Iterator[tuple[date
                 "loaded_rows": count.get("loaded", 0),
                 "duplicate_rows": count.get("duplicate", 0),
                 "quarantined_rows": count.get("quarantined", 0) + len(rejected),
-                "number_as_text": sum(row["number_as_text"] for row in mine),
+                "number_as_text": sum(row["number_as_text"] for row in mine if row["fate"] == "loaded"),
                 **{code: sum(row[code] for row in mine) for code in COUNTED_REASONS},
             },
         )
@@ -301,28 +314,45 @@ def _warnings(
     time = F.col(contract.landing.time)
     is_unknown = F.col("known_on").isNull() | (F.col("known_on") > F.col("day"))
     could_repeat = is_late(F.col("day"), F.col("occurred_at"))
-    told = (
+    counted = {
+        "late": F.col("occurred_on") < F.col("day"),
+        "unknown_user": is_unknown,
+        "before_registration": ~is_unknown & (time < F.col("registered_at")),
+    }
+    by_user = (
         rows.join(users, "user_id", "left")
-        .groupBy("day")
+        .groupBy("day", "user_id")
         .agg(
+            F.count("*").alias("rows"),
             F.min(F.when(could_repeat, F.col("occurred_on"))).alias("late_on"),
-            F.count_if(F.col("occurred_on") < F.col("day")).alias("late"),
-            F.count_if(is_unknown).alias("unknown_user"),
-            F.count_if(~is_unknown & (time < F.col("registered_at"))).alias("before_registration"),
+            *[F.count_if(condition).alias(code) for code, condition in counted.items()],
+        )
+    )
+    total, most = F.sum("rows"), F.max("rows")
+    told = (
+        by_user.groupBy("day")
+        .agg(
+            F.min("late_on").alias("late_on"),
+            *[F.sum(code).alias(code) for code in counted],
+            F.when((total >= DOMINANT_MIN_ROWS) & (most >= DOMINANT_SHARE * total), most).alias("dominant_user"),
         )
         .collect()
     )
     for row in told:
-        found[row["day"]].update(
-            {code: row[code] for code in ("late", "unknown_user", "before_registration") if row[code]}
-        )
+        found[row["day"]].update({code: row[code] for code in (*counted, "dominant_user") if row[code]})
     late_on = {row["day"]: row["late_on"] for row in told if row["late_on"]}
-    if late_on:
-        since = min(looked_up_since(days, late_on).values())
-        repeats = read_facts(spark, contract.table, days, since).repeats.groupBy("day").count().collect()
-        for row in repeats:
-            found[row["day"]]["repeated"] = row["count"]
+    for day, count in _repeated(spark, contract.table, days, late_on).items():
+        found[day]["repeated"] = count
     return found
+
+
+def _repeated(spark: SparkSession, table: str, days: Days, late_on: dict[date, date]) -> dict[date, int]:
+    """How many rows of the days' deliveries repeat an earlier one, by day; `late_on` as from `earliest_late_on`."""
+    if not late_on:
+        return {}
+    since = min(looked_up_since(days, late_on).values())
+    counted = read_facts(spark, table, days, since).repeats.groupBy("day").count().collect()
+    return {row["day"]: row["count"] for row in counted}
 
 
 def _entry(delivery: Delivery, counts: dict[str, int], warnings: dict[str, int]) -> dict[str, Any]:
@@ -331,6 +361,9 @@ def _entry(delivery: Delivery, counts: dict[str, int], warnings: dict[str, int])
     told = dict(warnings)
     if not sum(f.rows for f in delivery.files):
         told["no_rows"] = 1
+    names = {column.name for column in contracts.landing_contract(delivery.source).delivered}
+    if ignored := sum(f.rows for f in delivery.files if not names.issuperset(f.columns)):
+        told["extra_column"] = ignored
     return {
         "day": delivery.day,
         "source": delivery.source,

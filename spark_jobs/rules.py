@@ -37,9 +37,11 @@ LARGEST = 1e15
 NO_TIME_ZONE = "no_time_zone"
 """Reason of a time that can be read but for its zone. It stops the run: the next hours would be wrong everywhere."""
 
-TIME = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
+TIME = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
 ZONE = r"(Z|z|[+-]\d{2}(:?\d{2})?)$"
 
+NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+"""Neither NaN nor infinity, nor the 12d and 12f that Java reads as numbers."""
 
 TEXT, VALUE = "text_", "value_"
 """Prefixes of the columns in which a cell's text and its typed value stand while a row is judged."""
@@ -73,9 +75,12 @@ def verdict(columns: Sequence[Column]) -> Expression:
 def _value(column: Column) -> Expression:
     text = f"{TEXT}{column.name}"
     if column.type == "timestamp":
-        return F.when(F.col(text).rlike(TIME + ZONE), F.expr(f"try_cast(upper({text}) AS timestamp)"))
+        # Spark reads neither +0530 nor a zone behind minutes.
+        with_colon = F.regexp_replace(F.upper(text), r"([+-]\d{2})(\d{2})$", "$1:$2")
+        with_seconds = F.regexp_replace(with_colon, r"^(.{10}[T ]\d{2}:\d{2})([Z+-])", "$1:00$2")
+        return F.when(F.col(text).rlike(TIME + ZONE), with_seconds.try_cast("timestamp"))
     if column.type in NUMBERS:
-        return F.expr(f"try_cast(trim({text}) AS {column.type})")
+        return F.when(F.trim(text).rlike(NUMBER), F.trim(text).try_cast(column.type))
     if column.type.startswith("map"):
         return F.from_json(text, column.type)
     return F.col(text)
@@ -114,7 +119,7 @@ def _rules_of_type(column: Column, text: Expression, value: Expression) -> list[
             (value > end, "in_the_future"),
         ]
     if column.type == "double":
-        return [(unreadable, "not_a_number"), (F.isnan(value) | (F.abs(value) > LARGEST), "out_of_range")]
+        return [(unreadable, "not_a_number"), (F.abs(value) > LARGEST, "out_of_range")]
     if column.type in NUMBERS:
         return [(unreadable, "not_a_number")]
     return [(unreadable, "bad_map")] if column.type.startswith("map") else []

@@ -20,6 +20,7 @@ from spark_jobs.facts import earliest_late_on, looked_up_since, read_facts, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
     from pyspark.sql import DataFrame, SparkSession
 
     from rekindle.days import Days

@@ -94,11 +94,13 @@ def postgres(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def migrated_database(postgres: str) -> Iterator[Database]:
-    with _database(postgres) as database, pytest.MonkeyPatch.context() as monkeypatch:
-        database.use(monkeypatch)
-        records.migrate()
+    with _database(postgres) as database:
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            database.use(monkeypatch)
+            records.migrate()
+        # Other tests of the session use the platform's own database.
+        settings.cache_clear()
         yield database
-    settings.cache_clear()
 
 
 @pytest.fixture

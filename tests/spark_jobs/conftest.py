@@ -1,0 +1,90 @@
+"""Empty tables and a landing zone of its own for each module that loads deliveries; figures that a run should show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rekindle import contracts, records, tables
+from rekindle.days import Days
+from rekindle.settings import settings
+from spark_jobs import raw
+from spark_jobs.features import user, user_day, user_item_day
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from datetime import date
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+EMPTIED = ("raw.", "features.")
+TILES = (user_day, user_item_day)
+BUILT = tuple(job.TABLE for job in (*TILES, user))
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """The tables of the session's platform, and the landing zone that they are filled from."""
+
+    spark: SparkSession
+    landing: Path
+
+    def ingest(self, days: Days, sources: Collection[str] = ()) -> dict[str, raw.Ingested]:
+        """Load the sources' deliveries of some days, those of users first."""
+        run_id = records.start_run("test", days)
+        wanted = [source for source in contracts.landing_sources() if not sources or source in sources]
+        return {source: raw.main(self.spark, source, days, run_id) for source in wanted}
+
+    def build(self, table: str, days: Days) -> None:
+        """Build days of one of the tables of features."""
+        (job,) = (job for job in (*TILES, user) if table == job.TABLE)
+        job.main(self.spark, days, records.start_run("test", days))
+
+    def rows(self, table: str, where: str = "true") -> list[dict[str, Any]]:
+        """What stands in a table."""
+        return [row.asDict(recursive=True) for row in self.spark.table(table).where(where).collect()]
+
+    def rebuild_stale(self) -> dict[str, list[date]]:
+        """Rebuild what is stale, in the order in which tables are built; returns what was."""
+        stale = tables.stale(BUILT)
+        for table, days in stale.items():
+            self.build(table, Days(tuple(days)))
+        return stale
+
+
+@pytest.fixture(scope="module")
+def landing(tmp_path_factory: pytest.TempPathFactory, platform: Path) -> Iterator[Path]:  # noqa: ARG001 - sets more
+    """An empty landing zone that settings name."""
+    folder = tmp_path_factory.mktemp("landing zone")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("REKINDLE_LANDING", str(folder))
+        settings.cache_clear()
+        yield folder
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def warehouse(spark: SparkSession, landing: Path) -> Iterator[Warehouse]:
+    """Tables without rows, for a module; it leaves none behind."""
+    empty(spark)
+    yield Warehouse(spark, landing)
+    empty(spark)
+
+
+def empty(spark: SparkSession) -> None:
+    """Delete all rows of raw and features, and what is known of where they came from."""
+    for table in contracts.tables():
+        if table.startswith(EMPTIED) and tables.snapshot_id(spark, table) is not None:
+            spark.sql(f"DELETE FROM {table}")
+    records.transact(lambda connection: connection.execute("delete from rekindle.build"))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show the figures that tests have recorded as the property `figure`."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "figure":
+                terminalreporter.write_line(value)
