@@ -2,7 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-E2E := tests/e2e
+WORKFLOW := tests/integration
 
 # No tool that is used here tells its makers about it.
 export DO_NOT_TRACK = true
@@ -23,13 +23,14 @@ demo: setup ## See it work: real data, models, the last three days through Airfl
 	@$(BIN)/rekindle demo
 
 test: setup ## Run the unit and integration tests
-	@$(BIN)/python -m pytest --ignore=$(E2E)
+	@$(BIN)/python -m pytest --ignore=$(WORKFLOW)
+	@$(BIN)/python -m pytest $(WORKFLOW) -m "not slow"
 
 ui: setup ## Start the platform with the web pages of Airflow and MLflow
 	@$(BIN)/rekindle ui
 
 e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken day
-	@$(BIN)/python -m pytest $(E2E)
+	@$(BIN)/python -m pytest $(WORKFLOW)
 
 bench: setup ## Measure how fast it is, and how good its scores are
 	@$(BIN)/python -m bench

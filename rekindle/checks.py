@@ -13,6 +13,7 @@ import logging
 import os
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rekindle.errors import CheckFailedError
@@ -361,7 +362,9 @@ def data_docs_folder(run_id: str) -> Path:
     return settings().home / "data_docs" / run_id
 
 
+@lru_cache(maxsize=1)
 def _context(run_id: str):  # noqa: ANN202 - a GX context
+    """The context of a run, kept while the process works on that run: opening one reads and writes its folder."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     import great_expectations as gx

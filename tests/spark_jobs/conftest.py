@@ -1,4 +1,4 @@
-"""Empty tables and a landing zone of its own for each module that loads deliveries; figures that a run should show."""
+"""Empty tables and a landing zone of its own for each module that loads deliveries."""
 
 from __future__ import annotations
 
@@ -80,11 +80,3 @@ def empty(spark: SparkSession) -> None:
         if table.startswith(EMPTIED) and tables.snapshot_id(spark, table) is not None:
             spark.sql(f"DELETE FROM {table}")
     records.transact(lambda connection: connection.execute("delete from rekindle.build"))
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Show the figures that tests have recorded as the property `figure`."""
-    for report in terminalreporter.getreports("passed"):
-        for name, value in report.user_properties:
-            if name == "figure":
-                terminalreporter.write_line(value)

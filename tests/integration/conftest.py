@@ -1,4 +1,8 @@
-"""A small business of made-up customers, whose landing zone drives the whole workflow."""
+"""
+A small shop of made-up customers, whose landing zone drives the whole workflow on a platform of its own.
+
+A process of its own too (`make test` starts pytest twice): the tests of the other folders keep a Spark session open.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 FIRST, LAST = date(2022, 10, 1), date(2023, 9, 30)
+"""The deliveries. The last days are run one by one: by the command line, by the scheduler, and with a planted batch."""
 USERS = 240
 
 

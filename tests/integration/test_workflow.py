@@ -1,0 +1,226 @@
+"""The whole workflow on real servers: Airflow's scheduler, Spark Connect, dbt, Great Expectations, MLflow and Postgres."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rekindle import contracts, dbt
+from rekindle.settings import settings
+from tests.integration.commands import airflow, airflow_records, rekindle, select, task_states, wait_for_run
+from tests.integration.conftest import LAST, USERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pyspark.sql import SparkSession
+
+    from tests.integration.conftest import Shop
+
+HISTORY_END, FIRST_DAY, SECOND_DAY, BROKEN_DAY = (LAST - timedelta(n) for n in (3, 2, 1, 0))
+SMS_TABLES = ("recall_scores", "ltv_scores", "recall_scores_history", "ltv_scores_history", "audience")
+PLANTED = Path(__file__).parent / "planted"
+
+
+@pytest.fixture(scope="module")
+def trained(platform: Path, shop: Shop) -> Iterator[Shop]:  # noqa: ARG001 - the servers must be there
+    """A history that is built and trained on."""
+    os.environ["REKINDLE_LANDING"] = str(shop.landing)
+    settings.cache_clear()
+    rekindle("backfill", "--from", min(shop.orders).isoformat(), "--to", HISTORY_END.isoformat())
+    for product in ("recall", "ltv"):
+        rekindle("train", product, "--day", HISTORY_END.isoformat())
+    yield shop
+    del os.environ["REKINDLE_LANDING"]
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def first_day(trained: Shop) -> Shop:
+    """The first of the two days, run from the command line."""
+    rekindle("run", "--day", FIRST_DAY.isoformat())
+    return trained
+
+
+@pytest.fixture(scope="module")
+def second_day(first_day: Shop, scheduler: str) -> Shop:  # noqa: ARG001 - the scheduler must run
+    """The second day, triggered in Airflow and run by its scheduler task by task."""
+    conf = json.dumps({"day": SECOND_DAY.isoformat()})
+    # The scheduler also makes a run of yesterday, which waits for deliveries that never come.
+    airflow("dags", "unpause", "daily_scores")
+    airflow("dags", "trigger", "daily_scores", "--run-id", "by-hand", "--conf", conf)
+    state = wait_for_run("by-hand")
+    airflow("dags", "pause", "daily_scores")
+    assert state == "success", task_states("by-hand")
+    return first_day
+
+
+def test_a_day_is_published_for_exactly_its_populations(first_day: Shop):
+    lapsed = {
+        f"u{user}"
+        for user in range(USERS)
+        if (last := _last_bought(first_day, f"u{user}", FIRST_DAY)) and 7 <= (FIRST_DAY - last).days <= 364
+    }
+    published = {row[0] for row in select("select user_id from sms.recall_scores where in_population")}
+
+    assert published == lapsed
+    assert select("select count(*) from sms.ltv_scores where in_population") == [(USERS,)]
+
+
+@pytest.mark.usefixtures("first_day")
+def test_nobody_is_eligible_before_permission_is_known():
+    assert select("select distinct eligible from sms.audience") == [(False,)]
+    assert {row[0] for row in select("select distinct suppression_reason from sms.audience")} <= {
+        "no_consent",
+        "not_in_population",
+    }
+
+
+@pytest.mark.usefixtures("first_day")
+def test_each_stage_of_a_day_has_a_task_record():
+    (run_id,) = select("select dag_run_id from rekindle.run where kind = 'daily' and first_day = %s", FIRST_DAY)[0]
+    states = task_states(run_id)
+
+    assert set(states.values()) == {"success"}
+    assert set(states) >= {
+        "wait_for_deliveries",
+        *(f"ingest.{source}" for source in contracts.landing_sources()),
+        *(f"features.{table}" for table in ("user_day", "user_item_day", "user")),
+        "marts",
+        "recall.score",
+        "ltv.score",
+        "publish",
+        "report",
+    }
+
+
+@pytest.mark.usefixtures("second_day")
+def test_the_next_day_goes_through_the_scheduler(record_property: Callable[[str, object], None]):
+    seconds = (
+        "select extract(epoch from end_date - start_date)::int from dag_run where state = 'success' order by start_date"
+    )
+    one_process, scheduler = [row[0] for row in airflow_records(f"{seconds} limit 2")]
+    record_property("figure", f"A day of the small shop took {one_process} s in one process, {scheduler} s scheduled.")
+    assert set(task_states("by-hand").values()) == {"success"}
+    assert select("select distinct day from sms.recall_scores_history order by day") == [(FIRST_DAY,), (SECOND_DAY,)]
+    assert select("select distinct day from sms.recall_scores where in_population") == [(SECOND_DAY,)]
+    assert select("select status from rekindle.run where dag_run_id = 'by-hand'") == [("done",)]
+    assert (settings().home / "reports" / f"{SECOND_DAY}.html").is_file()
+
+
+@pytest.mark.usefixtures("second_day")
+def test_reasons_and_baseline_add_up_to_what_ranks(spark: SparkSession):
+    total = "aggregate(reasons, 0D, (sum, r) -> sum + r.contribution) + baseline + other_contribution"
+    for table in ("scores.recall_daily", "scores.ltv_daily"):
+        rows = spark.table(table)
+        assert rows.count() > 0
+        assert rows.where(f"abs({total} - raw_score) > 1e-6").count() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("second_day")
+def test_a_day_run_again_is_the_same_in_every_table(spark: SparkSession):
+    """Identical but for run ids: no `updated_at` moves, and no row of any table is another."""
+    warehouse, published = _warehouse(spark), _published()
+
+    rekindle("run", "--day", SECOND_DAY.isoformat())
+
+    assert _warehouse(spark) == warehouse
+    assert _published() == published
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("batch", "table", "rule"),
+    [
+        ("half the rows", "features.user", "rows change by at most 0.4 of the week's median"),
+        ("null in a key", "features.user", "user_id is not null"),
+        ("probability of 1.2", "scores.recall_daily", "probability is between 0 and 1"),
+    ],
+)
+@pytest.mark.usefixtures("second_day")
+def test_a_planted_batch_stops_the_day_and_yesterday_stays(batch: str, table: str, rule: str):
+    """A named check, exit code 1, nothing after it runs, and the published table is yesterday's."""
+    before = _published()
+    planted = {"PYTHONPATH": str(PLANTED), "PLANTED_BATCH": batch}
+
+    answer = rekindle("run", "--day", BROKEN_DAY.isoformat(), code=1, env=planted)
+
+    assert answer["error"]["code"] == "check_failed"
+    assert f"{table} of {BROKEN_DAY} broke its contract" in answer["error"]["message"]
+    assert rule in answer["error"]["message"]
+    assert _published() == before
+    last_run = "select run_id from rekindle.run order by started_at desc limit 1"
+    assert select(f"select count(*) from rekindle.stage where stage = 'publish' and run_id = ({last_run})") == [(0,)]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("second_day")
+def test_a_delivery_that_comes_again_is_repaired_into_history_only(first_day: Shop, spark: SparkSession):
+    """What it changes is named, rebuilt in order, and is then what it would have been; published rows stay."""
+    published = _published()[:2]
+    day = FIRST_DAY - timedelta(1)
+    more = first_day.orders[day] + [dict(first_day.orders[day][0], order_id="told later", amount="1000.00")]
+    first_day.deliver("orders", day, more)
+
+    told = rekindle("backfill", "--stale")
+
+    assert told["built"]["raw.orders"] == 1
+    assert set(told["built"]) >= {"features.user_day", "features.user"}
+    assert told["scored"] == [str(FIRST_DAY), str(SECOND_DAY)]
+    assert rekindle("backfill", "--stale")["built"] == {}
+    assert _published()[:2] == published
+    (row,) = spark.table("features.user_day").where(f"activity_on = DATE'{day}' AND sale_amount >= 1000").collect()
+    assert row["user_id"] == more[-1]["user_id"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("second_day")
+def test_airflow_backfills_days_into_history_only():
+    published = _published()[:2]
+    airflow("dags", "unpause", "daily_scores")
+    airflow(
+        *("backfill", "create", "--dag-id", "daily_scores", "--reprocess-behavior", "completed"),
+        *(
+            "--from-date",
+            str(FIRST_DAY),
+            "--to-date",
+            str(FIRST_DAY),
+            "--dag-run-conf",
+            json.dumps({"kind": "backfill"}),
+        ),
+    )
+    ((run_id,),) = airflow_records("select run_id from dag_run where run_type = 'backfill'")
+
+    state = wait_for_run(run_id)
+
+    airflow("dags", "pause", "daily_scores")
+    assert state == "success", task_states(run_id)
+    assert _published()[:2] == published
+
+
+def _last_bought(shop: Shop, user: str, day: date) -> date | None:
+    bought = [on for on, rows in shop.orders.items() if on <= day and any(row["user_id"] == user for row in rows)]
+    return max(bought, default=None)
+
+
+def _published() -> list[list[tuple[Any, ...]]]:
+    """Every row of every table that tools read."""
+    return [select(f"select * from sms.{table} order by 1, 2, 3") for table in SMS_TABLES]
+
+
+def _warehouse(spark: SparkSession) -> dict[str, list[tuple[Any, ...]]]:
+    """How many rows each table has a day, and the sum of their hashes, run ids left out."""
+    found = {}
+    for table in (*contracts.tables(), *dbt.MARTS):
+        rows = spark.table(table)
+        columns = ", ".join(f"`{name}`" for name in rows.columns if name != "run_id")
+        hashed = rows.selectExpr("day", f"CAST(xxhash64(to_json(struct({columns}))) AS decimal(38)) AS hash")
+        summed = hashed.groupBy("day").agg({"hash": "sum", "*": "count"}).orderBy("day")
+        found[table] = [tuple(row) for row in summed.collect()]
+    return found
