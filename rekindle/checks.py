@@ -428,7 +428,7 @@ def _error(info: dict[str, Any] | None) -> str | None:
     return "; ".join(m.splitlines()[0] for m in messages) or None
 
 
-def build_data_docs(run_id: str) -> Path:
-    """Render the Data Docs of all validations of a run; returns the first page."""
+def build_data_docs(run_id: str) -> str:
+    """Render the Data Docs of all validations of a run; returns the URL of the first page."""
     pages = _context(run_id).build_data_docs()
     return next(iter(pages.values()))

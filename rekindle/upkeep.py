@@ -46,6 +46,7 @@ def _table(spark: SparkSession, table: str, day: date, keep_days: int | None) ->
             f"CALL {CATALOG}.system.rewrite_data_files(table => '{table}', "
             f"options => map('min-input-files', '{SMALL_FILES}'))"
         ).first()
+        # By the clock and not by a data day: what is kept is for readers and roll-backs of now.
         expired = spark.sql(
             f"CALL {CATALOG}.system.expire_snapshots(table => '{table}', "
             f"older_than => current_timestamp() - INTERVAL {settings().snapshot_keep_days} DAYS, retain_last => 1)"

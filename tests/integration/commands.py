@@ -61,6 +61,12 @@ def task_states(run_id: str) -> dict[str, str]:
     return dict(airflow_records("select task_id, state from task_instance where run_id = %s", run_id))
 
 
+def seconds_of(run_id: str) -> float:
+    """From the start of a DAG run's first task to the end of its last."""
+    taken = "select extract(epoch from max(end_date) - min(start_date)) from task_instance where run_id = %s"
+    return float(airflow_records(taken, run_id)[0][0])
+
+
 def wait_for_run(run_id: str) -> str:
     """Wait until a DAG run is over, and return its state."""
     until = time.monotonic() + SCHEDULER_SECONDS

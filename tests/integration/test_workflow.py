@@ -12,7 +12,7 @@ import pytest
 
 from rekindle import contracts, dbt
 from rekindle.settings import settings
-from tests.integration.commands import airflow, airflow_records, rekindle, select, task_states, wait_for_run
+from tests.integration.commands import airflow, airflow_records, rekindle, seconds_of, select, task_states, wait_for_run
 from tests.integration.conftest import LAST, USERS
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ def test_nobody_is_eligible_before_permission_is_known():
 
 @pytest.mark.usefixtures("first_day")
 def test_each_stage_of_a_day_has_a_task_record():
-    (run_id,) = select("select dag_run_id from rekindle.run where kind = 'daily' and first_day = %s", FIRST_DAY)[0]
-    states = task_states(run_id)
+    states = task_states(_run_of(FIRST_DAY))
 
     assert set(states.values()) == {"success"}
     assert set(states) >= {
@@ -101,11 +100,10 @@ def test_each_stage_of_a_day_has_a_task_record():
 
 @pytest.mark.usefixtures("second_day")
 def test_the_next_day_goes_through_the_scheduler(record_property: Callable[[str, object], None]):
-    seconds = (
-        "select extract(epoch from end_date - start_date)::int from dag_run where state = 'success' order by start_date"
+    one_process, scheduler = seconds_of(_run_of(FIRST_DAY)), seconds_of("by-hand")
+    record_property(
+        "figure", f"A day of the small shop took {one_process:.0f} s in one process, {scheduler:.0f} s scheduled."
     )
-    one_process, scheduler = [row[0] for row in airflow_records(f"{seconds} limit 2")]
-    record_property("figure", f"A day of the small shop took {one_process} s in one process, {scheduler} s scheduled.")
     assert set(task_states("by-hand").values()) == {"success"}
     assert select("select distinct day from sms.recall_scores_history order by day") == [(FIRST_DAY,), (SECOND_DAY,)]
     assert select("select distinct day from sms.recall_scores where in_population") == [(SECOND_DAY,)]
@@ -202,6 +200,12 @@ def test_airflow_backfills_days_into_history_only():
     airflow("dags", "pause", "daily_scores")
     assert state == "success", task_states(run_id)
     assert _published()[:2] == published
+
+
+def _run_of(day: date) -> str:
+    """Airflow's id of the first daily run of a day."""
+    runs = "select dag_run_id from rekindle.run where kind = 'daily' and first_day = %s order by started_at limit 1"
+    return select(runs, day)[0][0]
 
 
 def _last_bought(shop: Shop, user: str, day: date) -> date | None:
