@@ -32,7 +32,7 @@ ui: setup ## Start the platform with the web pages of Airflow and MLflow
 e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken day
 	@$(BIN)/python -m pytest $(WORKFLOW)
 
-bench: setup ## Measure how fast it is, and how good its scores are
+bench: setup ## Measure how fast it is, on a made-up business of 50,000 users
 	@$(BIN)/python -m bench
 
 lint: setup ## Check style
