@@ -183,12 +183,14 @@ def tell_stage(stage: Stage) -> None:
 
 
 def score_table(rows: list[dict[str, Any]]) -> Any:
-    """Published rows as a table for a terminal: the columns that people ask for first."""
+    """Published rows as a table for a terminal of 80 columns: the score and why; `--json` has the rest."""
     from rich.table import Table
     from rich.text import Text
 
-    hidden = {"in_population", "updated_at", "schema_version", "model_digest", "run_id", "day", "is_backfilled"}
-    columns = [name for name in rows[0] if name not in hidden]
+    hidden = {"in_population", "percentile", "decile", "horizon_days", "other_contribution"}
+    hidden |= {"day", "updated_at", "schema_version", "run_id", "is_backfilled"}
+    hidden |= {"model_name", "model_version", "model_digest"}
+    columns = [name for name in rows[0] if name not in hidden and not name.endswith("_status")]
     table = Table(box=None, header_style="dim")
     for name in columns:
         table.add_column(name)

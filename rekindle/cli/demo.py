@@ -106,8 +106,7 @@ def _tell(day: date, took: dict[str, float], report: Path, say: Callable[..., No
     say(f"\nThe {TOP} highest of {product.name} on {day}", style="bold")
     say("Permission to send is not known yet, so nobody is eligible for a message.")
     rows = history_of(product, day, limit=TOP)
-    shown = ("user_id", "return_probability", "lapsed_days", "reason_1", "reason_2", "reason_3")
-    say(score_table([{name: row[name] for name in shown} for row in rows]))
+    say(score_table(rows))
     say("\nWhere the time went", style="bold")
     for name, seconds in took.items():
         say(f"  {name:<48}{seconds:6.1f} s")

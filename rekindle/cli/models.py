@@ -41,6 +41,7 @@ def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False)
     from rekindle import platform
 
     chosen = named_product(product)
+    _refuse_unsupplied(chosen, day)
     platform.attach()
     with _run("train", day) as run_id:
         from ml import training
@@ -50,6 +51,18 @@ def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False)
     answer(done.to_json(), as_json=json, text=_training(done))
     if not done.verdict.passed:
         raise typer.Exit(CheckFailedError.exit_code)
+
+
+def _refuse_unsupplied(product: Product, day: date) -> None:
+    from rekindle.deliveries import LandingZone
+
+    if absent := LandingZone().never_delivered(product.sources, day):
+        raise InputError(
+            f"{product.title} needs {', '.join(absent)}, and no delivery up to {day} has any.",
+            todo="Deliver them, or train another product; the daily run skips this one.",
+            safe="Nothing was trained.",
+            code="never_delivered",
+        )
 
 
 def backtest(

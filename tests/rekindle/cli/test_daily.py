@@ -89,6 +89,15 @@ def test_a_source_that_has_delivered_before_is_waited_for(landing):
     assert f"orders/day={DAY}/_SUCCESS" in answer.stderr
 
 
+@pytest.mark.usefixtures("landing")
+def test_a_product_without_its_sources_is_not_trained():
+    answer = rekindle("train", "ltv", "--day", str(DAY))
+
+    assert answer.returncode == 2
+    assert "never_delivered" in answer.stderr
+    assert "needs orders" in answer.stderr
+
+
 def test_two_runs_of_a_day_at_once_are_refused(landing):  # noqa: ARG001 - the landing zone must be there
     with records.run_lock(DAY):
         answer = rekindle("run", "--day", str(DAY))
