@@ -138,10 +138,10 @@ def test_a_day_run_again_is_the_same_in_every_table(spark: SparkSession):
     [
         ("half the rows", "features.user", "rows change by at most 0.4 of the week's median"),
         ("null in a key", "features.user", "user_id is not null"),
-        ("probability of 1.2", "scores.recall_daily", "probability is between 0 and 1"),
+        ("probability of 1.2", "scores.recall_daily", "return_probability is between 0 and 1"),
     ],
 )
-@pytest.mark.usefixtures("second_day")
+@pytest.mark.usefixtures("first_day")
 def test_a_planted_batch_stops_the_day_and_yesterday_stays(batch: str, table: str, rule: str):
     """A named check, exit code 1, nothing after it runs, and the published table is yesterday's."""
     before = _published()
@@ -150,8 +150,8 @@ def test_a_planted_batch_stops_the_day_and_yesterday_stays(batch: str, table: st
     answer = rekindle("run", "--day", BROKEN_DAY.isoformat(), code=1, env=planted)
 
     assert answer["error"]["code"] == "check_failed"
-    assert f"{table} of {BROKEN_DAY} broke its contract" in answer["error"]["message"]
-    assert rule in answer["error"]["message"]
+    assert f"{table} of {BROKEN_DAY} broke its contract" in answer["error"]["what"]
+    assert rule in answer["error"]["what"]
     assert _published() == before
     last_run = "select run_id from rekindle.run order by started_at desc limit 1"
     assert select(f"select count(*) from rekindle.stage where stage = 'publish' and run_id = ({last_run})") == [(0,)]

@@ -22,7 +22,7 @@ def _spoilt(rows, batch):
         return rows.where("crc32(user_id) % 2 = 0")
     if batch == "null in a key":
         return rows.withColumn("user_id", F.when(F.expr("crc32(user_id) % 50 > 0"), F.col("user_id")))
-    return rows.withColumn("probability", F.lit(1.2))
+    return rows.withColumn("return_probability", F.lit(1.2))
 
 
 def _plant(batch):
