@@ -47,9 +47,10 @@ def _table(spark: SparkSession, table: str, day: date, keep_days: int | None) ->
             f"options => map('min-input-files', '{SMALL_FILES}'))"
         ).first()
         # By the clock and not by a data day: what is kept is for readers and roll-backs of now.
+        until = records.today() - timedelta(settings().snapshot_keep_days)
         expired = spark.sql(
             f"CALL {CATALOG}.system.expire_snapshots(table => '{table}', "
-            f"older_than => current_timestamp() - INTERVAL {settings().snapshot_keep_days} DAYS, retain_last => 1)"
+            f"older_than => TIMESTAMP '{until} 00:00:00 UTC', retain_last => 1)"
         ).first()
     return {
         "dropped_branches": len(dead),
