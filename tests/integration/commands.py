@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from rekindle.settings import settings
+from tests import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,14 +22,8 @@ SCHEDULER_SECONDS = 600
 
 
 def rekindle(*arguments: str, code: int = 0, env: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Run a command as a person would, in a process of its own, and return its JSON."""
-    answer = subprocess.run(
-        [sys.executable, "-c", "from rekindle.cli import main; main()", *arguments, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **(env or {})},
-    )
+    """Run a command that must exit with `code`, and return its JSON."""
+    answer = command_line.rekindle(*arguments, "--json", env=env)
     said = f"{arguments}: exit {answer.returncode}\n{answer.stdout[-2000:]}\n{answer.stderr[-2000:]}"
     assert answer.returncode == code, said
     return json.loads(answer.stdout)

@@ -1,32 +1,23 @@
 """
-A small shop of made-up customers, whose landing zone drives the whole workflow on a platform of its own.
+A small shop of made-up customers, whose landing zone drives the whole workflow.
 
-A process of its own too (`make test` starts pytest twice): the tests of the other folders keep a Spark session open.
+`make test` starts pytest a second time for it: what a workflow leaves in tables and registry is no other test's business.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from rekindle import platform as local_platform
-from rekindle.platform import airflow
-from rekindle.platform.credentials import credentials
-from rekindle.platform.home import Home
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pyspark.sql import SparkSession
+    from pathlib import Path
 
 FIRST, LAST = date(2022, 10, 1), date(2023, 9, 30)
 """The deliveries. The last days are run one by one: by the command line, by the scheduler, and with a planted batch."""
@@ -85,47 +76,6 @@ def orders_of(day: date) -> list[dict[str, str]]:
 def registered(user: int) -> date:
     """Most are there from the beginning; the others come in the first weeks."""
     return FIRST + timedelta(days=int(40 * draw("registered", user)) if user % 4 == 0 else 0)
-
-
-@pytest.fixture(scope="package")
-def platform() -> Iterator[Path]:
-    """A platform of its own, whole: what the workflow leaves in tables and registry is no other test's business."""
-    before = dict(os.environ)
-    home = Path(tempfile.mkdtemp(prefix="rekindle workflow "))
-    try:
-        local_platform.up(home)
-        yield home
-    finally:
-        _stop_session()
-        local_platform.delete(home)
-        os.environ.clear()
-        os.environ |= before
-        settings.cache_clear()
-
-
-def _stop_session() -> None:
-    """A session that outlives its server would hang the process, and be handed to the tests that follow."""
-    from pyspark.sql import SparkSession
-
-    if session := SparkSession.getActiveSession():
-        session.stop()
-
-
-@pytest.fixture(scope="package")
-def spark(platform: Path) -> SparkSession:  # noqa: ARG001 - must run
-    """The session of this process on that platform."""
-    from rekindle.spark import session
-
-    return session()
-
-
-@pytest.fixture(scope="package")
-def scheduler(platform: Path) -> Iterator[str]:
-    """Airflow with its scheduler on that platform; the address of its pages."""
-    home = Home(platform)
-    port = airflow.start(home, os.environ, credentials(home))
-    yield f"http://localhost:{port}"
-    airflow.stop(home)
 
 
 @pytest.fixture(scope="module")

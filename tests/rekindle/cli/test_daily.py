@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,22 +9,13 @@ import pytest
 
 from rekindle import records
 from rekindle.settings import settings
+from tests.command_line import rekindle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 DAY = date(2023, 5, 4)
-
-
-def rekindle(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from rekindle.cli import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ,
-    )
 
 
 @pytest.fixture

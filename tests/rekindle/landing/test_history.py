@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -12,6 +10,7 @@ import pytest
 from rekindle import contracts
 from rekindle.errors import InputError
 from rekindle.settings import PROJECT
+from tests import command_line
 
 ORDERS = "order_id,user_id,occurred_at,kind,amount,currency"
 USERS = "user_id,registered_at"
@@ -395,13 +394,7 @@ def test_an_import_that_is_refused_ends_with_exit_code_2(zone, history):
     """As a person sees it: three sentences, no traceback."""
     path = history("orders.csv", ORDERS, FIRST.replace("Z,", ","))
 
-    done = subprocess.run(
-        [sys.executable, "-c", "from rekindle.cli import main; main()", "import", "orders", str(path)],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = command_line.rekindle("import", "orders", str(path))
 
     assert (done.returncode, done.stdout, zone.exists()) == (2, "", False)
     assert done.stderr.splitlines() == [
