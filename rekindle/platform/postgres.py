@@ -36,6 +36,12 @@ TITLE = "Postgres"
 DATABASES = "airflow", "lake", "mlflow", "scores"
 """Each is owned by a role of the same name, and nobody else can connect to it."""
 
+CATALOG_IDLE_TIMEOUT = "2min"
+"""
+Spark leaves the catalog connection of each session open when the session ends (SPARK-54367), and a scheduled day has a
+session per task: in a week they would use up all connections. conf/spark-defaults.conf has Iceberg connect again.
+"""
+
 OS_USER = "embedded_postgres"
 ELSEWHERE = Path("/var/lib/rekindle")
 ATTEMPTS = 5
@@ -144,6 +150,7 @@ def create_databases(port: int, passwords: Credentials) -> None:
                 getattr(passwords, role).encode(), role.encode(), b"scram-sha-256"
             ).decode()
             connection.execute(SQL("{} role {} login password {}").format(verb, Identifier(role), Literal(verifier)))
+        connection.execute(SQL("alter role lake set idle_session_timeout = {}").format(Literal(CATALOG_IDLE_TIMEOUT)))
         databases = {name for (name,) in connection.execute("select datname from pg_database")}
         for name in DATABASES:
             if name not in databases:

@@ -32,6 +32,12 @@ NAME = "spark"
 MIN_MEMORY_GIB, MAX_MEMORY_GIB = 1, 6
 MEMORY_SHARE = 0.35
 """Spark's share of the machine: training, dbt and Airflow need the rest."""
+FEW_CORES = 2
+QUICK_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m "
+"""
+Java's optimising compiler takes a third of two cores for plans that run a few times each: a first day takes 105 s without it
+and 126 s with it, later ones the same. With more cores it works beside the queries.
+"""
 JARS = Path(sys.prefix) / "ivy"
 """Jars are kept with the Python packages: `make setup` downloads them once, for every home."""
 SUBMIT_CLASS = "org.apache.spark.deploy.SparkSubmit"
@@ -97,6 +103,7 @@ def _place(home: Home, postgres_port: int, passwords: Credentials) -> str:
         # On two cores Java's common pool has one thread, and Hadoop then starts a thread for each range of a file it reads.
         "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:-UsePerfData "
         "-Djava.util.concurrent.ForkJoinPool.common.parallelism=4 "
+        f"{QUICK_COMPILER if (os.cpu_count() or 1) <= FEW_CORES else ''}"
         f'-Djava.io.tmpdir="{home.folder("spark", "local")}"',
         "spark.jars.ivy": str(JARS),
         # Without its native library, Hadoop starts a chmod process for each local file and folder that it writes: with a

@@ -6,7 +6,9 @@ import time
 from dataclasses import asdict
 
 import psutil
+import psycopg
 import pytest
+from psycopg.sql import SQL, Literal
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -80,3 +82,39 @@ def test_starts_anew_when_postgres_has_moved(home, start):
 
     assert spark_connect.running(home)["pid"] != before["pid"]
     assert not psutil.pid_exists(before["pid"])
+
+
+def test_a_catalog_connection_that_postgres_has_closed_is_opened_again(home, start):
+    """Spark leaves one open for each session that has ended; without an end to them, Postgres runs out of connections."""
+    passwords = credentials(home)
+    server = start()
+    with psycopg.connect(
+        host="127.0.0.1",
+        port=postgres.running_port(home),
+        user="postgres",
+        password=passwords.postgres,
+        autocommit=True,
+    ) as admin:
+
+        def idle_for(duration):
+            admin.execute(SQL("alter role lake set idle_session_timeout = {}").format(Literal(duration)))
+
+        def connections():
+            return admin.execute("select count(*) from pg_stat_activity where usename = 'lake'").fetchone()[0]
+
+        (kept,) = admin.execute(
+            "select setconfig from pg_db_role_setting s join pg_roles r on r.oid = setrole"
+        ).fetchone()
+        idle_for("1s")
+        spark = session(server["port"], passwords.spark_token)
+        spark.sql("create namespace if not exists scratch")
+        spark.sql("create or replace table scratch.u as select 1 as a")
+        before = connections()
+        time.sleep(2)
+
+        assert kept == [f"idle_session_timeout={postgres.CATALOG_IDLE_TIMEOUT}"]
+        assert connections() < before
+        spark.sql("insert into scratch.u values (2)")
+        assert spark.table("scratch.u").count() == 2
+        spark.stop()
+        idle_for(postgres.CATALOG_IDLE_TIMEOUT)
