@@ -49,8 +49,10 @@ def first_day(trained: Shop) -> Shop:
 
 
 @pytest.fixture(scope="module")
-def second_day(first_day: Shop, scheduler: str) -> Shop:  # noqa: ARG001 - the scheduler must run
+def second_day(first_day: Shop, request: pytest.FixtureRequest) -> Shop:
     """The second day, triggered in Airflow and run by its scheduler task by task."""
+    # Started only now: what Airflow starts inherits the landing zone.
+    request.getfixturevalue("scheduler")
     conf = json.dumps({"day": SECOND_DAY.isoformat()})
     # The scheduler also makes a run of yesterday, which waits for deliveries that never come.
     airflow("dags", "unpause", "daily_scores")
@@ -174,16 +176,11 @@ def test_a_delivery_that_comes_again_is_repaired_into_history_only(first_day: Sh
 def test_airflow_backfills_days_into_history_only():
     published = _published()[:2]
     airflow("dags", "unpause", "daily_scores")
+    # Both dates are midnights, and the day's run is dated at three: the range ends at the midnight after it.
     airflow(
         *("backfill", "create", "--dag-id", "daily_scores", "--reprocess-behavior", "completed"),
-        *(
-            "--from-date",
-            str(FIRST_DAY),
-            "--to-date",
-            str(FIRST_DAY),
-            "--dag-run-conf",
-            json.dumps({"kind": "backfill"}),
-        ),
+        *("--from-date", FIRST_DAY.isoformat(), "--to-date", SECOND_DAY.isoformat()),
+        *("--dag-run-conf", json.dumps({"kind": "backfill"})),
     )
     ((run_id,),) = airflow_records("select run_id from dag_run where run_type = 'backfill'")
 
