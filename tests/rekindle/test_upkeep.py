@@ -40,7 +40,8 @@ def looked_after(spark: SparkSession, kept_until: date) -> Iterator[dict[str, di
     a_month_on = records.today() + timedelta(31)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(records, "today", lambda: a_month_on)
-        yield upkeep.main(spark, DAY)
+        done = upkeep.main(spark, DAY)
+    yield done
     spark.sql(f"DELETE FROM {TABLE} WHERE true")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from rekindle.platform import delete, postgres
@@ -14,6 +16,7 @@ from rekindle.platform.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 
 @pytest.fixture(scope="module")
@@ -24,3 +27,12 @@ def home() -> Iterator[Home]:
     postgres.create_databases(postgres.start(home, passwords.postgres), passwords)
     yield home
     delete(home.path)
+
+
+def connect(
+    port: int | None, role: str, password: str, database: str, **options: Any
+) -> closing[psycopg.Connection[Any]]:
+    """Log in as a role; the connection ends with the block."""
+    return closing(
+        psycopg.connect(host="127.0.0.1", port=port, user=role, password=password, dbname=database, **options)
+    )

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from contextlib import closing
 
 import psutil
 import psycopg
@@ -12,6 +11,7 @@ import pytest
 from rekindle.platform import delete, postgres
 from rekindle.platform.credentials import credentials
 from rekindle.platform.home import Home
+from tests.rekindle.platform.conftest import connect
 
 
 @pytest.fixture
@@ -25,10 +25,6 @@ def bystander():
     with subprocess.Popen(["sleep", "600"]) as process:
         yield process
         process.kill()
-
-
-def connect(port, role, password, database):
-    return closing(psycopg.connect(host="127.0.0.1", port=port, user=role, password=password, dbname=database))
 
 
 def data(home):

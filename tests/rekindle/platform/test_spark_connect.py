@@ -6,7 +6,6 @@ import time
 from dataclasses import asdict
 
 import psutil
-import psycopg
 import pytest
 from psycopg.sql import SQL, Literal
 from pyspark.errors import PySparkException
@@ -14,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from rekindle.platform import postgres, spark_connect
 from rekindle.platform.credentials import credentials
+from tests.rekindle.platform.conftest import connect
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +88,8 @@ def test_a_catalog_connection_that_postgres_has_closed_is_opened_again(home, sta
     """Spark leaves one open for each session that has ended; without an end to them, Postgres runs out of connections."""
     passwords = credentials(home)
     server = start()
-    with psycopg.connect(
-        host="127.0.0.1",
-        port=postgres.running_port(home),
-        user="postgres",
-        password=passwords.postgres,
-        autocommit=True,
-    ) as admin:
+    port = postgres.running_port(home)
+    with connect(port, "postgres", passwords.postgres, "postgres", autocommit=True) as admin:
 
         def idle_for(duration):
             admin.execute(SQL("alter role lake set idle_session_timeout = {}").format(Literal(duration)))
