@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from rekindle.errors import CheckFailedError
@@ -65,14 +68,25 @@ def audit(
     row_rules = list(_row_rules(contract, days))
     # A condition becomes a column: GX then judges it in the query that judges all columns, and not in five of its own.
     conditions = [F.expr(where).alias(name) for name, _, where in _rows_where(contract)]
-    results = _validate(f"{contract.table} rows", row_rules, rows.select("*", *conditions), run_id)
-    results = [_with_examples(result, rule, rows, contract) for result, rule in zip(results, row_rules, strict=True)]
     day_rules = list(_day_rules(contract))
-    if day_rules:
-        profile = day_profile(spark, contract, rows, days, stored)
+    # Either is a handful of small queries, each of which keeps one core busy at most.
+    with ThreadPoolExecutor(1) as pool:
+        profiled = pool.submit(day_profile, spark, contract, rows, days, stored) if day_rules else None
+        results = _validate(f"{contract.table} rows", row_rules, rows.select("*", *conditions), run_id)
+        results = [
+            _with_examples(result, rule, rows, contract) for result, rule in zip(results, row_rules, strict=True)
+        ]
+    if profiled:
+        profile = profiled.result()
         judged = _validate(f"{contract.table} days", day_rules, profile, run_id)
         results += [_not_judged(result, rule, profile) for result, rule in zip(judged, day_rules, strict=True)]
     return results
+
+
+@cache
+def import_ahead() -> None:
+    """Begin to import Great Expectations, which takes seconds, while Spark works on what is to be checked."""
+    Thread(target=import_module, args=["great_expectations.expectations"]).start()
 
 
 def refuse(table: str, days: Days, results: Sequence[CheckResult]) -> None:

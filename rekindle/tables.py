@@ -148,6 +148,7 @@ def replace_days(
     from pyspark.sql import DataFrame
     from pyspark.sql import functions as F
 
+    checks.import_ahead()
     contract = contracts.load(table)
     parts = [F.col(name) == value for name, value in (part or {}).items()]
     wanted = reduce(and_, [*parts, day_in(days)])

@@ -10,6 +10,7 @@ The law, asserted before anything is released: delivered = loaded + duplicates +
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from rekindle import contracts, records, tables
+from rekindle import checks, contracts, records, tables
 from rekindle.days import Days
 from rekindle.deliveries import LandingZone, no_time_zone
 from rekindle.errors import CheckFailedError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Row, SparkSession
 
     from rekindle.contracts import Contract
     from rekindle.deliveries import Delivery
@@ -44,6 +45,9 @@ FATES = ("delivered_rows", "loaded_rows", "duplicate_rows", "quarantined_rows")
 COUNTED_REASONS = ("conflicting_duplicate", rules.NO_TIME_ZONE)
 """Reasons of a rejection that are told apart: the first is a warning as well, the second stops the run."""
 
+
+OBSERVED = ("late", "unknown_user", "before_registration", "dominant_user")
+"""Warnings of facts that need the other rows or the users to be seen."""
 
 TOLD = {
     "delivered": "delivered_rows",
@@ -180,6 +184,7 @@ def _load(  # noqa: PLR0917 - what a load is about
     run_id: str,
 ) -> dict[date, dict[str, Any]]:
     """Load deliveries; returns their rows of raw.deliveries by day."""
+    checks.import_ahead()
     days = Days(tuple(d.day for d in deliveries))
     source = contract.landing.source
     rows = judged(contract, delivered_rows(spark, contract, deliveries, zone.url)).persist()
@@ -193,10 +198,13 @@ def _load(  # noqa: PLR0917 - what a load is about
             rejected = _rejected(spark, contract, rows, deliveries)
             tables.replace_days(spark, "raw.quarantine", rejected, days, run_id=run_id, part={"source": source})
         loaded = rows.where("fate = 'loaded'").select(*contract.names)
-        tables.replace_days(spark, contract.table, loaded, days, run_id=run_id)
+        # Looking all users up keeps one core busy, while the rows are written and checked with the other.
+        with ThreadPoolExecutor(1) as pool:
+            observed = pool.submit(_observed, spark, contract, loaded, days)
+            tables.replace_days(spark, contract.table, loaded, days, run_id=run_id)
     finally:
         rows.unpersist()
-    warnings = _warnings(spark, contract, days, counts)
+    warnings = _warnings(spark, contract, days, counts, observed.result())
     versions = {d.day: known[d.day]["version"] + 1 if d.day in known else 1 for d in deliveries}
     ledger = {
         d.day: _entry(d, counts[d.day], warnings[d.day]) | {"version": versions[d.day], "run_id": run_id}
@@ -296,16 +304,29 @@ def _rejected(spark: SparkSession, contract: Contract, rows: DataFrame, deliveri
 
 
 def _warnings(
-    spark: SparkSession, contract: Contract, days: Days, counts: dict[date, dict[str, int]]
+    spark: SparkSession, contract: Contract, days: Days, counts: dict[date, dict[str, int]], observed: list[Row]
 ) -> dict[date, dict[str, int]]:
     """How many loaded rows are late, repeated, of an unknown user or otherwise warned of, by day and code."""
     found = {
         day: {code: counts[day][code] for code in ("number_as_text", "conflicting_duplicate") if counts[day][code]}
         for day in days
     }
+    for row in observed:
+        found[row["day"]].update({code: row[code] for code in OBSERVED if row[code]})
+    late_on = {row["day"]: row["late_on"] for row in observed if row["late_on"]}
+    for day, count in _repeated(spark, contract.table, days, late_on).items():
+        found[day]["repeated"] = count
+    return found
+
+
+def _observed(spark: SparkSession, contract: Contract, rows: DataFrame, days: Days) -> list[Row]:
+    """
+    For each day of facts with rows: how many are OBSERVED, and the earliest date that one which could repeat occurred on.
+
+    Rows of states are not looked at.
+    """
     if contract.landing.kind != "fact":
-        return found
-    rows = tables.read_days(spark, contract.table, days)
+        return []
     users = (
         tables.read_between(spark, "raw.users", None, days.last)
         .groupBy("user_id")
@@ -329,7 +350,7 @@ def _warnings(
         )
     )
     total, most = F.sum("rows"), F.max("rows")
-    told = (
+    return (
         by_user.groupBy("day")
         .agg(
             F.min("late_on").alias("late_on"),
@@ -338,12 +359,6 @@ def _warnings(
         )
         .collect()
     )
-    for row in told:
-        found[row["day"]].update({code: row[code] for code in (*counted, "dominant_user") if row[code]})
-    late_on = {row["day"]: row["late_on"] for row in told if row["late_on"]}
-    for day, count in _repeated(spark, contract.table, days, late_on).items():
-        found[day]["repeated"] = count
-    return found
 
 
 def _repeated(spark: SparkSession, table: str, days: Days, late_on: dict[date, date]) -> dict[date, int]:
