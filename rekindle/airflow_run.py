@@ -23,15 +23,17 @@ def main(dag_id: str, *confs: str) -> int:
     from airflow.utils.cli import get_bagged_dag
 
     dag = get_bagged_dag(bundle_names=None, dag_id=dag_id)
+    configurations = [json.loads(conf) for conf in confs]
     with _one_session():
-        for conf in map(json.loads, confs):
+        for conf in configurations:
             # The run is dated by its day, so that Airflow's grid shows data days; the tasks read the parameter.
             day = parse_day(conf["day"])
             with records.run_lock(day):
                 run = dag.test(logical_date=datetime(day.year, day.month, day.day, tzinfo=UTC), run_conf=conf)
             if run.state != "success":
                 return 1
-            gc.collect()
+            if conf is not configurations[-1]:
+                gc.collect()
     return 0
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rekindle import errors, records
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rekindle.days import Days
     from rekindle.records import Run, Stage
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1
 
 
 def run_days(
@@ -51,12 +51,10 @@ def run_days(
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ)  # noqa: S603 - our own module
         told: set[tuple[str, str]] = set()
         try:
-            while True:
-                over = process.poll() is not None
+            while process.returncode is None:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(POLL_SECONDS)
                 _tell_news(days, before, told, tell)
-                if over:
-                    break
-                time.sleep(POLL_SECONDS)
         finally:
             process.kill()
     runs = [run for day in days for run in records.runs(day) if run.run_id not in before]
