@@ -193,7 +193,8 @@ def score_table(rows: list[dict[str, Any]]) -> Any:
     columns = [name for name in rows[0] if name not in hidden and not name.endswith("_status")]
     table = Table(box=None, header_style="dim")
     for name in columns:
-        table.add_column(name)
+        # As words, which break where the terminal is narrow; a name is cut.
+        table.add_column(name.replace("_", " "))
     for row in rows:
         # Text, not markup: what a source delivered must not be read as a style.
         table.add_row(*[Text("" if row[name] is None else str(row[name])) for name in columns])
