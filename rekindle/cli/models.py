@@ -167,10 +167,11 @@ def _training(done: Training) -> RenderableType:
 
 def _figures(horizon: str, result: Mapping[str, Any]) -> RenderableType:
     """Lay out the figures of one horizon: model, naive rule and difference, each with its interval."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     title = f"days {horizon.replace('_', ' to ')}, {result['rows']:,} test rows, {result['verdict']}"
-    table = Table("figure", "model", "naive rule", "difference", title=title, title_justify="left", box=None)
+    name_whole = Column("figure", no_wrap=True)
+    table = Table(name_whole, "model", "naive rule", "difference", title=title, title_justify="left", box=None)
     for name in result["model"]:
         cells = (_cell(part.get(name)) for part in (result["model"], result["naive"], result["difference"]))
         table.add_row(name, *cells)
