@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, lru_cache
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from rekindle.errors import CheckFailedError
 from rekindle.records import CheckResult
 from rekindle.settings import settings
+from rekindle.spark import beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,15 +69,17 @@ def audit(
     # A condition becomes a column: GX then judges it in the query that judges all columns, and not in five of its own.
     conditions = [F.expr(where).alias(name) for name, _, where in _rows_where(contract)]
     day_rules = list(_day_rules(contract))
-    # Either is a handful of small queries, each of which keeps one core busy at most.
-    with ThreadPoolExecutor(1) as pool:
-        profiled = pool.submit(day_profile, spark, contract, rows, days, stored) if day_rules else None
+
+    def profile_of() -> pd.DataFrame | None:
+        return day_profile(spark, contract, rows, days, stored) if day_rules else None
+
+    with beside(spark, profile_of) as profiled:
         results = _validate(f"{contract.table} rows", row_rules, rows.select("*", *conditions), run_id)
         results = [
             _with_examples(result, rule, rows, contract) for result, rule in zip(results, row_rules, strict=True)
         ]
-    if profiled:
-        profile = profiled.result()
+    profile = profiled.result()
+    if profile is not None:
         judged = _validate(f"{contract.table} days", day_rules, profile, run_id)
         results += [_not_judged(result, rule, profile) for result, rule in zip(judged, day_rules, strict=True)]
     return results
@@ -85,7 +87,11 @@ def audit(
 
 @cache
 def import_ahead() -> None:
-    """Begin to import Great Expectations, which takes seconds, while Spark works on what is to be checked."""
+    """
+    Begin to import Great Expectations, which takes seconds, while Spark works on what is to be checked.
+
+    A process that ends before waits for it: the import of a compiled module must not be cut off.
+    """
     Thread(target=import_module, args=["great_expectations.expectations"]).start()
 
 

@@ -222,7 +222,7 @@ def _invoke(
     began = time.monotonic()
     with (folder / "output.txt").open("w") as output:
         done = subprocess.run(  # noqa: S603 - our own arguments, no shell
-            # Without the garbage collector, of which a process of seconds has no need, dbt is imported a fifth faster.
+            # Without the garbage collector, of which a process of a minute has no need, dbt is imported a fifth faster.
             [sys.executable, "-c", "import gc; gc.disable(); from dbt.cli.main import cli; cli()", *arguments],
             check=False,
             cwd=folder,

@@ -250,12 +250,8 @@ def _refuse_unusable(contract: Contract, delivery: Delivery, folder: str) -> Non
     required = [c for c in contract.delivered if not c.nullable and c.default is None]
     for file in delivery.files:
         if file.unreadable:
-            if len(delivery.files) == 1:
-                raise InputError(
-                    f"{folder}/{file.name} is unreadable ({file.unreadable}) and the only file of its delivery.",
-                    todo="Deliver the day again.",
-                    code="unreadable_delivery",
-                )
+            if all(other.unreadable for other in delivery.files):
+                raise unreadable_delivery(folder, file.name, file.unreadable)
             continue
         if not file.rows and not file.columns:
             continue
@@ -274,6 +270,15 @@ def _refuse_unusable(contract: Contract, delivery: Delivery, folder: str) -> Non
                 kind.startswith("date") or (kind.startswith("timestamp") and "tz=" not in kind)
             ):
                 raise no_time_zone(f"{folder}/{file.name}", column.name)
+
+
+def unreadable_delivery(folder: str, name: str, reason: str) -> InputError:
+    """The error of a delivery of which no file can be read: an empty day must be said, not guessed."""
+    return InputError(
+        f"{folder}/{name} is unreadable ({reason}), and no other file of its delivery can be read.",
+        todo="Deliver the day again.",
+        code="unreadable_delivery",
+    )
 
 
 def no_time_zone(where: str, column: str) -> InputError:

@@ -11,16 +11,23 @@ import hashlib
 import os
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
 
 from rekindle.errors import InputError
 from rekindle.settings import PROJECT, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
     from pyspark.sql import SparkSession
+
+T = TypeVar("T")
 
 PACKAGES = ("rekindle", "spark_jobs", "ml")
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -48,6 +55,29 @@ def with_code(spark: SparkSession) -> SparkSession:
         sys.path[:] = [entry for entry in sys.path if entry != archive]
         _sent(spark).add(archive)
     return spark
+
+
+@contextmanager
+def beside(spark: SparkSession, work: Callable[[], T]) -> Iterator[Future[T]]:
+    """
+    Do `work` in a second thread during the block: a small query keeps one core busy at most.
+
+    The block ends when both have ended. What breaks it off, also a time limit or Ctrl-C, interrupts the work's query.
+    """
+    tag = f"beside-{uuid4().hex}"
+
+    def tagged() -> T:
+        spark.addTag(tag)  # of the queries of this thread
+        return work()
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(tagged)
+        try:
+            yield future
+            wait([future])
+        except BaseException:
+            spark.interruptTag(tag)
+            raise
 
 
 def _sent(spark: SparkSession) -> set[str]:

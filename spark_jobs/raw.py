@@ -10,9 +10,9 @@ The law, asserted before anything is released: delivered = loaded + duplicates +
 from __future__ import annotations
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Window
@@ -20,9 +20,10 @@ from pyspark.sql import functions as F
 
 from rekindle import checks, contracts, records, tables
 from rekindle.days import Days
-from rekindle.deliveries import LandingZone, no_time_zone
+from rekindle.deliveries import LandingZone, no_time_zone, unreadable_delivery
 from rekindle.errors import CheckFailedError
 from rekindle.settings import settings
+from rekindle.spark import beside
 from spark_jobs import rules
 from spark_jobs.delivered_rows import reader, schema_of
 from spark_jobs.facts import earliest_late_on, is_late, looked_up_since, read_facts
@@ -45,9 +46,6 @@ FATES = ("delivered_rows", "loaded_rows", "duplicate_rows", "quarantined_rows")
 COUNTED_REASONS = ("conflicting_duplicate", rules.NO_TIME_ZONE)
 """Reasons of a rejection that are told apart: the first is a warning as well, the second stops the run."""
 
-
-OBSERVED = ("late", "unknown_user", "before_registration", "dominant_user")
-"""Warnings of facts that need the other rows or the users to be seen."""
 
 TOLD = {
     "delivered": "delivered_rows",
@@ -189,7 +187,7 @@ def _load(  # noqa: PLR0917 - what a load is about
     source = contract.landing.source
     rows = judged(contract, delivered_rows(spark, contract, deliveries, zone.url)).persist()
     try:
-        counts = dict(_counted(rows, deliveries))
+        counts = dict(_counted(rows, deliveries, zone))
         if any(count[rules.NO_TIME_ZONE] for count in counts.values()):
             raise _without_zone(rows, source, zone)
         _assert_law(source, counts)
@@ -198,9 +196,7 @@ def _load(  # noqa: PLR0917 - what a load is about
             rejected = _rejected(spark, contract, rows, deliveries)
             tables.replace_days(spark, "raw.quarantine", rejected, days, run_id=run_id, part={"source": source})
         loaded = rows.where("fate = 'loaded'").select(*contract.names)
-        # Looking all users up keeps one core busy, while the rows are written and checked with the other.
-        with ThreadPoolExecutor(1) as pool:
-            observed = pool.submit(_observed, spark, contract, loaded, days)
+        with beside(spark, partial(_observed, spark, contract, loaded, days)) as observed:
             tables.replace_days(spark, contract.table, loaded, days, run_id=run_id)
     finally:
         rows.unpersist()
@@ -239,11 +235,12 @@ def _without_zone(rows: DataFrame, source: str, zone: LandingZone) -> InputError
     return no_time_zone(f"{zone.folder(source, first['day'])}/{first['file']}, row {first['row']}", first["column"])
 
 
-def _counted(rows: DataFrame, deliveries: list[Delivery]) -> Iterator[tuple[date, dict[str, int]]]:
+def _counted(rows: DataFrame, deliveries: list[Delivery], zone: LandingZone) -> Iterator[tuple[date, dict[str, int]]]:
     """
     Count each delivery: `delivered_rows` from its files, the fates from what Spark made of them.
 
-    A file that turns out to be undecodable counts 1, whatever its footer promised.
+    A file that turns out to be undecodable counts 1, whatever its footer promised. Raises InputError where that leaves a
+    delivery without a file that can be read.
     """
     fates = (
         rows.groupBy("day", "fate")
@@ -251,14 +248,16 @@ def _counted(rows: DataFrame, deliveries: list[Delivery]) -> Iterator[tuple[date
             F.count("*").alias("count"),
             F.count_if("has_text_number").alias("number_as_text"),
             *[F.count_if(F.col("reason") == code).alias(code) for code in COUNTED_REASONS],
-            F.collect_set(F.when(F.col("row") == 0, F.col("file"))).alias("undecodable"),
+            F.collect_set(F.when(F.col("row") == 0, F.struct("file", "reason"))).alias("undecodable"),
         )
         .collect()
     )
     for delivery in deliveries:
         mine = [row for row in fates if row["day"] == delivery.day]
-        undecodable = {name for row in mine for name in row["undecodable"]}
+        undecodable = {found["file"]: found["reason"] for row in mine for found in row["undecodable"]}
         rejected = [f.name for f in delivery.files if f.unreadable]
+        if undecodable and len(undecodable) + len(rejected) == len(delivery.files):
+            raise unreadable_delivery(zone.folder(delivery.source, delivery.day), *min(undecodable.items()))
         count = {row["fate"]: row["count"] for row in mine}
         yield (
             delivery.day,
@@ -312,7 +311,7 @@ def _warnings(
         for day in days
     }
     for row in observed:
-        found[row["day"]].update({code: row[code] for code in OBSERVED if row[code]})
+        found[row["day"]].update({c: n for c, n in row.asDict().items() if c not in {"day", "late_on"} and n})
     late_on = {row["day"]: row["late_on"] for row in observed if row["late_on"]}
     for day, count in _repeated(spark, contract.table, days, late_on).items():
         found[day]["repeated"] = count
@@ -321,9 +320,8 @@ def _warnings(
 
 def _observed(spark: SparkSession, contract: Contract, rows: DataFrame, days: Days) -> list[Row]:
     """
-    For each day of facts with rows: how many are OBSERVED, and the earliest date that one which could repeat occurred on.
-
-    Rows of states are not looked at.
+    For each day of facts with rows: the rows to warn of by code, and as `late_on` the earliest date that a row which could
+    repeat an earlier delivery occurred on. Rows of states are not looked at.
     """
     if contract.landing.kind != "fact":
         return []

@@ -258,6 +258,17 @@ def test_a_move_is_not_judged_with_fewer_than_three_earlier_days(audit):
     assert results["stop mean of chance moves by at most 0.4"].outcome == "not_judged"
 
 
+def test_a_profile_that_fails_fails_the_audit(audit, monkeypatch: pytest.MonkeyPatch):
+    """It is made in a thread of its own, where an error could get lost."""
+
+    def broken(*_arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(checks, "day_profile", broken)
+    with pytest.raises(ZeroDivisionError):
+        audit(batch(), Days.one(DAY))
+
+
 # The suites themselves
 
 

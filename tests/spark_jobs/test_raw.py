@@ -521,6 +521,14 @@ STOPS = {
         r"rows\.jsonl has no column 'user_id'",
     ),
     "the only file is unreadable": ({"a.parquet": b"PAR1"}, r"a\.parquet is unreadable \(truncated_parquet\)"),
+    "the only file has a damaged page": (
+        {"a.parquet": FLIPPED},
+        r"a\.parquet is unreadable \(undecodable_parquet\), and no other file",
+    ),
+    "all files are unreadable, each in its way": (
+        {"a.parquet": b"PAR1", "b.parquet": FLIPPED, "c.csv": b""},
+        "is unreadable",
+    ),
     "a csv of times without zone": (
         {"a.csv": as_csv(order(order_id="fine"), order(occurred_at="$day 12:00:00"))},
         r"a\.csv, row 2, column 'occurred_at': the time has no zone",
