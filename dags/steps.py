@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from ml.products import Product
 
-DAY = "{{ params.day or ds }}"
-"""The day of a run: the parameter, else the day that has just finished."""
+DAY = "{{ params.day or macros.ds_add(data_interval_end | ds, -1) }}"
+"""The day of a run: the parameter, else the day that has just finished, however long the interval is."""
 
 SPARK = "spark_default"
 """The Airflow connection (type spark_connect) that says which Spark."""
@@ -128,16 +128,14 @@ def score(product: Product) -> Any:
             from ml.products import product_named
 
             with _stage(day, airflow_run, f"score {name}", spark) as (run_id, days, notes):
-                job = import_module("spark_jobs.scores")
-                done = job.main(
-                    spark, product_named(name), days, run_id, backfill=kind == "backfill", version=model_version or None
-                )
-                if done is None:
-                    notes.detail = {"skipped": "its sources have never delivered"}
+                job, product, version = import_module("spark_jobs.scores"), product_named(name), model_version or None
+                if why := job.why_skipped(product, days.last, version=version):
+                    notes.detail = {"skipped": why}
                 else:
+                    done = job.main(spark, product, days, run_id, backfill=kind == "backfill", version=version)
                     notes.row_count = done.row_count
-            if done is None:
-                raise AirflowSkipException(f"{name} is skipped: its sources have never delivered.")
+            if why:
+                raise AirflowSkipException(f"{name} is skipped: {why}.")
 
         run(name=product.name, model_version="{{ params.model_version or '' }}", **CONTEXT)
 
@@ -226,7 +224,7 @@ def failed(context: Any) -> None:
     from rekindle.days import parse_day
 
     error = context.get("exception")
-    day = context["params"].get("day") or context["ds"]
+    day = context["params"].get("day") or str((context["data_interval_end"] - timedelta(days=1)).date())
     run_id = _run_id(context["run_id"], day)
     # Only our own errors are known to hold no personal data; of others the type is told, and Airflow's log has the rest.
     text = str(error) if isinstance(error, AirflowFailException) else type(error).__name__

@@ -146,6 +146,11 @@ def find_champion(product: Product) -> Version | None:
     return version(product, str(number)) if number is not None else None
 
 
+def has_had_champion(product: Product) -> bool:
+    """Whether a version has, or by our log ever had, the alias."""
+    return bool(records.promotions(product.name)) or find_champion(product) is not None
+
+
 def champion_on(product: Product, day: date) -> Version | None:
     """Return the version that was in effect for the data of `day`, None before there was any."""
     in_effect = [p for p in records.promotions(product.name) if p.effective_from_day <= day]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from ml.products import PRODUCTS
 from rekindle import publishing, records
 from rekindle.days import Days
-from rekindle.deliveries import LandingZone
 from rekindle.errors import InputError
 from rekindle.tables import read_days
+from spark_jobs.scores import why_skipped
 
 if TYPE_CHECKING:
     from datetime import date
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
 
 def main(spark: SparkSession, day: date, run_id: str, *, backfill: bool = False) -> PublishResult:
     """
-    Publish what the products say of a day; products whose sources have never delivered are left out.
+    Publish what the products say of a day; products that have nothing to say yet are left out.
 
     A day without rows can be true; a day that nobody scored looks the same, so the record of its build is asked for.
     """
-    zone = LandingZone()
-    present = [product for product in PRODUCTS if not zone.never_delivered(product.sources, day)]
-    for product in present:
-        if day not in records.builds(product.table, day, day):
-            raise InputError(
-                f"{product.table} was not scored for {day}.",
-                todo=f"Score the day first: rekindle run --day {day}",
-                safe="Nothing was published: readers keep what they had.",
-                code="not_scored",
-            )
-    scores = {product: read_days(spark, product.table, Days.one(day)).toArrow() for product in present}
+    scored = [product for product in PRODUCTS if day in records.builds(product.table, day, day)]
+    absent = {product: why_skipped(product, day) for product in PRODUCTS if product not in scored}
+    missing = [product.table for product, why in absent.items() if why is None]
+    if missing or not scored:
+        why = "; ".join(f"{product.name}: {why}" for product, why in absent.items() if why)
+        raise InputError(
+            f"{' and '.join(missing) or 'No product'} was not scored for {day}" + (f" ({why})." if why else "."),
+            todo=f"Train what has no champion, then: rekindle run --day {day}",
+            safe="Nothing was published: readers keep what they had.",
+            code="not_scored",
+        )
+    scores = {product: read_days(spark, product.table, Days.one(day)).toArrow() for product in scored}
     return publishing.publish(scores, day, run_id, backfill=backfill)

@@ -52,6 +52,20 @@ def scored(product: Product, population: DataFrame, predictions: DataFrame) -> D
     return ranked.withColumns({name: F.expr(sql) for name, sql in product.columns(settings()).items()})
 
 
+def why_skipped(product: Product, day: date, *, version: str | None = None) -> str | None:
+    """
+    Why a product has nothing to say on a day; None where it has to be scored.
+
+    A product that never had a champion is not in use yet, and no reason to hold the others back. One whose champion is
+    gone is an error, see `model_for`.
+    """
+    if absent := LandingZone().never_delivered(product.sources, day):
+        return f"{', '.join(absent)} has never delivered"
+    if version is None and not registry.has_had_champion(product):
+        return "no model of it has become champion yet"
+    return None
+
+
 def model_for(product: Product, day: date, *, backfill: bool, version: str | None) -> Version:
     """
     The version that scores a day: the one named, else for a backfill the one in effect then, else the champion.
@@ -81,14 +95,12 @@ def main(
     *,
     backfill: bool = False,
     version: str | None = None,
-) -> Release | None:
+) -> Release:
     """
-    Score the product's population of some days; None where the product's sources have never delivered.
+    Score the product's population of some days.
 
     The model's bytes are fetched, compared with the digest that the gate recorded, and only then loaded.
     """
-    if LandingZone().never_delivered(product.sources, days.last):
-        return None
     model = model_for(product, days.last, backfill=backfill, version=version)
     files = registry.files_of(model)
     encoder = Scorer.from_files(files).encoder

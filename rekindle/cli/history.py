@@ -155,20 +155,17 @@ def _marts(spark: SparkSession, days: Days, run_id: str, labels: list[dict[str, 
 
 
 def _scored_days(days: Days, model: str | None) -> list[date]:
-    """The days that can be scored: all with a named version, else those with a champion of every product present."""
+    """The days that can be scored: all with a named version, else those with a champion of every product in use."""
     from ml.products import PRODUCTS
-    from rekindle.deliveries import LandingZone
-    from spark_jobs.scores import model_for
+    from spark_jobs.scores import model_for, why_skipped
 
     if model is not None:
         return list(days)
 
-    zone = LandingZone()
-
     def has_champions(day: date) -> bool:
-        present = [product for product in PRODUCTS if not zone.never_delivered(product.sources, day)]
+        present = [product for product in PRODUCTS if not why_skipped(product, day)]
         try:
-            return all(model_for(product, day, backfill=True, version=None) for product in present)
+            return bool(present) and all(model_for(product, day, backfill=True, version=None) for product in present)
         except InputError as error:
             if error.code == "no_champion":
                 return False

@@ -6,10 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from airflow.sdk.execution_time import macros
 
 from tests.dags.conftest import DAGS
 
@@ -128,10 +129,13 @@ def test_what_the_tasks_are_told_is_what_was_recorded(dags, dag_id, golden):
 
 
 def _rendered(task: object) -> dict[str, object]:
-    """The templated arguments of a task on a day of the sample, rendered by Airflow's own templates."""
+    """The templated arguments of a task on the morning after the sample, rendered by Airflow's own templates."""
     context = {
         "params": {"day": None, "kind": "daily", "model_version": None},
-        "ds": "2017-12-31",
+        # A week has just ended: `ds`, its first day, is not the day that has just finished.
+        "ds": "2017-12-25",
+        "data_interval_end": datetime(2018, 1, 1, 5, tzinfo=UTC),
+        "macros": macros,
         "run_id": "scheduled__2017-12-31",
     }
     environment = task.get_template_env()

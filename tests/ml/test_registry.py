@@ -113,6 +113,7 @@ def test_there_is_no_champion_before_one_is_promoted(product, register):
     register()
 
     assert registry.find_champion(product) is None
+    assert not registry.has_had_champion(product)
     with pytest.raises(InputError, match="no_champion"):
         registry.champion(product)
     with pytest.raises(InputError, match="no_earlier_champion"):
