@@ -35,7 +35,13 @@ def read(path: Path | None) -> Dataset:
             f"There is no file {file}.",
             todo="Give the path of online_retail.parquet, or set REKINDLE_DATA to its folder.",
         )
-    lines = pd.read_parquet(file, columns=COLUMNS)
+    try:
+        lines = pd.read_parquet(file, columns=COLUMNS)
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            f"{file} is not the data set as a Parquet file: {str(error).splitlines()[0]}",
+            todo="UCI delivers a workbook: save its sheet as Parquet, with the columns as they stand.",
+        ) from error
     last = last_complete_day(lines.InvoiceDate)
     of_customers = lines[lines.CustomerID.notna()].astype({"CustomerID": "int64"})
     known = of_customers[of_customers.InvoiceDate.dt.date <= last]

@@ -251,6 +251,13 @@ def test_a_file_that_is_not_there_is_named(rekindle, monkeypatch, tmp_path):
         rekindle("sample", "online-retail", tmp_path / "online_retail.parquet")
 
 
+def test_the_workbook_that_uci_delivers_is_refused_by_name(tmp_path):
+    workbook = tmp_path / "Online Retail.xlsx"
+    workbook.write_bytes(b"PK\x03\x04")
+    with pytest.raises(InputError, match=r"Online Retail\.xlsx is not the data set as a Parquet file"):
+        online_retail.read(workbook)
+
+
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
