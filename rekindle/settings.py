@@ -17,7 +17,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 """The project's folder: code, contracts, conf and dags stand side by side in it."""
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 
 
@@ -37,7 +36,7 @@ class Settings(BaseSettings):
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     lapse_days: PositiveInt
     recall_horizon_days: PositiveInt
-    ltv_horizons_days: tuple[PositiveInt, ...]
+    ltv_horizons_days: tuple[Literal[30], Literal[90], Literal[365]]
     lateness_days: Annotated[int, Field(ge=0)]
     dedup_days: PositiveInt
     not_activity: tuple[str, ...]
@@ -49,9 +48,6 @@ class Settings(BaseSettings):
     quarantine_keep_days: PositiveInt
     features_keep_days: PositiveInt
     snapshot_keep_days: PositiveInt
-    prior_lift: Annotated[float, Field(ge=0)]
-    message_cost: Annotated[float, Field(ge=0)]
-    margin: Share
 
     @classmethod
     def settings_customise_sources(
