@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", metavar="VERSION", help="Score with this version; the rows are marked as backfilled."),
+    typer.Option(
+        "--model",
+        metavar="VERSION",
+        help="Score with the version of this number, of every product; the rows are marked as backfilled.",
+    ),
 ]
 
 

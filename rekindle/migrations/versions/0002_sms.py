@@ -165,7 +165,7 @@ begin
         if not (select rolsuper or rolcreaterole from pg_roles where rolname = current_user) then
             raise insufficient_privilege using message =
                 'the role sms_reader is missing and ' || current_user || ' may not create it: '
-                'have an administrator run "create role sms_reader nologin"';
+                'have an administrator run "create role sms_reader login password ..."';
         end if;
         begin
             create role sms_reader nologin;
