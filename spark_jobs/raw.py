@@ -182,10 +182,11 @@ def _load(  # noqa: PLR0917 - what a load is about
     run_id: str,
 ) -> dict[date, dict[str, Any]]:
     """Load deliveries; returns their rows of raw.deliveries by day."""
-    checks.import_ahead()
     days = Days(tuple(d.day for d in deliveries))
     source = contract.landing.source
     rows = judged(contract, delivered_rows(spark, contract, deliveries, zone.url)).persist()
+    # Only now that this thread waits for Spark, and no longer imports parts of pyspark itself.
+    checks.import_ahead()
     try:
         counts = dict(_counted(rows, deliveries, zone))
         if any(count[rules.NO_TIME_ZONE] for count in counts.values()):
