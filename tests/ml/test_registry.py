@@ -120,6 +120,15 @@ def test_there_is_no_champion_before_one_is_promoted(product, register):
         registry.rollback(product, run_id="a run")
 
 
+def test_a_champion_whose_alias_is_gone_is_missed_and_not_skipped(product, register, promote):
+    promote(register())
+    MlflowClient().delete_registered_model_alias(product.model_name, registry.CHAMPION)
+
+    assert registry.has_had_champion(product)
+    with pytest.raises(InputError, match="no_champion"):
+        registry.champion(product)
+
+
 def test_a_champion_is_in_effect_from_the_day_it_was_trained_on(product, register, promote):
     first, second = promote(register(SUNDAY)), promote(register(NEXT_SUNDAY))
 
