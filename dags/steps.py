@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
     from ml.products import Product
 
-DAY = "{{ params.day or macros.ds_add(data_interval_end | ds, -1) }}"
-"""The day of a run: the parameter, else the day that has just finished, however long the interval is."""
+DAY = "{{ params.day or macros.ds_add((dag_run.data_interval_end or dag_run.run_after) | ds, -1) }}"
+"""
+The day of a run: the parameter, else the day that has just finished, however long the interval is.
+
+A run that is triggered without a logical date has no interval.
+"""
 
 SPARK = "spark_default"
 """The Airflow connection (type spark_connect) that says which Spark."""
@@ -182,8 +186,8 @@ def train(product: Product) -> Any:
             from rekindle.days import parse_day
             from rekindle.deliveries import LandingZone
 
-            if absent := LandingZone().never_delivered(product_named(name).sources, parse_day(day)):
-                raise AirflowSkipException(f"{name} is skipped: {', '.join(absent)} has never delivered.")
+            if why := LandingZone().why_unsupplied(product_named(name).sources, parse_day(day)):
+                raise AirflowSkipException(f"{name} is skipped: {why}.")
             with _stage(day, airflow_run, f"train {name}", spark) as (run_id, days, notes):
                 done = import_module("ml.training").train(spark, product_named(name), days.first, run_id)
                 notes.detail = {"version": done.version.version, "gate": done.verdict.why, "promoted": done.promoted}
@@ -224,7 +228,7 @@ def failed(context: Any) -> None:
     from rekindle.days import parse_day
 
     error = context.get("exception")
-    day = context["params"].get("day") or str((context["data_interval_end"] - timedelta(days=1)).date())
+    day = context["task"].render_template(DAY, context)
     run_id = _run_id(context["run_id"], day)
     # Only our own errors are known to hold no personal data; of others the type is told, and Airflow's log has the rest.
     text = str(error) if isinstance(error, AirflowFailException) else type(error).__name__

@@ -148,10 +148,11 @@ class LandingZone:
         ]
         return Delivery(source, day, tuple(sorted(files, key=lambda f: f.name)))
 
-    def never_delivered(self, sources: Iterable[str], day: date) -> list[str]:
-        """Those of the sources that had no complete delivery up to `day`."""
+    def why_unsupplied(self, sources: Iterable[str], day: date) -> str | None:
+        """Say which of the sources had no complete delivery up to `day`; None where all had one."""
         first = {source: self.first_day(source) for source in sources}
-        return [source for source, on in first.items() if on is None or on > day]
+        absent = [source for source, on in first.items() if on is None or on > day]
+        return f"nothing was ever delivered of {', '.join(absent)}" if absent else None
 
     def expected(self, day: date) -> list[str]:
         """Sources that must deliver on a day: the required ones and those that have delivered before."""

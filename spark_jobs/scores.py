@@ -59,8 +59,8 @@ def why_skipped(product: Product, day: date, *, version: str | None = None) -> s
     A product that never had a champion is not in use yet, and no reason to hold the others back. One whose champion is
     gone is an error, see `model_for`.
     """
-    if absent := LandingZone().never_delivered(product.sources, day):
-        return f"{', '.join(absent)} has never delivered"
+    if why := LandingZone().why_unsupplied(product.sources, day):
+        return why
     if version is None and not registry.has_had_champion(product):
         return "no model of it has become champion yet"
     return None

@@ -56,9 +56,9 @@ def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False)
 def _refuse_unsupplied(product: Product, day: date) -> None:
     from rekindle.deliveries import LandingZone
 
-    if absent := LandingZone().never_delivered(product.sources, day):
+    if why := LandingZone().why_unsupplied(product.sources, day):
         raise InputError(
-            f"{product.title} needs {', '.join(absent)}, and no delivery up to {day} has any.",
+            f"{product.name} cannot be trained as of {day}: {why}.",
             todo="Deliver them, or train another product; the daily run skips this one.",
             safe="Nothing was trained.",
             code="never_delivered",

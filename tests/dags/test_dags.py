@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.execution_time import macros
@@ -28,6 +29,8 @@ DAILY_TASKS = {
     "publish",
     "report",
 }
+
+MORNING = datetime(2018, 1, 1, 5, tzinfo=UTC)
 
 MEASURE = """
 import sys, time
@@ -128,16 +131,29 @@ def test_what_the_tasks_are_told_is_what_was_recorded(dags, dag_id, golden):
     golden(Path(__file__).parent / "golden" / f"{dag_id}.json", json.dumps(recorded, indent=1, sort_keys=True) + "\n")
 
 
-def _rendered(task: object) -> dict[str, object]:
-    """The templated arguments of a task on the morning after the sample, rendered by Airflow's own templates."""
+@pytest.mark.parametrize(
+    ("interval_end", "day_asked", "day"),
+    [
+        (MORNING, None, "2017-12-31"),
+        # Triggered by hand without a logical date.
+        (None, None, "2018-01-01"),
+        (None, "2017-06-05", "2017-06-05"),
+    ],
+)
+def test_a_run_is_of_the_day_asked_for_or_of_the_one_that_has_just_finished(dags, interval_end, day_asked, day):
+    for dag in dags.values():
+        assert {_rendered(task, interval_end, day_asked)["day"] for task in dag.tasks} == {day}
+
+
+def _rendered(task: object, interval_end: datetime | None = MORNING, day: str | None = None) -> dict[str, object]:
+    """The templated arguments of a task, rendered by Airflow's own templates; the default is after the sample."""
     context = {
-        "params": {"day": None, "kind": "daily", "model_version": None},
+        "params": {"day": day, "kind": "daily", "model_version": None},
         # A week has just ended: `ds`, its first day, is not the day that has just finished.
         "ds": "2017-12-25",
-        "data_interval_end": datetime(2018, 1, 1, 5, tzinfo=UTC),
+        "dag_run": SimpleNamespace(data_interval_end=interval_end, run_after=datetime(2018, 1, 2, 9, tzinfo=UTC)),
         "macros": macros,
         "run_id": "scheduled__2017-12-31",
     }
-    environment = task.get_template_env()
     told = {"day": task.day} if hasattr(task, "day") else dict(task.op_kwargs)
-    return {name: environment.from_string(value).render(context) for name, value in told.items() if name != "spark"}
+    return {name: task.render_template(value, context) for name, value in told.items() if name != "spark"}

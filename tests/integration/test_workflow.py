@@ -147,8 +147,9 @@ def test_a_planted_batch_stops_the_day_and_yesterday_stays(batch: str, table: st
     assert f"{table} of {BROKEN_DAY} broke its contract" in answer["error"]["what"]
     assert rule in answer["error"]["what"]
     assert _published() == before
-    last_run = "select run_id from rekindle.run order by started_at desc limit 1"
-    assert select(f"select count(*) from rekindle.stage where stage = 'publish' and run_id = ({last_run})") == [(0,)]
+    ((run_id, status),) = select("select run_id, status from rekindle.run order by started_at desc limit 1")
+    assert status == "failed"
+    assert select("select count(*) from rekindle.stage where stage = 'publish' and run_id = %s", run_id) == [(0,)]
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ def test_a_product_without_its_sources_is_not_trained():
 
     assert answer.returncode == 2
     assert "never_delivered" in answer.stderr
-    assert "needs orders" in answer.stderr
+    assert "nothing was ever delivered of orders" in answer.stderr
 
 
 def test_two_runs_of_a_day_at_once_are_refused(landing):  # noqa: ARG001 - the landing zone must be there

@@ -1,0 +1,106 @@
+"""What of a day's scores is published, where a product has none: real tables, and what tools then see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from ml.products import product_named
+from rekindle import records, tables
+from rekindle.days import Days
+from rekindle.errors import InputError
+from spark_jobs import publish
+from spark_jobs.scores import why_skipped
+from tests.rekindle.test_publishing import recall as recall_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ml.products import Product
+    from tests.spark_jobs.conftest import Warehouse
+
+pytestmark = [pytest.mark.platform, pytest.mark.usefixtures("mlflow_ready")]
+
+DAY = date(2011, 5, 10)
+USERS = ["u1", "u2", "u3"]
+RECALL = product_named("recall")
+
+
+@pytest.fixture
+def ltv(monkeypatch: pytest.MonkeyPatch) -> Product:
+    """LTV under a name that no other test has trained, beside recall."""
+    own = replace(product_named("ltv"), name=f"ltv_{uuid4().hex[:8]}")
+    monkeypatch.setattr(publish, "PRODUCTS", (RECALL, own))
+    return own
+
+
+@pytest.fixture
+def run_id(warehouse: Warehouse) -> str:  # noqa: ARG001 - it empties what other tests left
+    return records.start_run("test", Days.one(DAY))
+
+
+@pytest.fixture
+def recall_is_scored(warehouse: Warehouse, run_id: str) -> Iterator[None]:
+    """Scores of three users, and the record that somebody made them."""
+    scores = warehouse.spark.createDataFrame(recall_scores(USERS, day=DAY))
+    scores.select(*warehouse.spark.table(RECALL.table).columns).writeTo(RECALL.table).append()
+    tables.record_builds(RECALL.table, Days.one(DAY), {DAY: {}}, run_id=run_id, snapshot=None)
+    yield
+    warehouse.spark.sql(f"DELETE FROM {RECALL.table} WHERE day = DATE'{DAY}'")
+    records.transact(lambda c: c.execute("delete from rekindle.build where table_name = %s", [RECALL.table]))
+    records.transact(lambda c: c.execute("truncate sms.recall_scores, sms.recall_scores_history, sms.audience"))
+
+
+def delivered(landing: Path, source: str) -> None:
+    folder = landing / source / f"day={DAY}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "_SUCCESS").touch()
+
+
+def promote(product: Product, run_id: str) -> None:
+    records.append_promotion(product.name, "1", "a" * 64, DAY, "test", run_id)
+
+
+def test_a_product_waits_for_its_sources_and_for_its_first_champion(landing, ltv, run_id):
+    assert why_skipped(ltv, DAY) == "nothing was ever delivered of orders"
+
+    delivered(landing, "orders")
+    assert why_skipped(ltv, DAY) == "no model of it has become champion yet"
+    assert why_skipped(ltv, DAY, version="3") is None, "A version that is named needs no champion."
+
+    promote(ltv, run_id)
+    assert why_skipped(ltv, DAY) is None
+
+
+@pytest.mark.usefixtures("recall_is_scored", "ltv")
+def test_a_product_that_is_not_in_use_yet_holds_no_other_back(warehouse, run_id):
+    done = publish.main(warehouse.spark, DAY, run_id)
+
+    current = "select user_id from sms.recall_scores where in_population order by 1"
+    assert [row[0] for row in records.transact(lambda c: c.execute(current).fetchall())] == USERS
+    assert [published.row_count for published in done.products] == [len(USERS)]
+
+
+@pytest.mark.usefixtures("recall_is_scored")
+def test_a_product_that_is_in_use_and_was_not_scored_holds_all_back(warehouse, landing, ltv, run_id):
+    delivered(landing, "orders")
+    promote(ltv, run_id)
+
+    with pytest.raises(InputError, match=r"scores.ltv_daily was not scored for 2011-05-10"):
+        publish.main(warehouse.spark, DAY, run_id)
+    assert records.transact(lambda c: c.execute("select count(*) from sms.recall_scores").fetchone()) == (0,)
+
+
+@pytest.mark.usefixtures("ltv")
+def test_a_day_without_any_score_is_refused_and_says_why(warehouse, run_id):
+    promote(RECALL, run_id)
+    try:
+        with pytest.raises(InputError, match=r"scores.recall_daily was not scored for 2011-05-10 \(ltv_\w+: "):
+            publish.main(warehouse.spark, DAY, run_id)
+    finally:
+        records.transact(lambda c: c.execute("delete from rekindle.promotion where product = %s", [RECALL.name]))
