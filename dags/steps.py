@@ -84,8 +84,14 @@ def ingest(source: str) -> Any:
 
     @task.pyspark(conn_id=SPARK, task_id=source)
     def load(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+        from rekindle.deliveries import LandingZone, no_delivery
+
         with _stage(day, airflow_run, f"ingest {source}", spark) as (run_id, days, notes):
-            done = import_module("spark_jobs.raw").main(spark, source, days, run_id)
+            zone = LandingZone()
+            # Whoever clears this task does not wait again, and a delivery that is being replaced is not an empty day.
+            if source in zone.missing(days.first):
+                raise no_delivery(zone, days.first, [source])
+            done = import_module("spark_jobs.raw").main(spark, source, days, run_id, zone)
             notes.row_count, notes.detail = done.loaded, done.told
 
     return load(**CONTEXT)
@@ -133,10 +139,11 @@ def score(product: Product) -> Any:
 
             with _stage(day, airflow_run, f"score {name}", spark) as (run_id, days, notes):
                 job, product, version = import_module("spark_jobs.scores"), product_named(name), model_version or None
-                if why := job.why_skipped(product, days.last, version=version):
+                backfill = kind == "backfill"
+                if why := job.why_skipped(product, days.last, backfill=backfill, version=version):
                     notes.detail = {"skipped": why}
                 else:
-                    done = job.main(spark, product, days, run_id, backfill=kind == "backfill", version=version)
+                    done = job.main(spark, product, days, run_id, backfill=backfill, version=version)
                     notes.row_count = done.row_count
             if why:
                 raise AirflowSkipException(f"{name} is skipped: {why}.")
@@ -221,7 +228,7 @@ def end() -> Any:
 
 
 def failed(context: Any) -> None:
-    """Record that a run has failed, and why, and write its page; for `on_failure_callback` of a DAG's tasks."""
+    """Record that a run has failed, and why, and write its page if it has one; for `on_failure_callback` of a DAG's tasks."""
     from airflow.sdk.exceptions import AirflowFailException
 
     from rekindle import records, report
@@ -234,7 +241,8 @@ def failed(context: Any) -> None:
     text = str(error) if isinstance(error, AirflowFailException) else type(error).__name__
     records.finish_run(run_id, "failed", f"{context['ti'].task_id}: {text}")
     # People look at the page exactly when something has failed.
-    report.write(parse_day(day), run_id)
+    if context["params"]["kind"] in report.KINDS:
+        report.write(parse_day(day), run_id)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import difflib
 import hashlib
 import io
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,7 @@ from rekindle.errors import InputError
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import date
 
     from pyarrow.fs import FileSystem
@@ -72,10 +73,15 @@ class Delivery:
 
 
 class LandingZone:
-    """The landing zone that settings name."""
+    """
+    The landing zone that settings name, as one run sees it.
+
+    What an instance has looked at it does not read again, so a run can look at all sources before it loads the first.
+    """
 
     def __init__(self, url: str | None = None) -> None:
         self.url = url or settings().landing_zone
+        self._looked: dict[tuple[str, Days], list[Delivery]] = {}
 
     @cached_property
     def _root(self) -> tuple[FileSystem, str]:
@@ -128,13 +134,23 @@ class LandingZone:
         that there is for its day: nothing is loaded of such a source.
         """
         source = contract.landing.source
+        if (source, days) in self._looked:
+            return self._looked[source, days]
         with ThreadPoolExecutor(8) as pool:
             complete = pool.map(lambda day: self.is_complete(source, day), days)
             present = [day for day, is_there in zip(days, complete, strict=True) if is_there]
             found = list(pool.map(lambda day: self._delivery(source, day), present))
         for delivery in found:
             _refuse_unusable(contract, delivery, self.folder(source, delivery.day))
+        self._looked[source, days] = found
         return found
+
+    def refuse_unusable(self, days: Days) -> None:
+        """Raise what `deliveries` raises for any source, before the first of them is loaded."""
+        from rekindle import contracts
+
+        for source in contracts.landing_sources():
+            self.deliveries(contracts.landing_contract(source), days)
 
     def _delivery(self, source: str, day: date) -> Delivery:
         from pyarrow import fs
@@ -211,7 +227,7 @@ def _count(name: str, content: bytes) -> tuple[int, tuple[str, ...], dict[str, s
         raise UnreadableFileError("unknown_format")
     text = decoded(content)
     if kind == "csv":
-        records = csv.reader(io.StringIO(text, newline=""))
+        records = csv_records(text)
         header = next(records, [])
         return sum(1 for record in records if record), tuple(header), {}
     lines = [line for line in text.split("\n") if line.strip()]
@@ -219,7 +235,7 @@ def _count(name: str, content: bytes) -> tuple[int, tuple[str, ...], dict[str, s
     for line in lines[:JSON_PROBE_ROWS]:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # the row is quarantined where it is loaded
         if isinstance(row, dict):
             columns.update(dict.fromkeys(row))
@@ -245,6 +261,20 @@ def decoded(content: bytes) -> str:
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise UnreadableFileError("not_utf8")
     return content.decode("utf-8-sig", errors="surrogateescape")
+
+
+def csv_records(text: str) -> Iterator[list[str]]:
+    """
+    Read the records of a csv file.
+
+    Strictly: a quote that is never closed would make the rest of the file one cell of one row, which nobody misses.
+    Raises UnreadableFileError.
+    """
+    csv.field_size_limit(sys.maxsize)
+    try:
+        yield from csv.reader(io.StringIO(text, newline=""), strict=True)
+    except csv.Error as error:
+        raise UnreadableFileError("bad_csv") from error
 
 
 def _refuse_unusable(contract: Contract, delivery: Delivery, folder: str) -> None:
@@ -273,11 +303,16 @@ def _refuse_unusable(contract: Contract, delivery: Delivery, folder: str) -> Non
                 raise no_time_zone(f"{folder}/{file.name}", column.name)
 
 
+NOTHING_OF_IT = "Nothing of this delivery was written; what is published stays as it is."
+"""What only Spark can see is found when other sources of the day may be loaded already."""
+
+
 def unreadable_delivery(folder: str, name: str, reason: str) -> InputError:
     """The error of a delivery of which no file can be read: an empty day must be said, not guessed."""
     return InputError(
         f"{folder}/{name} is unreadable ({reason}), and no other file of its delivery can be read.",
         todo="Deliver the day again.",
+        safe=NOTHING_OF_IT,
         code="unreadable_delivery",
     )
 
@@ -287,5 +322,6 @@ def no_time_zone(where: str, column: str) -> InputError:
     return InputError(
         f"{where}, column {column!r}: the time has no zone.",
         todo="Write times as ISO 8601 with a zone, 2017-06-01T12:00:00Z, or as Parquet timestamps with a zone.",
+        safe=NOTHING_OF_IT,
         code="no_time_zone",
     )

@@ -30,25 +30,31 @@ POLL_SECONDS = 1
 
 
 def run_days(
-    dag_id: str, days: Days, parameters: dict[str, Any], tell: Callable[[Stage], None] = lambda _stage: None
+    dag_id: str,
+    days: Days,
+    parameters: dict[str, Any],
+    tell: Callable[[Stage], None] = lambda _stage: None,
+    *,
+    wait_minutes: float = 0,
 ) -> list[Run]:
     """
     Run a DAG for each day, one after the other, and stop at the first that fails.
 
-    `tell` hears of each stage when it is over. Raises the error that a task has raised; raises `already_running` where
-    another command runs one of the days.
+    `tell` hears of each stage when it is over; `wait_minutes` is how long a run waits for deliveries. Raises the error
+    that a task has raised; raises `already_running` where another command runs one of the days.
     """
     log = settings().home / "logs" / f"{dag_id}-{days.first}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     before = {run.run_id for day in days for run in records.runs(day)}
     command = [sys.executable, "-m", "rekindle.airflow_run", dag_id]
     command += [json.dumps({**parameters, "day": str(day)}) for day in days]
+    environment = {**os.environ, "REKINDLE_DELIVERY_DEADLINE_MINUTES": str(wait_minutes)}
     for day in days:
         # Only asked for here, so that the refusal is ours; the process that does the work holds it, and outlives us.
         with records.run_lock(day):
             pass
     with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ)  # noqa: S603 - our own module
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)  # noqa: S603 - our own module
         told: set[tuple[str, str]] = set()
         try:
             while process.returncode is None:

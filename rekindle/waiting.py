@@ -43,7 +43,11 @@ class DeliveryTrigger(BaseTrigger):
 
 
 class WaitForDeliveries(BaseOperator):
-    """Succeeds when every expected source has delivered the day; fails with `no_delivery` after the deadline."""
+    """
+    Succeeds when every expected source has delivered the day, and all of it can be used.
+
+    Fails with `no_delivery` after the deadline, or by the name of what cannot be used: before any source is loaded.
+    """
 
     template_fields: Sequence[str] = ("day",)
 
@@ -51,7 +55,7 @@ class WaitForDeliveries(BaseOperator):
         super().__init__(**kwargs)
         self.day = day
 
-    def execute(self, context: Any) -> None:  # noqa: ARG002 - Airflow passes the context
+    def execute(self, context: Any) -> None:
         """Look once, and defer if something is missing."""
         from rekindle.settings import settings
 
@@ -59,16 +63,23 @@ class WaitForDeliveries(BaseOperator):
             conf = settings()
             trigger = DeliveryTrigger(self.day, conf.delivery_deadline_minutes * 60, conf.delivery_poll_seconds)
             self.defer(trigger=trigger, method_name="arrived")
+        self.arrived(context, [])
 
     def arrived(self, context: Any, event: list[str]) -> None:  # noqa: ARG002 - Airflow passes the context
         """Go on, or fail by name."""
         from airflow.sdk.exceptions import AirflowFailException
 
-        from rekindle.days import parse_day
+        from rekindle.days import Days, parse_day
         from rekindle.deliveries import LandingZone, no_delivery
+        from rekindle.errors import InputError
 
-        if event:
-            raise AirflowFailException(str(no_delivery(LandingZone(), parse_day(self.day), event)))
+        zone, day = LandingZone(), parse_day(self.day)
+        try:
+            if event:
+                raise no_delivery(zone, day, event)
+            zone.refuse_unusable(Days.one(day))
+        except InputError as error:
+            raise AirflowFailException(str(error)) from error
 
 
 def missing_sources(day: str) -> list[str]:

@@ -7,14 +7,11 @@ it is handed on: a file that breaks in its middle is one quarantined file and no
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
-from rekindle.deliveries import UnreadableFileError, decoded
+from rekindle.deliveries import UnreadableFileError, csv_records, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,8 +94,7 @@ def _batch(file: dict[str, Any], columns: list[str], cells: list[pa.Array], **ab
 
 
 def _csv_rows(text: str, columns: list[str]) -> Iterator[Row]:
-    csv.field_size_limit(sys.maxsize)
-    records = csv.reader(io.StringIO(text, newline=""))
+    records = csv_records(text)
     header = next(records, [])
     place = {name: header.index(name) for name in columns if name in header}
     number = 0
@@ -122,7 +118,7 @@ def _json_rows(text: str, columns: list[str], numbers: list[str]) -> Iterator[Ro
         try:
             # Numbers stay the text that was delivered: 12.10 is not 12.1, and 1e400 is not infinity.
             values = json.loads(line, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
-        except ValueError:
+        except (ValueError, RecursionError):
             yield _broken(number, "bad_json", line)
             continue
         if not isinstance(values, dict):

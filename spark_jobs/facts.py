@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import Column, SparkSession
 
+    from rekindle.contracts import Contract
     from rekindle.days import Days
 
 
@@ -50,7 +51,7 @@ def earliest_late_on(spark: SparkSession, tables: Sequence[str], days: Days) -> 
     """For each table and delivery day with late rows, the earliest date one of them occurred on. One query."""
     late = [
         read_days(spark, table, days)
-        .where(is_late(F.col("day"), F.col("occurred_at")))
+        .where(is_late(F.col("day"), F.col(contracts.load(table).landing.time)))
         .select(F.lit(table).alias("table"), "day", "occurred_on")
         for table in tables
     ]
@@ -74,16 +75,18 @@ def read_facts(spark: SparkSession, table: str, days: Days, since: date) -> Fact
 
     `since` is the earliest of `looked_up_since`.
     """
-    identity = list(contracts.load(table).identity)
-    return told_apart(read_days(spark, table, days), read_between(spark, table, since, days.last), identity)
+    return told_apart(
+        read_days(spark, table, days), read_between(spark, table, since, days.last), contracts.load(table)
+    )
 
 
-def told_apart(rows: DataFrame, delivered: DataFrame, identity: Sequence[str]) -> Facts:
+def told_apart(rows: DataFrame, delivered: DataFrame, contract: Contract) -> Facts:
     """Rows of a table of facts, told apart by whether an earlier row of `delivered` is of the same fact."""
-    late = rows.where(is_late(F.col("day"), F.col("occurred_at"))).select("day", *identity)
+    identity = list(contract.identity)
+    late = rows.where(is_late(F.col("day"), F.col(contract.landing.time))).select("day", *identity)
     earlier = delivered.select(F.col("day").alias("earlier_day"), *identity)
     age = F.datediff("day", "earlier_day")
-    repeated = late.join(earlier, list(identity)).where(age.between(1, settings().dedup_days)).select("day", *identity)
+    repeated = late.join(earlier, identity).where(age.between(1, settings().dedup_days)).select("day", *identity)
     # The late rows are few: what is looked up is sent to the rows, and not the rows to it.
     repeated = F.broadcast(repeated.distinct())
     return Facts(

@@ -147,14 +147,15 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
     )
 
 
-def main(spark: SparkSession, source: str, days: Days, run_id: str) -> Ingested:
+def main(spark: SparkSession, source: str, days: Days, run_id: str, zone: LandingZone | None = None) -> Ingested:
     """
     Load the deliveries of a source for some days; a delivery that has not changed since is left as it is.
 
-    Raises InputError before anything is written if a file cannot be used, CheckFailedError if the law does not hold.
+    `zone` is given by who has looked at the deliveries before. Raises InputError before anything is written if a file
+    cannot be used, CheckFailedError if the law does not hold.
     """
     contract = contracts.landing_contract(source)
-    zone = LandingZone()
+    zone = zone or LandingZone()
     found = zone.deliveries(contract, days)
     known = _known(spark, source, days.first, days.last + timedelta(settings().dedup_days))
     changed = [d for d in found if d.day not in known or known[d.day]["content_digest"] != d.content_digest]
@@ -326,16 +327,19 @@ def _observed(spark: SparkSession, contract: Contract, rows: DataFrame, days: Da
     """
     if contract.landing.kind != "fact":
         return []
+    time = F.col(contract.landing.time)
+    late_on = F.min(F.when(is_late(F.col("day"), time), F.col("occurred_on"))).alias("late_on")
+    late = F.col("occurred_on") < F.col("day")
+    if "user_id" not in contract.names:
+        return rows.groupBy("day").agg(late_on, F.count_if(late).alias("late")).collect()
     users = (
         tables.read_between(spark, "raw.users", None, days.last)
         .groupBy("user_id")
         .agg(F.min("day").alias("known_on"), F.min("registered_at").alias("registered_at"))
     )
-    time = F.col(contract.landing.time)
     is_unknown = F.col("known_on").isNull() | (F.col("known_on") > F.col("day"))
-    could_repeat = is_late(F.col("day"), F.col("occurred_at"))
     counted = {
-        "late": F.col("occurred_on") < F.col("day"),
+        "late": late,
         "unknown_user": is_unknown,
         "before_registration": ~is_unknown & (time < F.col("registered_at")),
     }
@@ -344,7 +348,7 @@ def _observed(spark: SparkSession, contract: Contract, rows: DataFrame, days: Da
         .groupBy("day", "user_id")
         .agg(
             F.count("*").alias("rows"),
-            F.min(F.when(could_repeat, F.col("occurred_on"))).alias("late_on"),
+            late_on,
             *[F.count_if(condition).alias(code) for code, condition in counted.items()],
         )
     )

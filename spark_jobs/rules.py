@@ -32,7 +32,10 @@ TOLERANCE_SECONDS = 300
 """Clocks of sources run ahead by this much: a row up to five minutes after its day is not from the future."""
 
 LARGEST = 1e15
-"""A number beyond this is a sentinel or an overflow; a double no longer holds its cents."""
+"""A double beyond this is a sentinel or an overflow."""
+
+LARGEST_AMOUNT = 10**11
+"""An amount beyond this is a sentinel, too; a year of a hundred thousand such lines still fits into decimal(18,2)."""
 
 NO_TIME_ZONE = "no_time_zone"
 """Reason of a time that can be read but for its zone. It stops the run: the next hours would be wrong everywhere."""
@@ -120,6 +123,8 @@ def _rules_of_type(column: Column, text: Expression, value: Expression) -> list[
         ]
     if column.type == "double":
         return [(unreadable, "not_a_number"), (F.abs(value) > LARGEST, "out_of_range")]
+    if column.type.startswith("decimal"):
+        return [(unreadable, "not_a_number"), (F.abs(value) > LARGEST_AMOUNT, "out_of_range")]
     if column.type in NUMBERS:
         return [(unreadable, "not_a_number")]
     return [(unreadable, "bad_map")] if column.type.startswith("map") else []

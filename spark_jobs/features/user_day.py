@@ -120,7 +120,7 @@ def _counted_orders(spark: SparkSession, orders: DataFrame, days: Days, since: d
     torn = F.broadcast(late.unionAll(early).distinct())
     lines = delivered.join(torn, order, "left_semi")
     # A line that repeats another delivery brought nothing.
-    brought = told_apart(lines, lines, contracts.load("raw.orders").identity).first.where("kind = 'sale'")
+    brought = told_apart(lines, lines, contracts.load("raw.orders")).first.where("kind = 'sale'")
     brought = brought.select(F.col("day").alias("earlier_day"), "user_id", *order)
     follow = sales.join(brought, ["user_id", *order]).where("earlier_day < day")
     return follow.select("day", "user_id", *order).distinct()
