@@ -13,7 +13,7 @@ import logging
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -179,10 +179,15 @@ def files_of(found: Version) -> dict[str, bytes]:
     return files
 
 
-def promote(
-    product: Product, number: str, *, run_id: str, reason: str, effective_from_day: date | None = None
-) -> Version:
-    """Make a version champion for the days from the one it was trained on, or from `effective_from_day`."""
+def in_effect_since(product: Product, found: Version) -> date:
+    """The first day whose data a champion is for; of one that was named in MLflow alone, the day it was trained on."""
+    promotions = records.promotions(product.name)
+    is_last = promotions and promotions[-1].version == found.version
+    return promotions[-1].effective_from_day if is_last else found.trained_day
+
+
+def promote(product: Product, number: str, *, run_id: str, reason: str) -> Version:
+    """Make a version champion for the days from the one it was trained on that nobody has scored yet."""
     chosen = version(product, number)
     if not chosen.gate_passed:
         raise CheckFailedError(
@@ -192,7 +197,10 @@ def promote(
             code="gate_not_passed",
         )
     files_of(chosen)
-    _move(product, chosen, effective_from_day or chosen.trained_day, reason, run_id)
+    # Who served a day that is scored stays its champion.
+    scored = records.builds(product.table, chosen.trained_day, date.max)
+    first_open = max(scored) + timedelta(1) if scored else chosen.trained_day
+    _move(product, chosen, first_open, reason, run_id)
     return chosen
 
 
@@ -209,7 +217,8 @@ def rollback(product: Product, *, run_id: str) -> Version:
     before, withdrawn = standing[-2:]
     chosen = version(product, before.version)
     files_of(chosen)
-    _move(product, chosen, withdrawn.effective_from_day, ROLLBACK, run_id)
+    # Where an older version was promoted over a newer one, the newer must not come to days that it was trained after.
+    _move(product, chosen, max(withdrawn.effective_from_day, chosen.trained_day), ROLLBACK, run_id)
     return chosen
 
 

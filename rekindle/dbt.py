@@ -23,7 +23,7 @@ from rekindle import records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, RekindleError
 from rekindle.settings import PROJECT, settings
-from rekindle.tables import CATALOG, record_builds
+from rekindle.tables import CATALOG, builds_of, record_builds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -85,8 +85,11 @@ def build(
         "labels": [dict(label) for label in labels],
     }
     # Unit tests are about the code, not about a day: every commit runs them.
+    built = Days.between(days.first, days.last)
+    inputs = {day: reads(day, labels) for day in built}
     arguments = ["--exclude-resource-type", "unit_test", *(["--select", select] if select else [])]
     with _locked(MARTS) as locks, _branch(spark, f"run_{run_id}") as branch:
+        known = builds_of({name for by_mart in inputs.values() for used in by_mart.values() for name in used})
         invocation = _invoke(run_id, "build", *arguments, variables=variables, branch=branch)
         _record(invocation, run_id, days)
         _refuse(invocation)
@@ -95,10 +98,9 @@ def build(
         heads = _heads(spark, branch)
         for mart in heads:
             spark.sql(f"CALL {CATALOG}.system.fast_forward('{mart}', 'main', '{branch}')")
-        built = Days.between(days.first, days.last)
         for mart, head in heads.items():
-            inputs = {day: reads(day, labels)[mart] for day in built}
-            record_builds(mart, built, inputs, run_id=run_id, snapshot=head)
+            of_mart = {day: inputs[day][mart] for day in built}
+            record_builds(mart, built, of_mart, known, run_id=run_id, snapshot=head)
     # The log says what was done; the compiled project is of use only where something failed.
     shutil.rmtree(invocation.target)
     return DbtResult(heads, len(invocation.tests), invocation.seconds, invocation.log)

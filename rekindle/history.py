@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from rekindle import contracts, records, tables
 from rekindle.days import Days
 from rekindle.dbt import MARTS
-from rekindle.deliveries import LandingZone
+from rekindle.deliveries import LandingZone, no_delivery
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -40,16 +41,16 @@ def stale_partitions() -> dict[str, list[date]]:
 
 
 def redelivered() -> dict[str, list[date]]:
-    """Deliveries in the landing zone that differ from what was ingested of them, by source."""
+    """Deliveries in the landing zone that differ from what was ingested of them, or came after it was looked for."""
     zone = LandingZone()
+    # Every source is looked for on the days that have tiles, also one that had delivered nothing then.
+    tiled = records.builds(FEATURES[0], *tables.ALWAYS)
     found = {}
     for source in contracts.landing_sources():
         contract = contracts.landing_contract(source)
         built = records.builds(contract.table, *tables.ALWAYS)
-        if not built:
-            continue
-        # A delivery that arrived for a day in the middle of what was ingested counts too: something looked for it.
-        days = [day for day in zone.days_of(source) if min(built) <= day <= max(built)]
+        looked_for = {*tiled, *built}
+        days = [day for day in zone.days_of(source) if day in looked_for]
         if not days:
             continue
         changed = [
@@ -60,6 +61,38 @@ def redelivered() -> dict[str, list[date]]:
         if changed:
             found[source] = changed
     return found
+
+
+def absent(zone: LandingZone, days: Days) -> dict[str, list[date]]:
+    """
+    Days of a range on which a source was expected and has no complete delivery, by source.
+
+    A history may have such holes: what was built without a delivery is stale when it arrives. Raises InputError
+    `no_delivery` where nothing at all was delivered, or never anything of a source that is required.
+    """
+    found, is_empty = {}, True
+    for source in contracts.landing_sources():
+        contract = contracts.landing_contract(source)
+        first = zone.first_day(source)
+        delivered = {delivery.day for delivery in zone.deliveries(contract, days)}
+        is_empty = is_empty and not delivered
+        if contract.landing.required and (first is None or first > days.last):
+            raise no_delivery(zone, days.last, [source])
+        if holes := [day for day in days if first and day >= first and day not in delivered]:
+            found[source] = holes
+    if is_empty:
+        raise no_delivery(zone, days.last, zone.missing(days.last))
+    return found
+
+
+def is_scored(day: date, score_tables: list[str], stale: Mapping[str, list[date]]) -> bool:
+    """Whether a run that ended has scored a day in all of the tables, from what still stands."""
+    ended = {run.run_id for run in records.runs(day) if run.status == "done"}
+    for table in score_tables:
+        build = records.builds(table, day, day).get(day)
+        if build is None or build.run_id not in ended or day in stale.get(table, ()):
+            return False
+    return True
 
 
 def weekly_days(days: Days) -> list[date]:

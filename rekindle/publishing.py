@@ -186,7 +186,8 @@ def _reasons(reasons: pa.ChunkedArray) -> dict[str, pa.Array]:
     columns = {}
     for place, name in enumerate(REASONS):
         reason = pc.list_element(largest, place)
-        columns[f"{name}_words"] = pc.struct_field(reason, "words")
+        # A source may deliver NUL in a text, and Postgres' text holds anything but that.
+        columns[f"{name}_words"] = pc.replace_substring(pc.struct_field(reason, "words"), "\x00", "\ufffd")
         columns[f"{name}_contribution"] = pc.struct_field(reason, "contribution")
     return columns
 

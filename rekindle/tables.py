@@ -21,11 +21,14 @@ from rekindle import checks, contracts, records
 from rekindle.errors import CheckFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from rekindle.days import Days
+
+Inputs = "Mapping[date, Mapping[str, tuple[date, date]]]"
+"""For each day the first and last day of each table that it is built from."""
 
 ALWAYS = (date.min, date.max)
 
@@ -134,7 +137,7 @@ def replace_days(
     days: Days,
     *,
     run_id: str,
-    inputs: Mapping[date, Mapping[str, tuple[date, date]]] | None = None,
+    inputs: Inputs | None = None,
     part: Mapping[str, str] | None = None,
 ) -> Release:
     """
@@ -150,6 +153,8 @@ def replace_days(
 
     checks.import_ahead()
     contract = contracts.load(table)
+    # Before the rows are read: what changes while they are makes these days stale.
+    known = builds_of({name for used in (inputs or {}).values() for name in used})
     parts = [F.col(name) == value for name, value in (part or {}).items()]
     wanted = reduce(and_, [*parts, day_in(days)])
     selected = rows.select(*[F.col(f"`{c.name}`").cast(c.spark_type).alias(c.name) for c in contract.columns])
@@ -174,7 +179,7 @@ def replace_days(
         lock.verify()
         release(spark, table, branch, audited)
         if inputs is not None:
-            record_builds(table, days, inputs, run_id=run_id, snapshot=audited)
+            record_builds(table, days, inputs, known, run_id=run_id, snapshot=audited)
     return Release(table, audited, row_count, tuple(results))
 
 
@@ -184,13 +189,17 @@ def replace_days(
 def record_builds(
     table: str,
     days: Days,
-    inputs: Mapping[date, Mapping[str, tuple[date, date]]],
+    inputs: Inputs,
+    known: dict[str, dict[date, str]],
     *,
     run_id: str,
     snapshot: int | None,
 ) -> None:
-    """Record for each day what its partition was built from, as fingerprints of the builds of its inputs."""
-    known = _builds_of_inputs(inputs)
+    """
+    Record for each day what its partition was built from, as fingerprints of the builds of its inputs.
+
+    `known` is what `builds_of` gave before the inputs were read.
+    """
     builds = []
     for day in days:
         used = {
@@ -238,9 +247,10 @@ def _build_ids(table: str, cache: dict[str, dict[date, str]]) -> dict[date, str]
     return cache[table]
 
 
-def _builds_of_inputs(inputs: Mapping[date, Mapping[str, tuple[date, date]]]) -> dict[str, dict[date, str]]:
+def builds_of(names: Iterable[str]) -> dict[str, dict[date, str]]:
+    """What each of the tables is built as, by table and day."""
     cache: dict[str, dict[date, str]] = {}
-    for name in {name for windows in inputs.values() for name in windows}:
+    for name in names:
         _build_ids(name, cache)
     return cache
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rekindle import contracts, records
 from rekindle.dbt import MARTS
 from rekindle.settings import settings
-from rekindle.tables import CATALOG
+from rekindle.tables import ALWAYS, CATALOG
 
 if TYPE_CHECKING:
     from datetime import date
@@ -26,11 +26,16 @@ SMALL_FILES = 5
 def main(spark: SparkSession, day: date) -> dict[str, dict[str, int]]:
     """Look after all tables as of `day`; returns by table what was done."""
     conf = settings()
-    kept = {"raw.quarantine": conf.quarantine_keep_days, "features.user": conf.features_keep_days}
-    return {table: _table(spark, table, day, kept.get(table)) for table in (*contracts.tables(), *MARTS)}
+    # By the newest day that there is and not by the clock: a history that ended years ago is kept as well.
+    newest = max(records.builds("features.user", *ALWAYS), default=day)
+    kept_from = {
+        "raw.quarantine": day - timedelta(conf.quarantine_keep_days),
+        "features.user": min(newest, day) - timedelta(conf.features_keep_days),
+    }
+    return {table: _table(spark, table, kept_from.get(table)) for table in (*contracts.tables(), *MARTS)}
 
 
-def _table(spark: SparkSession, table: str, day: date, keep_days: int | None) -> dict[str, int]:
+def _table(spark: SparkSession, table: str, kept_from: date | None) -> dict[str, int]:
     name = f"{CATALOG}.{table}"
     with records.table_lock(table):
         # Whoever holds the lock is the only one with a branch: all that are there are of attempts that died.
@@ -40,8 +45,8 @@ def _table(spark: SparkSession, table: str, day: date, keep_days: int | None) ->
         ]
         for branch in dead:
             spark.sql(f"ALTER TABLE {name} DROP BRANCH IF EXISTS {branch}")
-        if keep_days is not None:
-            spark.sql(f"DELETE FROM {name} WHERE day < DATE'{day - timedelta(keep_days)}'")
+        if kept_from is not None:
+            spark.sql(f"DELETE FROM {name} WHERE day < DATE'{kept_from}'")
         compacted = spark.sql(
             f"CALL {CATALOG}.system.rewrite_data_files(table => '{table}', "
             f"options => map('min-input-files', '{SMALL_FILES}'))"

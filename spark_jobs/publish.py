@@ -31,7 +31,7 @@ def main(spark: SparkSession, day: date, run_id: str, *, backfill: bool = False)
     A day without rows can be true; a day that nobody scored looks the same, so the record of its build is asked for.
     """
     scored = [product for product in PRODUCTS if day in records.builds(product.table, day, day)]
-    absent = {product: why_skipped(product, day) for product in PRODUCTS if product not in scored}
+    absent = {product: why_skipped(product, day, backfill=backfill) for product in PRODUCTS if product not in scored}
     missing = [product.table for product, why in absent.items() if why is None]
     if missing or not scored:
         why = "; ".join(f"{product.name}: {why}" for product, why in absent.items() if why)

@@ -52,39 +52,47 @@ def scored(product: Product, population: DataFrame, predictions: DataFrame) -> D
     return ranked.withColumns({name: F.expr(sql) for name, sql in product.columns(settings()).items()})
 
 
-def why_skipped(product: Product, day: date, *, version: str | None = None) -> str | None:
+def why_skipped(product: Product, day: date, *, backfill: bool = False, version: str | None = None) -> str | None:
     """
     Why a product has nothing to say on a day; None where it has to be scored.
 
-    A product that never had a champion is not in use yet, and no reason to hold the others back. One whose champion is
-    gone is an error, see `model_for`.
+    A product that never had a champion is not in use yet, and in a backfill one that had none then was not in use yet:
+    no reason to hold the others back. One whose champion is gone is an error, see `model_for`.
     """
     if why := LandingZone().why_unsupplied(product.sources, day):
         return why
-    if version is None and not registry.has_had_champion(product):
+    if version is not None:
+        return None
+    if not registry.has_had_champion(product):
         return "no model of it has become champion yet"
+    if backfill and registry.champion_on(product, day) is None:
+        return f"it had no champion in effect on {day}"
     return None
 
 
-def model_for(product: Product, day: date, *, backfill: bool, version: str | None) -> Version:
+def model_for(product: Product, day: date, *, backfill: bool, version: str | None) -> tuple[Version, bool]:
     """
-    The version that scores a day: the one named, else for a backfill the one in effect then, else the champion.
+    The version that scores a day, and whether it is another than the one in effect then.
 
-    Raises InputError `no_champion` where there is none.
+    That is the version named, else the one in effect on the day: the champion, for a day before its time the one before
+    it. Where there was none, a daily run takes the champion; a backfill raises InputError `no_champion`.
     """
     if version is not None:
-        return registry.version(product, version)
+        return registry.version(product, version), True
     if not backfill:
-        return registry.champion(product)
-    found = registry.champion_on(product, day)
-    if found is None:
-        raise InputError(
-            f"{product.model_name} had no champion in effect on {day}.",
-            todo="Name a version with --model to score the day; its rows are then marked as backfilled.",
-            safe="Nothing was scored.",
-            code="no_champion",
-        )
-    return found
+        champion = registry.champion(product)
+        if registry.in_effect_since(product, champion) <= day:
+            return champion, False
+    if found := registry.champion_on(product, day):
+        return found, False
+    if not backfill:
+        return champion, True
+    raise InputError(
+        f"{product.model_name} had no champion in effect on {day}.",
+        todo="Name a version with --model to score the day; its rows are then marked as backfilled.",
+        safe="Nothing was scored.",
+        code="no_champion",
+    )
 
 
 def main(
@@ -101,7 +109,7 @@ def main(
 
     The model's bytes are fetched, compared with the digest that the gate recorded, and only then loaded.
     """
-    model = model_for(product, days.last, backfill=backfill, version=version)
+    model, is_backfilled = model_for(product, days.last, backfill=backfill, version=version)
     files = registry.files_of(model)
     encoder = Scorer.from_files(files).encoder
     columns = [name for name, _ in encoder.inputs]
@@ -119,7 +127,7 @@ def main(
         "model_version": model.version,
         "model_digest": model.digest,
         "run_id": run_id,
-        "is_backfilled": version is not None,
+        "is_backfilled": is_backfilled,
     }
     table = scored(product, population, predictions).withColumns({name: F.lit(value) for name, value in about.items()})
     records.record_snapshots(run_id, {name: snapshot_id(spark, name) for name in (product.population, "features.user")})

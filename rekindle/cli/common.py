@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from rekindle.days import NotADayError, parse_day
+from rekindle.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,6 +35,19 @@ ToOption = Annotated[
     date, typer.Option("--to", parser=_day, metavar="YYYY-MM-DD", help="Last day of the range, included.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
+
+
+def refuse_unfinished(day: date) -> None:
+    """A day can be processed when it is over. The database says what day it is: the servers' clock counts."""
+    from rekindle import records
+
+    today = records.today()
+    if day >= today:
+        raise InputError(
+            f"{day} is not over: it is {today} (UTC).",
+            todo="Choose a day that has finished.",
+            code="day_in_the_future",
+        )
 
 
 def example(command: str) -> str:

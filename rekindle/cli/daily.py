@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rekindle.cli.common import DayOption, FromOption, JsonOption, ToOption, answer, console, example, progress
+from rekindle.cli.common import (
+    DayOption,
+    FromOption,
+    JsonOption,
+    ToOption,
+    answer,
+    console,
+    example,
+    progress,
+    refuse_unfinished,
+)
 from rekindle.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
@@ -49,8 +59,9 @@ def run(
 
     platform.attach()
     refuse_unfinished(day)
-    _refuse_missing(day, wait_minutes)
-    (done,) = orchestration.run_days("daily_scores", Days.one(day), {"kind": "daily"}, _quiet if json else tell_stage)
+    _refuse_unready(day, wait_minutes)
+    tell = _quiet if json else tell_stage
+    (done,) = orchestration.run_days("daily_scores", Days.one(day), {"kind": "daily"}, tell, wait_minutes=wait_minutes)
     answer(_told(done), as_json=json, text=f"Done. The report: {_report_path(day)}")
 
 
@@ -65,8 +76,9 @@ def backfill(
     """
     Build a history: raw and features as one range, then the scores day by day with the champion that was in effect.
 
-    What is built and not stale is left as it is, so a backfill that was interrupted goes on where it stopped. It writes
-    history, never the current published rows. Days without a champion are named and left unscored, unless --model is given.
+    What is built or scored and not stale is left as it is, so a backfill that was interrupted goes on where it stopped. It
+    writes history, never the current published rows. Days without a champion are named and left unscored; --model scores
+    all days, also those that have scores.
     """
     from rekindle import platform
     from rekindle.cli import history
@@ -116,12 +128,12 @@ def scores(
 
 
 def report(*, day: DayOption, json: JsonOption = False) -> None:
-    """Write the page about a day again, from the records of its last run."""
+    """Write the page about a day again, from the records of the last run that scored it, or tried to."""
     from rekindle import platform, records
     from rekindle import report as page
 
     platform.attach()
-    runs = records.runs(day)
+    runs = [run for run in records.runs(day) if run.kind in page.KINDS]
     if not runs:
         raise InputError(f"No run is recorded for {day}.", todo=f"Run it: rekindle run --day {day}")
     path = page.write(day, runs[-1].run_id)
@@ -141,6 +153,7 @@ def check(
 
     contract = contracts.load(table)
     platform.attach()
+    refuse_unfinished(day)
     spark, days = session(), Days.one(day)
     run_id = records.start_run("check", days)
     rows = tables.read_days(spark, table, days)
@@ -164,19 +177,6 @@ def migrate(*, json: JsonOption = False) -> None:
     tables.create_tables(spark)
     dbt.create_marts(spark)
     answer({"migrated": True}, as_json=json, text="Schemas, tables and marts are up to date.")
-
-
-def refuse_unfinished(day: date) -> None:
-    """A day can be processed when it is over. The database says what day it is: the servers' clock counts."""
-    from rekindle import records
-
-    today = records.today()
-    if day >= today:
-        raise InputError(
-            f"{day} is not over: it is {today} (UTC).",
-            todo="Choose a day that has finished.",
-            code="day_in_the_future",
-        )
 
 
 def tell_stage(stage: Stage) -> None:
@@ -205,18 +205,16 @@ def score_table(rows: list[dict[str, Any]]) -> Any:
     return table
 
 
-def _refuse_missing(day: date, wait_minutes: float) -> None:
-    import os
-
+def _refuse_unready(day: date, wait_minutes: float) -> None:
+    """Say at once what the run's own wait would say later."""
+    from rekindle.days import Days
     from rekindle.deliveries import LandingZone, no_delivery
-    from rekindle.settings import settings
 
     zone = LandingZone()
     missing = zone.missing(day)
     if missing and not wait_minutes:
         raise no_delivery(zone, day, missing)
-    os.environ["REKINDLE_DELIVERY_DEADLINE_MINUTES"] = str(wait_minutes)
-    settings.cache_clear()
+    zone.refuse_unusable(Days.one(day))
 
 
 def _report_path(day: date) -> str:

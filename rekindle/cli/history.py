@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rekindle import contracts, history, orchestration, records
 from rekindle.days import Days
-from rekindle.errors import InputError, RekindleError
+from rekindle.deliveries import LandingZone
+from rekindle.errors import RekindleError
 from rekindle.settings import settings
 from rekindle.tables import ALWAYS
 
@@ -31,6 +32,8 @@ class Told:
     """Days by table that were built; what was there already is not among them."""
     scored: list[date] = field(default_factory=list)
     unscored: list[date] = field(default_factory=list)
+    absent: dict[str, list[date]] = field(default_factory=dict)
+    """Days by source on which a delivery was expected and did not come."""
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -39,6 +42,7 @@ class Told:
             "built": self.built,
             "scored": self.scored,
             "unscored": self.unscored,
+            "absent": self.absent,
             "seconds": round(self.seconds, 1),
         }
 
@@ -49,6 +53,8 @@ class Told:
             ", ".join(f"{table} {days} days" for table, days in self.built.items()) or "nothing was missing or stale"
         )
         lines = [f"Built in {self.seconds:.0f} s: {built}."]
+        for source, days in self.absent.items():
+            lines.append(f"No delivery of {source}: {_days(days)}. `rekindle backfill --stale` adds what still comes.")
         if self.scored:
             lines.append(f"Scored, into history only: {_days(self.scored)}.")
         if self.unscored:
@@ -60,17 +66,13 @@ def build(days: Days, model: str | None, say: Say, bars: Progress, *, score: boo
     """Build raw, tiles, features and marts of a range, then score the days that have a champion, or all with `model`."""
     begun = time.monotonic()
     told = Told()
-    scored = _scored_days(days, model) if score else []
-    _build_range(days, history.feature_days(days, set(scored)), told, say, bars)
-    told.unscored = [day for day in days if score and day not in scored]
-    if scored:
-        parameters = {"kind": "backfill", "model_version": model}
-        bar = bars.add_task("scoring days", total=len(scored))
-        for day in scored:
-            orchestration.run_days("daily_scores", Days.one(day), parameters)
-            say(f"  scored {day}")
-            told.scored.append(day)
-            bars.advance(bar)
+    zone = LandingZone()
+    zone.refuse_unusable(days)
+    told.absent = history.absent(zone, days)
+    scorable = _scorable_days(days, model) if score else []
+    _build_range(days, history.feature_days(days, set(scorable)), zone, told, say, bars)
+    told.unscored = [day for day in days if score and day not in scorable]
+    _score(_unscored_days(scorable) if model is None else scorable, model, told, say, bars)
     told.seconds = time.monotonic() - begun
     return told
 
@@ -86,17 +88,31 @@ def rebuild_stale(say: Say, bars: Progress) -> Told:
         every = {day for table in history.FEATURES for day in records.builds(table, *ALWAYS)}
         span = Days.between(min(touched), max({*touched, *every}))
         features = Days(tuple(records.builds("features.user", *ALWAYS))) if every else None
-        _build_range(span, features, told, say, bars)
+        zone = LandingZone()
+        zone.refuse_unusable(span)
+        _build_range(span, features, zone, told, say, bars)
     scores = {day for table, days in history.stale_partitions().items() if table.startswith("scores.") for day in days}
-    for day in sorted(scores):
-        orchestration.run_days("daily_scores", Days.one(day), {"kind": "backfill"})
-        say(f"  scored {day}")
-        told.scored.append(day)
+    if scores:
+        scorable = _scorable_days(Days(tuple(scores)), None)
+        told.unscored = sorted(scores.difference(scorable))
+        _score(scorable, None, told, say, bars)
     told.seconds = time.monotonic() - begun
     return told
 
 
-def _build_range(days: Days, feature_days: Days | None, told: Told, say: Say, bars: Progress) -> None:
+def _score(days: list[date], model: str | None, told: Told, say: Say, bars: Progress) -> None:
+    """Score days through Airflow, into history. Each is a process of its own, so that one that dies costs one day."""
+    bar = bars.add_task("scoring days", total=len(days), visible=bool(days))
+    for day in days:
+        orchestration.run_days("daily_scores", Days.one(day), {"kind": "backfill", "model_version": model})
+        say(f"  scored {day}")
+        told.scored.append(day)
+        bars.advance(bar)
+
+
+def _build_range(  # noqa: PLR0917 - what a range is about
+    days: Days, feature_days: Days | None, zone: LandingZone, told: Told, say: Say, bars: Progress
+) -> None:
     from ml.products import PRODUCTS, labels_of
     from rekindle import dbt
     from rekindle.spark import session
@@ -116,7 +132,7 @@ def _build_range(days: Days, feature_days: Days | None, told: Told, say: Say, ba
 
     try:
         for source in sources:
-            step(f"ingest {source}", lambda source=source: _ingest(spark, source, days, run_id, told))
+            step(f"ingest {source}", lambda source=source: _ingest(spark, source, days, run_id, zone, told))
         for table in history.FEATURES:
             wanted = feature_days if table == history.FEATURES[-1] else days
             step(table, lambda table=table, wanted=wanted: _features(spark, table, wanted, run_id, told))
@@ -131,8 +147,8 @@ def _build_range(days: Days, feature_days: Days | None, told: Told, say: Say, ba
     records.finish_run(run_id, "done")
 
 
-def _ingest(spark: SparkSession, source: str, days: Days, run_id: str, told: Told) -> int:
-    done = import_module("spark_jobs.raw").main(spark, source, days, run_id)
+def _ingest(spark: SparkSession, source: str, days: Days, run_id: str, zone: LandingZone, told: Told) -> int:  # noqa: PLR0917 - what an ingestion is about
+    done = import_module("spark_jobs.raw").main(spark, source, days, run_id, zone)
     fresh = len(days) - done.told["unchanged_days"] - done.told["absent_days"]
     if fresh:
         told.built[f"raw.{source}"] = fresh
@@ -154,27 +170,31 @@ def _marts(spark: SparkSession, days: Days, run_id: str, labels: list[dict[str, 
     told.built["marts"] = len(days)
 
 
-def _scored_days(days: Days, model: str | None) -> list[date]:
-    """The days that can be scored: all with a named version, else those with a champion of every product in use."""
+def _scorable_days(days: Days, model: str | None) -> list[date]:
+    """The days that can be scored: all with a named version, else those with a champion of some product in effect."""
     from ml.products import PRODUCTS
-    from spark_jobs.scores import model_for, why_skipped
+    from spark_jobs.scores import why_skipped
 
     if model is not None:
         return list(days)
-
-    def has_champions(day: date) -> bool:
-        present = [product for product in PRODUCTS if not why_skipped(product, day)]
-        try:
-            return bool(present) and all(model_for(product, day, backfill=True, version=None) for product in present)
-        except InputError as error:
-            if error.code == "no_champion":
-                return False
-            raise
-
     # Nothing was promoted: asking the registry for each of a year's days would only repeat that.
     if not any(records.promotions(product.name) for product in PRODUCTS):
         return []
-    return [day for day in days if has_champions(day)]
+    return [day for day in days if any(why_skipped(p, day, backfill=True) is None for p in PRODUCTS)]
+
+
+def _unscored_days(days: list[date]) -> list[date]:
+    """Those of the days that some product has yet to score."""
+    from ml.products import PRODUCTS
+    from spark_jobs.scores import why_skipped
+
+    stale = history.stale_partitions()
+
+    def is_scored(day: date) -> bool:
+        wanted = [product.table for product in PRODUCTS if why_skipped(product, day, backfill=True) is None]
+        return history.is_scored(day, wanted, stale)
+
+    return [day for day in days if not is_scored(day)]
 
 
 def _days(days: list[date]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rekindle.cli.common import DayOption, FromOption, JsonOption, ToOption, answer, example
+from rekindle.cli.common import DayOption, FromOption, JsonOption, ToOption, answer, example, refuse_unfinished
 from rekindle.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False)
     chosen = named_product(product)
     _refuse_unsupplied(chosen, day)
     platform.attach()
+    refuse_unfinished(day)
     with _run("train", day) as run_id:
         from ml import training
         from rekindle.spark import session
@@ -91,7 +92,7 @@ def promote(
     *,
     json: JsonOption = False,
 ) -> None:
-    """Make a version champion, from the day that it was trained on. Its gate must have passed."""
+    """Make a version champion, for the days after its training that are not scored yet. Its gate must have passed."""
     from rekindle import platform
 
     chosen = named_product(product)

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+KINDS = ("daily", "backfill")
+"""Kinds of run that a page is about: those that score a day. Others would replace its page by an almost empty one."""
+
+
 def write(day: date, run_id: str) -> Path:
     """Write the page about a run's day to `<home>/reports/<day>.html`, whole or not at all, and return its path."""
     folder = settings().home / "reports"

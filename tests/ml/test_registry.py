@@ -1,7 +1,7 @@
 """A real MLflow on the session's Postgres; files where it keeps them."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlparse
@@ -18,6 +18,7 @@ from ml.registry import Trained
 from ml.scorer import Scorer
 from rekindle import records
 from rekindle.errors import CheckFailedError, InputError
+from spark_jobs.scores import model_for
 
 pytestmark = [pytest.mark.platform, pytest.mark.usefixtures("mlflow_ready")]
 
@@ -27,7 +28,8 @@ SUNDAY, NEXT_SUNDAY = date(2002, 6, 2), date(2002, 6, 9)
 @pytest.fixture
 def product(recall) -> Product:
     """A product of the test's own: no other test promotes it."""
-    return replace(recall, name=f"recall_{uuid4().hex[:8]}")
+    name = f"recall_{uuid4().hex[:8]}"
+    return replace(recall, name=name, table=f"scores.{name}_daily")
 
 
 @pytest.fixture
@@ -135,6 +137,41 @@ def test_a_champion_is_in_effect_from_the_day_it_was_trained_on(product, registe
     assert registry.champion(product) == second
     assert registry.champion_on(product, date(2002, 6, 1)) is None
     assert registry.champion_on(product, date(2002, 6, 8)) == first
+    assert registry.champion_on(product, NEXT_SUNDAY) == second
+
+
+def test_days_that_are_scored_keep_their_champion(product, register, promote):
+    first, second = promote(register(SUNDAY)), register(NEXT_SUNDAY)
+    scored = [NEXT_SUNDAY, NEXT_SUNDAY + timedelta(1)]
+    records.record_builds([records.Build(product.table, day, "b", "a run", None) for day in scored])
+    promote(second)
+
+    assert registry.champion_on(product, scored[-1]) == first
+    assert registry.champion_on(product, scored[-1] + timedelta(1)) == second
+    assert registry.in_effect_since(product, second) == scored[-1] + timedelta(1)
+
+
+def test_a_day_is_scored_by_who_was_in_effect_and_says_so_where_nobody_was(product, register, promote):
+    """Also a daily run of an old day: a model of later weeks has learnt from what came after it."""
+    first, second = promote(register(SUNDAY)), promote(register(NEXT_SUNDAY))
+    before, between, after = (SUNDAY + timedelta(n) for n in (-1, 3, 20))
+    daily = {day: model_for(product, day, backfill=False, version=None) for day in (before, between, after)}
+
+    assert daily == {before: (second, True), between: (first, False), after: (second, False)}
+    assert model_for(product, between, backfill=True, version=None) == (first, False)
+    assert model_for(product, between, backfill=True, version=second.version) == (second, True)
+    with pytest.raises(InputError, match="no_champion"):
+        model_for(product, before, backfill=True, version=None)
+
+
+def test_a_rollback_to_a_newer_version_comes_to_no_day_before_its_training(product, register, promote):
+    first, second = register(SUNDAY), promote(register(NEXT_SUNDAY))
+    promote(first)
+
+    registry.rollback(product, run_id="another run")
+
+    assert registry.champion(product) == second
+    assert registry.champion_on(product, SUNDAY) == first
     assert registry.champion_on(product, NEXT_SUNDAY) == second
 
 

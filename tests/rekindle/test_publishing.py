@@ -183,6 +183,13 @@ def test_a_score_becomes_a_row_that_people_and_tools_can_read(published, databas
     assert history == {**{k: v for k, v in row.items() if k != "in_population"}, "is_backfilled": False}
 
 
+def test_a_text_that_postgres_cannot_hold_keeps_nobody_from_being_published(published, database):
+    reason = {"feature": "country", "words": "country: D\x00E", "contribution": 0.1}
+    published(recall_rows({"user_id": "u1", "reasons": [reason]}))
+
+    assert database.value("select reason_1 from sms.recall_scores") == "country: D\ufffdE (+0.10)"
+
+
 def test_the_audience_has_value_and_no_permission(published, database):
     published(recall(["lapsed", "poor"]), ltv(["lapsed", "active"]))
 

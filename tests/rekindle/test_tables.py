@@ -250,7 +250,8 @@ def build(database):  # noqa: ARG001 - builds are recorded in a database of the 
             records.record_builds([Build(f"raw.{table}", day, content, "run", None)])
         else:
             named = {name.replace("_of_", "."): window for name, window in inputs.items()}
-            tables.record_builds(table, Days.one(day), {day: named}, run_id="run", snapshot=1)
+            known = tables.builds_of(named)
+            tables.record_builds(table, Days.one(day), {day: named}, known, run_id="run", snapshot=1)
 
     return recorded
 
@@ -267,6 +268,16 @@ def built(build) -> None:
         build("tiles", day, raw_of_orders=(day, day))
     build("windows", DAYS[2], tiles=(DAYS[0], DAYS[2]))
     build("windows", DAYS[0], tiles=(DAYS[0], DAYS[0]))
+
+
+@pytest.mark.usefixtures("built")
+def test_what_changes_while_it_is_read_makes_what_is_built_from_it_stale(build):
+    read = {"raw.orders": (DAYS[0], DAYS[0])}
+    known = tables.builds_of(read)
+    build("orders", DAYS[0], "delivered while the tile was built")
+    tables.record_builds("tiles", Days.one(DAYS[0]), {DAYS[0]: read}, known, run_id="run", snapshot=1)
+
+    assert tables.stale(("tiles",)) == {"tiles": [DAYS[0]]}
 
 
 @pytest.mark.usefixtures("built")

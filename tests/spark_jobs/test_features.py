@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyspark.errors import PySparkException
 
-from rekindle import checks, tables
+from rekindle import checks, dbt, history, tables
+from rekindle.cli.common import progress
+from rekindle.cli.history import rebuild_stale
 from rekindle.days import ONE_DAY, Days
 from rekindle.settings import settings
 from spark_jobs.features import user, user_day, user_item_day
@@ -287,6 +289,7 @@ def test_what_a_delivery_changes_is_stale_until_it_is_rebuilt(warehouse: Warehou
     third, fifth = days_of(3, 5)
     (warehouse.landing / "orders" / f"day={third}" / "_SUCCESS").unlink()
     case = Case([shop], shop, warehouse)
+    dbt.create_marts(warehouse.spark)
     warehouse.ingest(case.days, ("users", "orders"))
     case.build()
     assert tables.stale(BUILT) == {}
@@ -300,13 +303,12 @@ def test_what_a_delivery_changes_is_stale_until_it_is_rebuilt(warehouse: Warehou
         user.TABLE: days_of(6, 9),
     }
 
-    warehouse.ingest(Days.one(third), ("orders",))
-    assert warehouse.rebuild_stale() == {
-        user_day.TABLE: days_of(3, 4, 5, 6),
-        user_item_day.TABLE: [third, fifth],
-        user.TABLE: days_of(4, 6, 9),
-    }
-    assert tables.stale(BUILT) == {}
+    assert history.redelivered() == {"orders": [third]}
+    with progress(as_json=True) as bars:
+        told = rebuild_stale(lambda _line: None, bars)
+    assert told.built == {"raw.orders": 1, user_day.TABLE: 4, user_item_day.TABLE: 2, user.TABLE: 3, "marts": 7}
+    assert history.stale_partitions() == {}
+    assert history.redelivered() == {}
     expected = [row for day in shop.days_to_score for row in features.user_features(shop, day, **CONF)]
     assert expected[-1]["sale_amount_28d"] == Decimal("87.00")
     assert differences(warehouse.rows(user.TABLE), expected, KEYS[user.TABLE]) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -49,15 +49,15 @@ def recall_is_scored(warehouse: Warehouse, run_id: str) -> Iterator[None]:
     """Scores of three users, and the record that somebody made them."""
     scores = warehouse.spark.createDataFrame(recall_scores(USERS, day=DAY))
     scores.select(*warehouse.spark.table(RECALL.table).columns).writeTo(RECALL.table).append()
-    tables.record_builds(RECALL.table, Days.one(DAY), {DAY: {}}, run_id=run_id, snapshot=None)
+    tables.record_builds(RECALL.table, Days.one(DAY), {DAY: {}}, {}, run_id=run_id, snapshot=None)
     yield
     warehouse.spark.sql(f"DELETE FROM {RECALL.table} WHERE day = DATE'{DAY}'")
     records.transact(lambda c: c.execute("delete from rekindle.build where table_name = %s", [RECALL.table]))
     records.transact(lambda c: c.execute("truncate sms.recall_scores, sms.recall_scores_history, sms.audience"))
 
 
-def delivered(landing: Path, source: str) -> None:
-    folder = landing / source / f"day={DAY}"
+def delivered(landing: Path, source: str, day: date = DAY) -> None:
+    folder = landing / source / f"day={day}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "_SUCCESS").touch()
 
@@ -75,6 +75,11 @@ def test_a_product_waits_for_its_sources_and_for_its_first_champion(landing, ltv
 
     promote(ltv, run_id)
     assert why_skipped(ltv, DAY) is None
+
+    day_before = DAY - timedelta(1)
+    delivered(landing, "orders", day_before)
+    assert why_skipped(ltv, day_before) is None
+    assert "no champion in effect" in why_skipped(ltv, day_before, backfill=True)
 
 
 @pytest.mark.usefixtures("recall_is_scored", "ltv")

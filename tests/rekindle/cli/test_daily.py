@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rekindle import records
+from rekindle.days import Days
 from rekindle.settings import settings
 from tests.command_line import rekindle
 
@@ -44,6 +45,14 @@ def test_a_day_in_the_future_is_refused(landing):  # noqa: ARG001 - the landing 
     assert "day_in_the_future" in answer.stderr
 
 
+@pytest.mark.parametrize("command", [("train", "recall"), ("check", "features.user")])
+def test_no_command_about_a_day_takes_one_in_the_future(landing, command):  # noqa: ARG001 - the landing zone must be there
+    answer = rekindle(*command, "--day", str(records.today() + timedelta(1)))
+
+    assert answer.returncode == 2
+    assert "day_in_the_future" in answer.stderr
+
+
 def test_today_is_refused_because_it_is_not_over(landing):  # noqa: ARG001 - the landing zone must be there
     assert rekindle("run", "--day", str(records.today())).returncode == 2
 
@@ -63,6 +72,37 @@ def test_a_day_without_delivery_names_the_path_that_was_looked_at(landing):
     assert answer.returncode == 2
     assert "no_delivery" in answer.stderr
     assert f"{landing}/users/day={DAY}/_SUCCESS" in answer.stderr
+
+
+def test_a_history_of_which_nothing_was_delivered_is_refused(landing):
+    """A wrong landing zone or year must not be a year without news."""
+    answer = rekindle("backfill", "--from", "2022-01-01", "--to", "2022-01-31")
+
+    assert answer.returncode == 2
+    assert "no_delivery" in answer.stderr
+    assert f"{landing}/users/day=2022-01-31/_SUCCESS" in answer.stderr
+
+
+@pytest.mark.parametrize("command", [("run", "--day", str(DAY)), ("backfill", "--from", str(DAY), "--to", str(DAY))])
+def test_a_source_that_cannot_be_used_is_refused_before_another_is_loaded(landing, command):
+    delivery = landing / "orders" / f"day={DAY}"
+    (delivery / "rows.csv").write_text("order_id,userId\no,ada\n")
+    (delivery / "_SUCCESS").touch()
+
+    answer = rekindle(*command)
+
+    assert answer.returncode == 2
+    assert "rows.csv has no column 'user_id'" in answer.stderr
+    assert "Nothing was written." in answer.stderr
+
+
+def test_a_page_is_not_replaced_by_that_of_a_run_that_scored_nothing(landing):  # noqa: ARG001 - the landing zone must be there
+    records.finish_run(records.start_run("check", Days.one(DAY)), "done")
+
+    answer = rekindle("report", "--day", str(DAY))
+
+    assert answer.returncode == 2
+    assert f"No run is recorded for {DAY}" in answer.stderr
 
 
 def test_a_source_that_has_delivered_before_is_waited_for(landing):
