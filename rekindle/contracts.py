@@ -59,11 +59,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Landing:
-    """How a source is read: facts are identified by key and date, states by key; `time` says when a fact happened."""
+    """
+    How a source is read: facts are identified by key and date, states by key; `time` says when a fact happened.
+
+    A source is `required`, or it is not, or it belongs to a group, of which one is.
+    """
 
     source: str
     kind: Literal["fact", "state"]
-    required: bool
+    required: bool | str
     time: str | None = None
 
 

@@ -166,20 +166,30 @@ class LandingZone:
 
     def why_unsupplied(self, sources: Iterable[str], day: date) -> str | None:
         """Say which of the sources had no complete delivery up to `day`; None where all had one."""
-        first = {source: self.first_day(source) for source in sources}
-        absent = [source for source, on in first.items() if on is None or on > day]
+        absent = [source for source in sources if not self.has_begun(source, day)]
         return f"nothing was ever delivered of {', '.join(absent)}" if absent else None
 
     def expected(self, day: date) -> list[str]:
-        """Sources that must deliver on a day: the required ones and those that have delivered before."""
+        """
+        Sources that must deliver on a day: the required ones and those that have delivered before.
+
+        Of a group of which one is required all are named as long as none has delivered.
+        """
         from rekindle import contracts
 
-        sources = []
-        for source in contracts.landing_sources():
-            first = self.first_day(source)
-            if contracts.landing_contract(source).landing.required or (first is not None and first <= day):
-                sources.append(source)
-        return sources
+        landings = [contracts.landing_contract(source).landing for source in contracts.landing_sources()]
+        begun = [landing for landing in landings if self.has_begun(landing.source, day)]
+        groups = {landing.required for landing in begun}
+        return [
+            landing.source
+            for landing in landings
+            if landing in begun or landing.required is True or (landing.required and landing.required not in groups)
+        ]
+
+    def has_begun(self, source: str, day: date) -> bool:
+        """Whether the source has had a complete delivery up to `day`."""
+        first = self.first_day(source)
+        return first is not None and first <= day
 
     def missing(self, day: date) -> list[str]:
         """Expected sources whose delivery of the day is not complete."""

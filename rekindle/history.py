@@ -70,18 +70,18 @@ def absent(zone: LandingZone, days: Days) -> dict[str, list[date]]:
     A history may have such holes: what was built without a delivery is stale when it arrives. Raises InputError
     `no_delivery` where nothing at all was delivered, or never anything of a source that is required.
     """
+    expected = zone.expected(days.last)
+    if never := [source for source in expected if not zone.has_begun(source, days.last)]:
+        raise no_delivery(zone, days.last, never)
     found, is_empty = {}, True
-    for source in contracts.landing_sources():
-        contract = contracts.landing_contract(source)
+    for source in expected:
         first = zone.first_day(source)
-        delivered = {delivery.day for delivery in zone.deliveries(contract, days)}
+        delivered = {delivery.day for delivery in zone.deliveries(contracts.landing_contract(source), days)}
         is_empty = is_empty and not delivered
-        if contract.landing.required and (first is None or first > days.last):
-            raise no_delivery(zone, days.last, [source])
-        if holes := [day for day in days if first and day >= first and day not in delivered]:
+        if holes := [day for day in days if day >= first and day not in delivered]:
             found[source] = holes
     if is_empty:
-        raise no_delivery(zone, days.last, zone.missing(days.last))
+        raise no_delivery(zone, days.last, expected)
     return found
 
 

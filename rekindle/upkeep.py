@@ -25,14 +25,23 @@ SMALL_FILES = 5
 
 def main(spark: SparkSession, day: date) -> dict[str, dict[str, int]]:
     """Look after all tables as of `day`; returns by table what was done."""
+    kept = kept_from(day)
+    return {table: _table(spark, table, kept.get(table)) for table in (*contracts.tables(), *MARTS)}
+
+
+def kept_from(day: date) -> dict[str, date]:
+    """
+    The first day of which rows are kept, of tables that keep them for a time only.
+
+    Of features that is counted from the newest day that has any: a history that ended years ago is kept. Their builds
+    stay recorded: what was deleted for its age is not stale, and no backfill builds it again.
+    """
     conf = settings()
-    # By the newest day that there is and not by the clock: a history that ended years ago is kept as well.
     newest = max(records.builds("features.user", *ALWAYS), default=day)
-    kept_from = {
+    return {
         "raw.quarantine": day - timedelta(conf.quarantine_keep_days),
         "features.user": min(newest, day) - timedelta(conf.features_keep_days),
     }
-    return {table: _table(spark, table, kept_from.get(table)) for table in (*contracts.tables(), *MARTS)}
 
 
 def _table(spark: SparkSession, table: str, kept_from: date | None) -> dict[str, int]:

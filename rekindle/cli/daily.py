@@ -42,6 +42,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=example("rekindle scores recall --day 2017-12-31 --user 1234"))(scores)
     app.command(epilog=example("rekindle report --day 2017-12-31"))(report)
     app.command(epilog=example("rekindle check features.user --day 2017-12-31"))(check)
+    app.command(epilog=example("rekindle docs"))(docs)
     app.command(epilog=example("rekindle migrate"))(migrate)
 
 
@@ -164,6 +165,15 @@ def check(
     answer({"table": table, "day": day, "results": [asdict(r) for r in results]}, as_json=json, text="\n".join(lines))
     if any(r.severity == "stop" and r.outcome == "failed" for r in results):
         raise typer.Exit(CheckFailedError.exit_code)
+
+
+def docs(*, json: JsonOption = False) -> None:
+    """Write dbt's documentation of the staging views and marts, their columns, tests and lineage, as one page."""
+    from rekindle import dbt, platform
+
+    platform.attach()
+    path = dbt.docs()
+    answer({"docs": str(path)}, as_json=json, text=str(path))
 
 
 def migrate(*, json: JsonOption = False) -> None:

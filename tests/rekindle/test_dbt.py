@@ -212,3 +212,10 @@ def test_a_day_without_rows_replaces_a_day_with_rows(spark, history):
     assert {row.day for row in rows(spark, "marts.ltv_population", 34, 36)} == {day(34), day(36)}
     assert {row.day for row in rows(spark, "marts.users", 34, 36)} == {day(34), day(36)}
     assert rows(spark, "marts.daily_activity", 35, 35)
+
+
+def test_the_documentation_names_each_mart_and_what_its_columns_are():
+    page = dbt.docs().read_text()
+
+    assert [mart for mart in dbt.MARTS if mart.split(".")[1] not in page] == []
+    assert "lapsed_days" in page

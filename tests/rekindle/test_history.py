@@ -64,8 +64,19 @@ def test_holes_of_a_range_are_told_and_what_was_not_yet_expected_is_none(deliver
     assert history.absent(LandingZone(), DAYS) == {"orders": [DAYS.all[4], DAYS.all[8]]}
 
 
+def test_of_events_and_orders_one_is_required(deliver):
+    deliver("users", *range(1, 11))
+    with pytest.raises(InputError, match=rf"no_delivery: .*events/day={DAYS.last}.*orders/day={DAYS.last}"):
+        history.absent(LandingZone(), DAYS)
+
+    deliver("events", *range(1, 11))
+    assert history.absent(LandingZone(), DAYS) == {}
+    assert LandingZone().missing(DAYS.last) == []
+
+
 def test_a_range_of_which_nothing_was_delivered_is_refused(deliver):
     deliver("users", 1)
+    deliver("orders", 1)
 
     with pytest.raises(InputError, match=rf"no_delivery: .*users/day={DAYS.last}/_SUCCESS"):
         history.absent(LandingZone(), Days.between(DAYS.all[4], DAYS.last))

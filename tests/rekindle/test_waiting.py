@@ -29,6 +29,9 @@ def users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     settings.cache_clear()
     folder = zone / "users" / f"day={DAY}"
     folder.mkdir(parents=True)
+    events = zone / "events" / folder.name
+    events.mkdir(parents=True)
+    (events / "_SUCCESS").touch()
     yield folder
     settings.cache_clear()
 

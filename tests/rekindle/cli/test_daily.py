@@ -21,12 +21,13 @@ DAY = date(2023, 5, 4)
 
 @pytest.fixture
 def landing(platform: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:  # noqa: ARG001 - must run
-    """A landing zone with a complete delivery of users for the day, and an incomplete one of orders."""
+    """A landing zone with complete deliveries of users and events for the day, and an incomplete one of orders."""
     monkeypatch.setenv("REKINDLE_LANDING", str(tmp_path))
     settings.cache_clear()
-    for source in ("users", "orders"):
+    for source in ("users", "events", "orders"):
         (tmp_path / source / f"day={DAY}").mkdir(parents=True)
-    (tmp_path / "users" / f"day={DAY}" / "_SUCCESS").touch()
+    for source in ("users", "events"):
+        (tmp_path / source / f"day={DAY}" / "_SUCCESS").touch()
     yield tmp_path
     settings.cache_clear()
 
