@@ -153,7 +153,7 @@ def has_had_champion(product: Product) -> bool:
 
 def champion_on(product: Product, day: date) -> Version | None:
     """Return the version that was in effect for the data of `day`, None before there was any."""
-    in_effect = [p for p in records.promotions(product.name) if p.effective_from_day <= day]
+    in_effect = [p for p in _standing(records.promotions(product.name)) if p.effective_from_day <= day]
     return version(product, in_effect[-1].version) if in_effect else None
 
 
@@ -181,13 +181,13 @@ def files_of(found: Version) -> dict[str, bytes]:
 
 def in_effect_since(product: Product, found: Version) -> date:
     """The first day whose data a champion is for; of one that was named in MLflow alone, the day it was trained on."""
-    promotions = records.promotions(product.name)
-    is_last = promotions and promotions[-1].version == found.version
-    return promotions[-1].effective_from_day if is_last else found.trained_day
+    standing = _standing(records.promotions(product.name))
+    is_last = standing and standing[-1].version == found.version
+    return standing[-1].effective_from_day if is_last else found.trained_day
 
 
 def promote(product: Product, number: str, *, run_id: str, reason: str) -> Version:
-    """Make a version champion for the days from the one it was trained on that nobody has scored yet."""
+    """Make a version champion from the day it was trained on, or from the day after the last that another has served."""
     chosen = version(product, number)
     if not chosen.gate_passed:
         raise CheckFailedError(
@@ -197,9 +197,8 @@ def promote(product: Product, number: str, *, run_id: str, reason: str) -> Versi
             code="gate_not_passed",
         )
     files_of(chosen)
-    # Who served a day that is scored stays its champion.
-    scored = records.builds(product.table, chosen.trained_day, date.max)
-    first_open = max(scored) + timedelta(1) if scored else chosen.trained_day
+    served = records.last_served(product.table)
+    first_open = chosen.trained_day if served is None else max(chosen.trained_day, served + timedelta(1))
     _move(product, chosen, first_open, reason, run_id)
     return chosen
 
@@ -217,8 +216,7 @@ def rollback(product: Product, *, run_id: str) -> Version:
     before, withdrawn = standing[-2:]
     chosen = version(product, before.version)
     files_of(chosen)
-    # Where an older version was promoted over a newer one, the newer must not come to days that it was trained after.
-    _move(product, chosen, max(withdrawn.effective_from_day, chosen.trained_day), ROLLBACK, run_id)
+    _move(product, chosen, withdrawn.effective_from_day, ROLLBACK, run_id)
     return chosen
 
 

@@ -92,6 +92,7 @@ def import_ahead() -> None:
 
     A process that ends before waits for it: the import of a compiled module must not be cut off.
     """
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     Thread(target=import_module, args=["great_expectations.expectations"]).start()
 
 
@@ -384,17 +385,28 @@ def data_docs_folder(run_id: str) -> Path:
 
 @lru_cache(maxsize=1)
 def _context(run_id: str):  # noqa: ANN202 - a GX context
-    """The context of a run, kept while the process works on that run: opening one reads and writes its folder."""
+    """
+    The context of a run, kept while the process works on that run.
+
+    Suites and validations are files of their own in the run's folder, the configuration is not a file: tasks of a run
+    that are processes side by side would read it half-written.
+    """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        FilesystemStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
 
     folder = data_docs_folder(run_id)
     folder.mkdir(parents=True, exist_ok=True)
-    context = gx.get_context(mode="file", project_root_dir=folder)
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    return context
+    config = DataContextConfig(
+        store_backend_defaults=FilesystemStoreBackendDefaults(root_directory=folder),
+        analytics_enabled=False,
+        progress_bars=ProgressBarsConfig(globally=False),
+    )
+    return gx.get_context(mode="ephemeral", project_config=config)
 
 
 def _validate(name: str, rules: list[Rule], data: Any, run_id: str) -> list[CheckResult]:

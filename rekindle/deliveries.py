@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 SUCCESS = "_SUCCESS"
 FORMATS = ("parquet", "csv", "jsonl")
+END_OF_CSV = "\x00 end of file"
 JSON_PROBE_ROWS = 1000
 """A jsonl file has no header: its columns are those of its first rows."""
 
@@ -198,9 +199,17 @@ class LandingZone:
 
 def no_delivery(zone: LandingZone, day: date, missing: list[str]) -> InputError:
     """The error of a day whose deliveries did not come."""
+    from rekindle import contracts
+
     paths = ", ".join(f"{zone.folder(source, day)}/{SUCCESS}" for source in missing)
+    either = [
+        source
+        for source in missing
+        if isinstance(contracts.landing_contract(source).landing.required, str) and not zone.has_begun(source, day)
+    ]
+    hint = f" Of {' and '.join(either)} one is enough." if len(either) > 1 else ""
     return InputError(
-        f"There is no complete delivery for {day}: looked for {paths}.",
+        f"There is no complete delivery for {day}: looked for {paths}.{hint}",
         todo="Deliver it, an empty folder with _SUCCESS if there is no news, and run the day again.",
         safe="Nothing was written; the published tables stay as they are.",
         code="no_delivery",
@@ -277,14 +286,17 @@ def csv_records(text: str) -> Iterator[list[str]]:
     """
     Read the records of a csv file.
 
-    Strictly: a quote that is never closed would make the rest of the file one cell of one row, which nobody misses.
-    Raises UnreadableFileError.
+    A quote that is never closed makes the rest of the file one cell of one row, which nobody misses: a last line of our
+    own is then not a record of its own. Raises UnreadableFileError.
     """
     csv.field_size_limit(sys.maxsize)
-    try:
-        yield from csv.reader(io.StringIO(text, newline=""), strict=True)
-    except csv.Error as error:
-        raise UnreadableFileError("bad_csv") from error
+    record = None
+    for following in csv.reader(io.StringIO(f"{text}\n{END_OF_CSV}\n", newline="")):
+        if record is not None:
+            yield record
+        record = following
+    if record != [END_OF_CSV]:
+        raise UnreadableFileError("open_quote")
 
 
 def _refuse_unusable(contract: Contract, delivery: Delivery, folder: str) -> None:

@@ -8,7 +8,7 @@ the records, without looking into a table.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rekindle import contracts, records, tables
 from rekindle.days import Days
@@ -17,8 +17,19 @@ from rekindle.deliveries import LandingZone, no_delivery
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import date
+
+
+class Scored(Protocol):
+    """What is asked about a score product here."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def table(self) -> str: ...
+
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -85,12 +96,16 @@ def absent(zone: LandingZone, days: Days) -> dict[str, list[date]]:
     return found
 
 
-def is_scored(day: date, score_tables: list[str], stale: Mapping[str, list[date]]) -> bool:
-    """Whether a run that ended has scored a day in all of the tables, from what still stands."""
+def is_scored(day: date, products: Iterable[Scored], stale: Mapping[str, list[date]]) -> bool:
+    """Whether runs that ended have scored a day for all of the products, from what still stands."""
     ended = {run.run_id for run in records.runs(day) if run.status == "done"}
-    for table in score_tables:
-        build = records.builds(table, day, day).get(day)
-        if build is None or build.run_id not in ended or day in stale.get(table, ()):
+    for product in products:
+        build = records.builds(product.table, day, day).get(day)
+        if build is None or build.run_id not in ended or day in stale.get(product.table, ()):
+            return False
+        changes = [p for p in records.promotions(product.name) if p.effective_from_day <= day]
+        # A rollback concerns days that are scored: it says that their champion should not have been.
+        if changes and changes[-1].promoted_at > build.built_at:
             return False
     return True
 

@@ -15,15 +15,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rekindle import errors, records
+from rekindle.days import Days
 from rekindle.deliveries import LandingZone, no_delivery
-from rekindle.errors import RekindleError
+from rekindle.errors import InputError, RekindleError
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date
 
-    from rekindle.days import Days
     from rekindle.records import Run, Stage
 
 POLL_SECONDS = 1
@@ -88,6 +88,10 @@ def _what_failed(days: Sequence[date] | Days, runs: list[Run], log: os.PathLike[
     for day in days:
         if missing := zone.missing(day):
             return no_delivery(zone, day, missing)
+        try:
+            zone.refuse_unusable(Days.one(day))
+        except InputError as error:
+            return error
     why = next((run.error for run in runs if run.error), "Airflow did not get as far as a task")
     return RekindleError(
         f"The run failed: {why}.",

@@ -462,6 +462,21 @@ def builds(table: str, first_day: date, last_day: date) -> dict[date, Build]:
     return transact(work)
 
 
+def last_served(table: str) -> date | None:
+    """The last day of a score table that a daily run has scored and published."""
+
+    def work(connection: Connection) -> date | None:
+        return connection.execute(
+            """
+            select max(day) from rekindle.build join rekindle.run using (run_id)
+            where table_name = %s and kind = 'daily' and status = 'done'
+            """,
+            [table],
+        ).fetchone()[0]
+
+    return transact(work)
+
+
 def record_snapshots(run_id: str, snapshots: Mapping[str, int]) -> None:
     """Record which Iceberg snapshots a run read, by table."""
     transact(

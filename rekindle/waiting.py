@@ -46,20 +46,21 @@ class WaitForDeliveries(BaseOperator):
     """
     Succeeds when every expected source has delivered the day, and all of it can be used.
 
-    Fails with `no_delivery` after the deadline, or by the name of what cannot be used: before any source is loaded.
+    Fails with `no_delivery` after the deadline, or by the name of what cannot be used: before any source is loaded. A run
+    of kind `backfill` waits for nothing: a history may have holes.
     """
 
-    template_fields: Sequence[str] = ("day",)
+    template_fields: Sequence[str] = ("day", "kind")
 
-    def __init__(self, *, day: str, **kwargs: Any) -> None:
+    def __init__(self, *, day: str, kind: str = "daily", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.day = day
+        self.day, self.kind = day, kind
 
     def execute(self, context: Any) -> None:
         """Look once, and defer if something is missing."""
         from rekindle.settings import settings
 
-        if missing_sources(self.day):
+        if self.kind != "backfill" and missing_sources(self.day):
             conf = settings()
             trigger = DeliveryTrigger(self.day, conf.delivery_deadline_minutes * 60, conf.delivery_poll_seconds)
             self.defer(trigger=trigger, method_name="arrived")

@@ -213,7 +213,9 @@ def _load(  # noqa: PLR0917 - what a load is about
         # What came before it is another now: a later delivery may repeat it.
         late_on = earliest_late_on(spark, (contract.table,), Days(tuple(later)))[contract.table]
         repeated = _repeated(spark, contract.table, Days(tuple(later)), late_on)
-        ledger |= {day: known[day] | {"repeated_rows": repeated.get(day, 0)} for day in later}
+        # As they are now: one of them may have been loaded again since.
+        entries = _known(spark, source, min(later), max(later))
+        ledger |= {day: entries[day] | {"repeated_rows": repeated.get(day, 0)} for day in later}
     # Before the ledger: whoever dies in between loads the delivery again, and nothing is stale unseen.
     records.record_builds(
         [
@@ -221,8 +223,8 @@ def _load(  # noqa: PLR0917 - what a load is about
             for d in deliveries
         ]
     )
-    entries, written = _as_rows(spark, list(ledger.values())), Days(tuple(ledger))
-    tables.replace_days(spark, "raw.deliveries", entries, written, run_id=run_id, part={"source": source})
+    rows_of_ledger, written = _as_rows(spark, list(ledger.values())), Days(tuple(ledger))
+    tables.replace_days(spark, "raw.deliveries", rows_of_ledger, written, run_id=run_id, part={"source": source})
     return ledger
 
 

@@ -78,7 +78,8 @@ def model_for(product: Product, day: date, *, backfill: bool, version: str | Non
     it. Where there was none, a daily run takes the champion; a backfill raises InputError `no_champion`.
     """
     if version is not None:
-        return registry.version(product, version), True
+        named = registry.version(product, version)
+        return named, named != registry.champion_on(product, day)
     if not backfill:
         champion = registry.champion(product)
         if registry.in_effect_since(product, champion) <= day:

@@ -15,11 +15,13 @@ from rekindle.settings import settings
 from rekindle.tables import ALWAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import date
 
     from pyspark.sql import SparkSession
     from rich.progress import Progress
+
+    from ml.products import Product
 
     Say = Callable[[str], None]
 
@@ -31,7 +33,8 @@ class Told:
     built: dict[str, int] = field(default_factory=dict)
     """Days by table that were built; what was there already is not among them."""
     scored: list[date] = field(default_factory=list)
-    unscored: list[date] = field(default_factory=list)
+    unscored: dict[str, list[date]] = field(default_factory=dict)
+    """Days by product on which it had no champion, or no source yet."""
     absent: dict[str, list[date]] = field(default_factory=dict)
     """Days by source on which a delivery was expected and did not come."""
     seconds: float = 0.0
@@ -57,8 +60,8 @@ class Told:
             lines.append(f"No delivery of {source}: {_days(days)}. `rekindle backfill --stale` adds what still comes.")
         if self.scored:
             lines.append(f"Scored, into history only: {_days(self.scored)}.")
-        if self.unscored:
-            lines.append(f"Not scored, because no champion was in effect: {_days(self.unscored)}.")
+        for product, days in self.unscored.items():
+            lines.append(f"No {product}, because no champion was in effect: {_days(days)}.")
         return "\n".join(lines)
 
 
@@ -69,10 +72,13 @@ def build(days: Days, model: str | None, say: Say, bars: Progress, *, score: boo
     zone = LandingZone()
     zone.refuse_unusable(days)
     told.absent = history.absent(zone, days)
-    scorable = _scorable_days(days, model) if score else []
-    _build_range(days, history.feature_days(days, set(scorable)), zone, told, say, bars)
-    told.unscored = [day for day in days if score and day not in scorable]
-    _score(_unscored_days(scorable) if model is None else scorable, model, told, say, bars)
+    wanted = _wanted(days, model) if score else {}
+    _build_range(days, history.feature_days(days, set(wanted)), zone, told, say, bars)
+    if score:
+        told.unscored = _left_out(days, wanted)
+    stale = history.stale_partitions()
+    todo = [day for day, products in wanted.items() if model or not history.is_scored(day, products, stale)]
+    _score(todo, model, told, say, bars)
     told.seconds = time.monotonic() - begun
     return told
 
@@ -93,9 +99,10 @@ def rebuild_stale(say: Say, bars: Progress) -> Told:
         _build_range(span, features, zone, told, say, bars)
     scores = {day for table, days in history.stale_partitions().items() if table.startswith("scores.") for day in days}
     if scores:
-        scorable = _scorable_days(Days(tuple(scores)), None)
-        told.unscored = sorted(scores.difference(scorable))
-        _score(scorable, None, told, say, bars)
+        days = Days(tuple(scores))
+        wanted = _wanted(days, None)
+        told.unscored = _left_out(days, wanted)
+        _score(list(wanted), None, told, say, bars)
     told.seconds = time.monotonic() - begun
     return told
 
@@ -170,31 +177,22 @@ def _marts(spark: SparkSession, days: Days, run_id: str, labels: list[dict[str, 
     told.built["marts"] = len(days)
 
 
-def _scorable_days(days: Days, model: str | None) -> list[date]:
-    """The days that can be scored: all with a named version, else those with a champion of some product in effect."""
+def _wanted(days: Days, model: str | None) -> dict[date, list[Product]]:
+    """The products to score by day: all with a named version, else those with a champion in effect. No day without one."""
     from ml.products import PRODUCTS
     from spark_jobs.scores import why_skipped
 
-    if model is not None:
-        return list(days)
-    # Nothing was promoted: asking the registry for each of a year's days would only repeat that.
-    if not any(records.promotions(product.name) for product in PRODUCTS):
-        return []
-    return [day for day in days if any(why_skipped(p, day, backfill=True) is None for p in PRODUCTS)]
+    # Where nothing was promoted, asking the registry for each of a year's days would only repeat that.
+    used = [product for product in PRODUCTS if model or records.promotions(product.name)]
+    wanted = {day: [p for p in used if why_skipped(p, day, backfill=True, version=model) is None] for day in days}
+    return {day: products for day, products in wanted.items() if products}
 
 
-def _unscored_days(days: list[date]) -> list[date]:
-    """Those of the days that some product has yet to score."""
+def _left_out(days: Days, wanted: Mapping[date, list[Product]]) -> dict[str, list[date]]:
     from ml.products import PRODUCTS
-    from spark_jobs.scores import why_skipped
 
-    stale = history.stale_partitions()
-
-    def is_scored(day: date) -> bool:
-        wanted = [product.table for product in PRODUCTS if why_skipped(product, day, backfill=True) is None]
-        return history.is_scored(day, wanted, stale)
-
-    return [day for day in days if not is_scored(day)]
+    left_out = {p.name: [day for day in days if p not in wanted.get(day, ())] for p in PRODUCTS}
+    return {name: days for name, days in left_out.items() if days}
 
 
 def _days(days: list[date]) -> str:

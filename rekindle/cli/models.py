@@ -92,7 +92,7 @@ def promote(
     *,
     json: JsonOption = False,
 ) -> None:
-    """Make a version champion, for the days after its training that are not scored yet. Its gate must have passed."""
+    """Make a version champion, for the days after its training that no daily run has served yet. Its gate must have passed."""
     from rekindle import platform
 
     chosen = named_product(product)
@@ -101,7 +101,7 @@ def promote(
 
     with _run("promote", registry.version(chosen, version).trained_day) as run_id:
         champion = registry.promote(chosen, version, run_id=run_id, reason="promoted by hand")
-    _tell_champion(champion, as_json=json)
+    _tell_champion(chosen, champion, as_json=json)
 
 
 def rollback(product: ProductArgument, *, json: JsonOption = False) -> None:
@@ -114,7 +114,7 @@ def rollback(product: ProductArgument, *, json: JsonOption = False) -> None:
 
     with _run("rollback", registry.champion(chosen).trained_day) as run_id:
         champion = registry.rollback(chosen, run_id=run_id)
-    _tell_champion(champion, as_json=json)
+    _tell_champion(chosen, champion, as_json=json)
 
 
 def named_product(name: str) -> Product:
@@ -143,15 +143,19 @@ def _run(kind: str, day: date) -> Iterator[str]:
     records.finish_run(run_id, "done")
 
 
-def _tell_champion(champion: Version, *, as_json: bool) -> None:
+def _tell_champion(product: Product, champion: Version, *, as_json: bool) -> None:
+    from ml import registry
+
+    since = registry.in_effect_since(product, champion)
     data = {
         "product": champion.product,
         "model": champion.name,
         "version": champion.version,
         "digest": champion.digest,
         "trained_day": champion.trained_day,
+        "effective_from_day": since,
     }
-    text = f"Version {champion.version} of {champion.name}, trained on {champion.trained_day}, is champion."
+    text = f"Version {champion.version} of {champion.name}, trained on {champion.trained_day}, is champion from {since} on."
     answer(data, as_json=as_json, text=text)
 
 

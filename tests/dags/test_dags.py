@@ -86,7 +86,7 @@ def test_every_landing_source_is_loaded(dags):
     from rekindle import contracts
 
     loaded = {task.task_id.split(".")[1] for task in dags["daily_scores"].tasks if task.task_id.startswith("ingest.")}
-    assert loaded == set(contracts.landing_sources())
+    assert loaded == set(contracts.landing_sources()), "Name a new source in STATES or FACTS of dags/daily_scores.py."
 
 
 def test_nothing_is_published_before_everything_is_scored(dags):
@@ -155,5 +155,5 @@ def _rendered(task: object, interval_end: datetime | None = MORNING, day: str | 
         "macros": macros,
         "run_id": "scheduled__2017-12-31",
     }
-    told = {"day": task.day} if hasattr(task, "day") else dict(task.op_kwargs)
+    told = {"day": task.day, "kind": task.kind} if hasattr(task, "day") else dict(task.op_kwargs)
     return {name: task.render_template(value, context) for name, value in told.items() if name != "spark"}

@@ -17,6 +17,7 @@ from ml.products import Product
 from ml.registry import Trained
 from ml.scorer import Scorer
 from rekindle import records
+from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from spark_jobs.scores import model_for
 
@@ -140,15 +141,22 @@ def test_a_champion_is_in_effect_from_the_day_it_was_trained_on(product, registe
     assert registry.champion_on(product, NEXT_SUNDAY) == second
 
 
-def test_days_that_are_scored_keep_their_champion(product, register, promote):
+def test_days_that_were_served_keep_their_champion(product, register, promote):
     first, second = promote(register(SUNDAY)), register(NEXT_SUNDAY)
-    scored = [NEXT_SUNDAY, NEXT_SUNDAY + timedelta(1)]
-    records.record_builds([records.Build(product.table, day, "b", "a run", None) for day in scored])
+    served, refused, backfilled = (NEXT_SUNDAY + timedelta(n) for n in (1, 2, 3))
+    for day, kind, status in (
+        (served, "daily", "done"),
+        (refused, "daily", "failed"),
+        (backfilled, "backfill", "done"),
+    ):
+        run_id = records.start_run(kind, Days.one(day))
+        records.finish_run(run_id, status)
+        records.record_builds([records.Build(product.table, day, "b", run_id, None)])
     promote(second)
 
-    assert registry.champion_on(product, scored[-1]) == first
-    assert registry.champion_on(product, scored[-1] + timedelta(1)) == second
-    assert registry.in_effect_since(product, second) == scored[-1] + timedelta(1)
+    assert registry.champion_on(product, served) == first
+    assert registry.champion_on(product, refused) == second
+    assert registry.in_effect_since(product, second) == refused
 
 
 def test_a_day_is_scored_by_who_was_in_effect_and_says_so_where_nobody_was(product, register, promote):
@@ -160,6 +168,7 @@ def test_a_day_is_scored_by_who_was_in_effect_and_says_so_where_nobody_was(produ
     assert daily == {before: (second, True), between: (first, False), after: (second, False)}
     assert model_for(product, between, backfill=True, version=None) == (first, False)
     assert model_for(product, between, backfill=True, version=second.version) == (second, True)
+    assert model_for(product, after, backfill=True, version=second.version) == (second, False)
     with pytest.raises(InputError, match="no_champion"):
         model_for(product, before, backfill=True, version=None)
 
@@ -171,7 +180,7 @@ def test_a_rollback_to_a_newer_version_comes_to_no_day_before_its_training(produ
     registry.rollback(product, run_id="another run")
 
     assert registry.champion(product) == second
-    assert registry.champion_on(product, SUNDAY) == first
+    assert registry.champion_on(product, SUNDAY) is None, "What is withdrawn is in effect on no day."
     assert registry.champion_on(product, NEXT_SUNDAY) == second
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ml.products import product_named
 from rekindle import history, records
 from rekindle.days import Days
 from rekindle.deliveries import LandingZone
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.platform
 
 FIRST = date(2023, 5, 1)
 DAYS = Days.between(FIRST, FIRST + timedelta(9))
-SCORES = "scores.recall_daily"
+RECALL = product_named("recall")
 
 
 @pytest.fixture
@@ -66,7 +67,9 @@ def test_holes_of_a_range_are_told_and_what_was_not_yet_expected_is_none(deliver
 
 def test_of_events_and_orders_one_is_required(deliver):
     deliver("users", *range(1, 11))
-    with pytest.raises(InputError, match=rf"no_delivery: .*events/day={DAYS.last}.*orders/day={DAYS.last}"):
+    with pytest.raises(
+        InputError, match=rf"no_delivery: .*events/day={DAYS.last}.*orders/day={DAYS.last}.* one is enough"
+    ):
         history.absent(LandingZone(), DAYS)
 
     deliver("events", *range(1, 11))
@@ -96,12 +99,16 @@ def test_a_day_is_scored_when_the_run_that_scored_it_has_ended_well():
     failed, done = (records.start_run("backfill", day) for _ in range(2))
     records.finish_run(failed, "failed", "published nothing")
     records.finish_run(done, "done")
-    assert not history.is_scored(FIRST, [SCORES], {})
+    assert not history.is_scored(FIRST, [RECALL], {})
 
-    built(SCORES, 1, run_id=failed)
-    assert not history.is_scored(FIRST, [SCORES], {})
+    built(RECALL.table, 1, run_id=failed)
+    assert not history.is_scored(FIRST, [RECALL], {})
 
-    built(SCORES, 1, run_id=done)
-    assert history.is_scored(FIRST, [SCORES], {})
-    assert not history.is_scored(FIRST, [SCORES], {SCORES: [FIRST]})
-    assert not history.is_scored(FIRST, [SCORES, "scores.ltv_daily"], {})
+    built(RECALL.table, 1, run_id=done)
+    assert history.is_scored(FIRST, [RECALL], {})
+    assert not history.is_scored(FIRST, [RECALL], {RECALL.table: [FIRST]})
+    assert not history.is_scored(FIRST, [RECALL, product_named("ltv")], {})
+
+    # Back to the champion before, for this day as well.
+    records.append_promotion(RECALL.name, "1", "a" * 64, FIRST, "rollback", done)
+    assert not history.is_scored(FIRST, [RECALL], {})

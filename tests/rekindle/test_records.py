@@ -328,6 +328,27 @@ def test_a_read_only_server_is_an_error_that_says_so(empty_database):
         records.start_run("daily", Days.one(MONDAY))
 
 
+@pytest.mark.usefixtures("impatient", "database")
+def test_a_server_that_is_full_is_tried_a_few_times():
+    attempts = []
+
+    def work(connection):
+        attempts.append(1)
+        connection.execute("do $$ begin raise disk_full using message = 'could not extend file'; end $$")
+
+    with pytest.raises(InputError, match=r"postgres_unavailable: .*could not extend file"):
+        records.transact(work)
+    assert len(attempts) == 3
+
+
+@pytest.mark.usefixtures("impatient", "database")
+def test_a_server_that_is_slow_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setitem(records.SESSION, "statement_timeout", "100ms")
+
+    with pytest.raises(InputError, match=r"postgres_unavailable: .*statement timeout"):
+        records.transact(lambda connection: connection.execute("select pg_sleep(30)"))
+
+
 def test_a_database_that_nobody_migrated_says_what_to_do(empty_database):  # noqa: ARG001 - pointed at
     with pytest.raises(InputError, match="rekindle up"):
         records.runs(MONDAY)

@@ -62,6 +62,11 @@ def test_a_day_that_is_not_there_gives_the_worker_back(wait):
     assert deferred.value.trigger.deadline_seconds == settings().delivery_deadline_minutes * 60
 
 
+@pytest.mark.usefixtures("users")
+def test_a_history_goes_on_where_a_delivery_is_absent():
+    WaitForDeliveries(task_id="wait", day=str(DAY), kind="backfill").execute({})
+
+
 def test_what_comes_in_time_ends_the_wait(users):
     coming = threading.Timer(0.3, (users / "_SUCCESS").touch)
     coming.start()

@@ -154,7 +154,7 @@ CASES = {
             ("flipped.parquet", 0, "undecodable_parquet"),
             ("wide.csv", 0, "not_utf8"),
             ("notes.txt", 0, "unknown_format"),
-            ("unclosed.csv", 0, "bad_csv"),
+            ("unclosed.csv", 0, "open_quote"),
         ],
         unreadable=(
             *("empty.csv", "truncated.parquet", "renamed.parquet", "flipped.parquet"),
@@ -314,6 +314,9 @@ CASES = {
         {"rows.jsonl": as_jsonl(event()) + "[" * 100_000 + "\n"},
         ["e"],
         quarantined=[("rows.jsonl", 2, "bad_json")],
+    ),
+    "a quote within quotes that is not doubled": Case(
+        "items", {"rows.csv": 'item_id,title\nscreen,"a 5" screen"\ntea,"Earl Grey" \n'}, ["screen", "tea"]
     ),
     "a cell of 200 kB": Case("items", {"rows.csv": as_csv(item(title="x" * 200_000))}, ["tea"]),
     "before its user has registered": Case(
