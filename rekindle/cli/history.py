@@ -61,7 +61,9 @@ class Told:
         if self.scored:
             lines.append(f"Scored, into history only: {_days(self.scored)}.")
         for product, days in self.unscored.items():
-            lines.append(f"No {product}, because no champion was in effect: {_days(days)}.")
+            lines.append(
+                f"Not scored for {product} (no champion in effect, or no delivery of its source yet): {_days(days)}."
+            )
         return "\n".join(lines)
 
 
