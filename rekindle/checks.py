@@ -42,6 +42,9 @@ MIN_HISTORY_DAYS = 3
 
 EXAMPLES = 5
 
+# Ahead of its import, which tells of each function that it does not register.
+logging.getLogger("great_expectations").setLevel(logging.ERROR)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -92,7 +95,6 @@ def import_ahead() -> None:
 
     A process that ends before waits for it: the import of a compiled module must not be cut off.
     """
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     Thread(target=import_module, args=["great_expectations.expectations"]).start()
 
 

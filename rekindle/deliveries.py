@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 SUCCESS = "_SUCCESS"
 FORMATS = ("parquet", "csv", "jsonl")
 END_OF_CSV = "\x00 end of file"
+"""A line that no export writes, read after the last one of a csv file."""
+
 JSON_PROBE_ROWS = 1000
 """A jsonl file has no header: its columns are those of its first rows."""
 

@@ -8,7 +8,7 @@ the records, without looking into a table.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rekindle import contracts, records, tables
 from rekindle.days import Days
@@ -20,16 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
-
-class Scored(Protocol):
-    """What is asked about a score product here."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def table(self) -> str: ...
-
+    from rekindle.publishing import ScoreProduct
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -96,7 +87,7 @@ def absent(zone: LandingZone, days: Days) -> dict[str, list[date]]:
     return found
 
 
-def is_scored(day: date, products: Iterable[Scored], stale: Mapping[str, list[date]]) -> bool:
+def is_scored(day: date, products: Iterable[ScoreProduct], stale: Mapping[str, list[date]]) -> bool:
     """Whether runs that ended have scored a day for all of the products, from what still stands."""
     ended = {run.run_id for run in records.runs(day) if run.status == "done"}
     for product in products:

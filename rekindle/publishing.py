@@ -45,7 +45,7 @@ AUDIENCE_SCORES = "sms.recall_scores"
 
 
 class ScoreProduct(Protocol):
-    """What publishing wants to know of a product: its name, and the table whose contract its scores keep."""
+    """What this package wants to know of a product: its name, and the table whose contract its scores keep."""
 
     @property
     def name(self) -> str: ...

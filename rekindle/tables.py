@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from rekindle.days import Days
 
-Inputs = "Mapping[date, Mapping[str, tuple[date, date]]]"
-"""For each day the first and last day of each table that it is built from."""
+    Inputs = Mapping[date, Mapping[str, tuple[date, date]]]
+    """For each day the first and last day of each table that it is built from."""
 
 ALWAYS = (date.min, date.max)
 

@@ -35,7 +35,7 @@ LARGEST = 1e15
 """A double beyond this is a sentinel or an overflow."""
 
 LARGEST_AMOUNT = 10**11
-"""An amount beyond this is a sentinel, too; a year of a hundred thousand such lines still fits into decimal(18,2)."""
+"""An amount beyond this is a sentinel, too; ninety thousand such lines still add up to a decimal(18,2)."""
 
 NO_TIME_ZONE = "no_time_zone"
 """Reason of a time that can be read but for its zone. It stops the run: the next hours would be wrong everywhere."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyspark.errors import PySparkException
 
-from rekindle import checks, dbt, history, tables
+from rekindle import checks, dbt, history, records, tables
 from rekindle.cli.common import progress
 from rekindle.cli.history import rebuild_stale
 from rekindle.days import ONE_DAY, Days
@@ -304,9 +304,16 @@ def test_what_a_delivery_changes_is_stale_until_it_is_rebuilt(warehouse: Warehou
     }
 
     assert history.redelivered() == {"orders": [third]}
+    before = {table: records.builds(table, *tables.ALWAYS) for table in BUILT}
     with progress(as_json=True) as bars:
         told = rebuild_stale(lambda _line: None, bars)
     assert told.built == {"raw.orders": 1, user_day.TABLE: 4, user_item_day.TABLE: 2, user.TABLE: 3, "marts": 7}
+    after = {table: records.builds(table, *tables.ALWAYS) for table in BUILT}
+    assert {t: [day for day in after[t] if after[t][day].run_id != before[t][day].run_id] for t in BUILT} == {
+        user_day.TABLE: days_of(3, 4, 5, 6),
+        user_item_day.TABLE: [third, fifth],
+        user.TABLE: days_of(4, 6, 9),
+    }
     assert history.stale_partitions() == {}
     assert history.redelivered() == {}
     expected = [row for day in shop.days_to_score for row in features.user_features(shop, day, **CONF)]
