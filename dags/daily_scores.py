@@ -16,24 +16,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import steps
-from airflow.sdk import CronDataIntervalTimetable, chain, dag, task_group
+from airflow.sdk import CronDataIntervalTimetable, chain, dag
 
 from ml.products import PRODUCTS
-
-STATES, FACTS = ("users", "items"), ("events", "orders")
-"""Landing sources that are loaded daily; rows of facts are looked up in the users, so states come first."""
-
-
-@task_group
-def ingest() -> None:
-    """Raw: one task a source, so that one source can be loaded again."""
-    chain([steps.ingest(source) for source in STATES], [steps.ingest(source) for source in FACTS])
-
-
-@task_group
-def features() -> None:
-    """Tiles of the delivery, then windows over tiles."""
-    chain([steps.build("features.user_day"), steps.build("features.user_item_day")], steps.build("features.user"))
 
 
 @dag(
@@ -50,16 +35,10 @@ def features() -> None:
     tags=["tier-1", "scores"],
 )
 def daily_scores() -> None:
-    chain(
-        steps.begin(),
-        steps.wait(),
-        ingest(),
-        features(),
-        steps.build_marts(),
-        [steps.score(product) for product in PRODUCTS],
-        steps.publish(),
-        steps.report(),
-    )
+    deliveries, published = steps.wait(), steps.publish()
+    chain(steps.begin(), deliveries)
+    steps.build_tables(PRODUCTS, after=deliveries, before=published)
+    chain(published, steps.report())
 
 
 daily_scores()

@@ -12,12 +12,13 @@ from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Param, task, task_group
+from airflow.sdk import Param, TaskGroup, chain, task, task_group
 
 from rekindle.waiting import WaitForDeliveries
+from rekindle.warehouse import lineage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ml.products import Product
 
@@ -108,49 +109,67 @@ def build(table: str) -> Any:
     return run(**CONTEXT)
 
 
-def build_marts() -> Any:
-    """Build and test all marts of the day with one dbt invocation, and release them together."""
+def build_marts(group: str) -> Any:
+    """Build and test a group of marts of the day with one dbt invocation, and release them together."""
 
-    @task.pyspark(conn_id=SPARK, task_id="marts")
+    @task.pyspark(conn_id=SPARK, task_id=group)
     def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
         from ml.products import PRODUCTS, labels_of
         from rekindle import dbt
         from rekindle.settings import settings
 
-        with _stage(day, airflow_run, "marts", spark) as (run_id, days, notes):
-            done = dbt.build(spark, days, run_id, labels_of(PRODUCTS, settings()))
+        with _stage(day, airflow_run, f"marts.{group}", spark) as (run_id, days, notes):
+            done = dbt.build(spark, group, days, run_id, labels_of(PRODUCTS, settings()))
             notes.detail = {"tests_passed": done.tests_passed}
 
     return run(**CONTEXT)
 
 
-def score(product: Product) -> Any:
-    """Score the product's population with its champion, a task group of its own."""
+def score(product: str) -> Any:
+    """Score the product's population with its champion."""
 
-    @task_group(group_id=product.name)
-    def group() -> None:
-        @task.pyspark(conn_id=SPARK, task_id="score")
-        def run(  # noqa: PLR0917 - a template field each
-            day: str, airflow_run: str, kind: str, name: str, model_version: str, spark: Any = None
-        ) -> None:
-            from airflow.sdk.exceptions import AirflowSkipException
+    @task.pyspark(conn_id=SPARK, task_id="score")
+    def run(  # noqa: PLR0917 - a template field each
+        day: str, airflow_run: str, kind: str, name: str, model_version: str, spark: Any = None
+    ) -> None:
+        from airflow.sdk.exceptions import AirflowSkipException
 
-            from ml.products import product_named
+        from ml.products import product_named
 
-            with _stage(day, airflow_run, f"score {name}", spark) as (run_id, days, notes):
-                job, product, version = import_module("spark_jobs.scores"), product_named(name), model_version or None
-                backfill = kind == "backfill"
-                if why := job.why_skipped(product, days.last, backfill=backfill, version=version):
-                    notes.detail = {"skipped": why}
-                else:
-                    done = job.main(spark, product, days, run_id, backfill=backfill, version=version)
-                    notes.row_count = done.row_count
-            if why:
-                raise AirflowSkipException(f"{name} is skipped: {why}.")
+        with _stage(day, airflow_run, f"score {name}", spark) as (run_id, days, notes):
+            job, product, version = import_module("spark_jobs.scores"), product_named(name), model_version or None
+            backfill = kind == "backfill"
+            if why := job.why_skipped(product, days.last, backfill=backfill, version=version):
+                notes.detail = {"skipped": why}
+            else:
+                done = job.main(spark, product, days, run_id, backfill=backfill, version=version)
+                notes.row_count = done.row_count
+        if why:
+            raise AirflowSkipException(f"{name} is skipped: {why}.")
 
-        run(name=product.name, model_version="{{ params.model_version or '' }}", **CONTEXT)
+    return run(name=product, model_version="{{ params.model_version or '' }}", **CONTEXT)
 
-    return group()
+
+def build_tables(products: Iterable[Product], *, after: Any, before: Any) -> None:
+    """
+    One task for each step of the graph of tables, each after those whose tables it reads.
+
+    `after` is what the first wait for, `before` what waits for the last. Tasks of one kind stand in one group of the page, a
+    product's in one of its own.
+    """
+    kinds = {"ingest": ingest, "build": build, "marts": build_marts, "score": score}
+    groups: dict[str, TaskGroup] = {}
+    made: dict[str, Any] = {}
+    steps = lineage.graph().steps({product.table: product.name for product in products})
+    for step in steps:
+        name = {"build": step.name.split(".", maxsplit=1)[0], "score": step.name}.get(step.kind, step.kind)
+        if name not in groups:
+            groups[name] = TaskGroup(group_id=name)
+        with groups[name]:
+            made[step.id] = kinds[step.kind](step.name)
+        chain([made[earlier] for earlier in step.after] or after, made[step.id])
+    followed = {earlier for step in steps for earlier in step.after}
+    chain([made[step.id] for step in steps if step.id not in followed], before)
 
 
 def publish() -> Any:

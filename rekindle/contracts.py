@@ -26,6 +26,10 @@ SPARK_TYPES = {"id": "string"}
 
 Severity = Literal["stop", "warn"]
 
+BuiltBy = Literal["ingest", "build", "score"]
+
+CONTRACT_KEYS = {"table", "is", "owner", "key", "partition", "columns", "stop_if", "warn_if", "landing"}
+CONTRACT_KEYS |= {"built_by", "reads", "self", "days"}
 COLUMN_KEYS = {"type", "is", "nullable", "between", "in", "matches", "default", "derived"}
 CONDITIONS = {
     "rows_change_by",
@@ -84,6 +88,14 @@ class Contract:
     stop_if: Mapping[str, Any] = field(default_factory=dict)
     warn_if: Mapping[str, Any] = field(default_factory=dict)
     landing: Landing | None = None
+    built_by: BuiltBy = "build"
+    """Ingestion, a Spark job named like the table, or scoring."""
+    reads: Mapping[str, str] | Literal["landing"] = field(default_factory=dict)
+    """The tables that a day is built from, and how far back each is read; see rekindle.warehouse.lineage."""
+    own_reach: str | None = None
+    """How far back the table reads itself."""
+    days: Literal["every", "weekly"] = "every"
+    """Which days of a history are wanted: every one, or the weekly ones that samples are taken from and the latest."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,8 +156,7 @@ def load(table: str) -> Contract:
     text = path.read_text().replace("$currency", settings().currency)
     raw = yaml.safe_load(text)
     shared = yaml.safe_load((FOLDER / "shared.yml").read_text())
-    known = {"table", "is", "owner", "key", "partition", "columns", "stop_if", "warn_if", "landing"}
-    _refuse_unknown(table, raw, known)
+    _refuse_unknown(table, raw, CONTRACT_KEYS)
     columns = tuple(
         _column(table, name, shared[name] if spec == "shared" else spec) for name, spec in raw["columns"].items()
     )
@@ -163,6 +174,10 @@ def load(table: str) -> Contract:
         stop_if=raw.get("stop_if") or {},
         warn_if=raw.get("warn_if") or {},
         landing=Landing(source=source, **raw["landing"]) if "landing" in raw else None,
+        built_by=raw.get("built_by", "ingest" if "landing" in raw else "build"),
+        reads=raw.get("reads") or {},
+        own_reach=raw.get("self"),
+        days=raw.get("days", "every"),
     )
 
 

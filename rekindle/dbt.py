@@ -1,5 +1,5 @@
 """
-Marts: one `dbt build`, tested on a branch, released when all its tests have passed.
+Marts: one `dbt build` a group, tested on a branch, released when all its tests have passed.
 
 dbt runs in its own process, because it turns Spark's ANSI mode off and, here, redirects what it writes and reads of
 marts to the branch of the run (Iceberg's `spark.wap.branch`). So no branch is named in SQL, dbt's tests see the new
@@ -16,14 +16,16 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from rekindle import records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, RekindleError
 from rekindle.settings import PROJECT, settings
-from rekindle.tables import CATALOG, builds_of, record_builds
+from rekindle.tables import CATALOG
+from rekindle.warehouse import builds, lineage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,9 +36,6 @@ if TYPE_CHECKING:
 DBT_PROJECT = PROJECT / "dbt_project"
 
 NAMESPACES = ("staging", "marts")
-
-MARTS = tuple(sorted(f"marts.{path.stem}" for path in (DBT_PROJECT / "models" / "marts").glob("*.sql")))
-"""The tables that dbt writes; their contracts stand beside the models."""
 
 
 @dataclass(frozen=True)
@@ -52,29 +51,45 @@ class DbtResult:
 
 def create_marts(spark: SparkSession) -> None:
     """
-    Create the staging views, and the marts that are not there yet, empty.
+    Create the staging views, and the marts that are not there yet, empty; add columns that a mart's yml has gained.
 
-    For a migration: a run cannot, because on a branch `CREATE OR REPLACE TABLE AS` leaves main without a snapshot.
-    Without vars dbt builds a day before any delivery, so what it creates has no rows. A mart that exists is left alone.
+    For a migration: a run cannot, because on a branch `CREATE OR REPLACE TABLE AS` leaves main without a snapshot, and a
+    schema is shared by all branches. Without vars dbt builds a day before any delivery, so what it creates has no rows.
     """
     for namespace in NAMESPACES:
         spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{namespace}")
-    with _locked(MARTS):
-        absent = [mart.split(".")[1] for mart in MARTS if not spark.catalog.tableExists(f"{CATALOG}.{mart}")]
-        _refuse(_invoke("create_marts", "run", "--select", "staging", *absent))
+    marts = lineage.graph().marts()
+    with _locked(marts):
+        absent = [mart for mart in marts if not spark.catalog.tableExists(f"{CATALOG}.{mart}")]
+        _refuse(_invoke("create_marts", "run", "--select", "staging", *(mart.split(".")[1] for mart in absent)))
+        for mart in set(marts) - set(absent):
+            _add_columns(spark, mart)
 
 
-def build(
-    spark: SparkSession, days: Days, run_id: str, labels: Sequence[Mapping[str, Any]], select: str | None = None
-) -> DbtResult:
+def _add_columns(spark: SparkSession, mart: str) -> None:
+    present = set(spark.table(mart).columns)
+    for name, column in columns(mart).items():
+        if name not in present:
+            about = column["description"].replace("\\", "\\\\").replace("'", "\\'")
+            spark.sql(f"ALTER TABLE {CATALOG}.{mart} ADD COLUMN `{name}` {column['data_type']} COMMENT '{about}'")
+
+
+def columns(mart: str) -> dict[str, dict[str, str]]:
+    """What the yml of a mart says of its columns, by name."""
+    (found,) = lineage.MODELS.rglob(f"marts/*/{mart.split('.')[1]}.yml")
+    (described,) = yaml.safe_load(found.read_text())["models"]
+    return {column["name"]: column for column in described["columns"]}
+
+
+def build(spark: SparkSession, group: str, days: Days, run_id: str, labels: Sequence[Mapping[str, Any]]) -> DbtResult:
     """
-    Build the marts of each day from `days.first` to `days.last`; release them when their data tests have passed.
+    Build a group of marts for each day from `days.first` to `days.last`; release them when their data tests have passed.
 
     The range has no holes, because every day completes labels and brings activity, also one without features. `labels`
-    are the windows that score products train on: [{name, from_day, to_day, kind: activity | net_revenue}]. `select`
-    narrows the build to some models, in dbt's syntax.
+    are the windows that score products train on: [{name, from_day, to_day, kind: activity | net_revenue}].
 
-    Raises CheckFailedError, with every mart left as it was, if a data test fails.
+    Raises CheckFailedError, with every mart left as it was, if a data test fails, and where a mart reads what its yml does not
+    say: what it was built from must be known before anybody reads it.
     """
     variables = {
         "from_day": str(days.first),
@@ -86,44 +101,29 @@ def build(
     }
     # Unit tests are about the code, not about a day: every commit runs them.
     built = Days.between(days.first, days.last)
-    inputs = {day: reads(day, labels) for day in built}
-    arguments = ["--exclude-resource-type", "unit_test", *(["--select", select] if select else [])]
-    with _locked(MARTS) as locks, _branch(spark, f"run_{run_id}") as branch:
-        known = builds_of({name for by_mart in inputs.values() for used in by_mart.values() for name in used})
-        invocation = _invoke(run_id, "build", *arguments, variables=variables, branch=branch)
+    graph = lineage.graph()
+    marts = graph.marts(group)
+    inputs = {mart: {day: graph.windows(mart, day, labels) for day in built} for mart in marts}
+    arguments = ["--exclude-resource-type", "unit_test", "--select", f"marts.{group}"]
+    # A test that compares with another group's mart is a test of the mart that comes later.
+    arguments += ["--indirect-selection", "buildable"]
+    with _locked(marts) as locks, _branch(spark, marts, f"run_{run_id}") as branch:
+        # Before they are read: what changes while they are makes these days stale.
+        known = builds.Known.of(graph, {name for mart in marts for name in graph.tables[mart].reads})
+        invocation = _invoke(f"{run_id}-{group}", "build", *arguments, variables=variables, branch=branch)
         _record(invocation, run_id, days)
         _refuse(invocation)
+        _refuse_undeclared(invocation, marts)
         for lock in locks:
             lock.verify()
-        heads = _heads(spark, branch)
+        heads = _heads(spark, marts, branch)
         for mart in heads:
             spark.sql(f"CALL {CATALOG}.system.fast_forward('{mart}', 'main', '{branch}')")
-        for mart, head in heads.items():
-            of_mart = {day: inputs[day][mart] for day in built}
-            record_builds(mart, built, of_mart, known, run_id=run_id, snapshot=head)
+        for mart in marts:
+            builds.record(known, mart, built, inputs[mart], run_id=run_id, snapshot=heads.get(mart))
     # The log says what was done; the compiled project is of use only where something failed.
     shutil.rmtree(invocation.target)
     return DbtResult(heads, len(invocation.tests), invocation.seconds, invocation.log)
-
-
-def reads(day: date, labels: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, tuple[date, date]]]:
-    """The days of each input that a day of each mart is made of: a mart is stale when one of them has changed."""
-    own = (day, day)
-    # A label's tiles are delivered from its first day, or the minutes after midnight before it, until it is complete.
-    known_after = [label["to_day"] + settings().lateness_days for label in labels]
-    counted = [known - label["from_day"] + 1 for known, label in zip(known_after, labels, strict=True)]
-    return {
-        "marts.daily_activity": {"features.user_day": own},
-        "marts.labels": {
-            "features.user": (day - timedelta(max(known_after)), day - timedelta(min(known_after))),
-            "features.user_day": (day - timedelta(max(counted)), day),
-        }
-        if labels
-        else {},
-        "marts.ltv_population": {"features.user": own},
-        "marts.recall_population": {"features.user": own},
-        "marts.users": {"features.user": own, "raw.users": (date.min, day)},
-    }
 
 
 def docs() -> Path:
@@ -144,23 +144,23 @@ def _locked(marts: Sequence[str]) -> Iterator[list[records.Lock]]:
 
 
 @contextmanager
-def _branch(spark: SparkSession, branch: str) -> Iterator[str]:
+def _branch(spark: SparkSession, marts: Sequence[str], branch: str) -> Iterator[str]:
     """Begin without what a killed attempt of this run has left on the branch, and leave nothing behind."""
-    _drop(spark, branch)
+    _drop(spark, marts, branch)
     try:
         yield branch
     finally:
-        _drop(spark, branch)
+        _drop(spark, marts, branch)
 
 
-def _drop(spark: SparkSession, branch: str) -> None:
-    for mart in _heads(spark, branch):
+def _drop(spark: SparkSession, marts: Sequence[str], branch: str) -> None:
+    for mart in _heads(spark, marts, branch):
         spark.sql(f"ALTER TABLE {CATALOG}.{mart} DROP BRANCH {branch}")
 
 
-def _heads(spark: SparkSession, branch: str) -> dict[str, int]:
+def _heads(spark: SparkSession, marts: Sequence[str], branch: str) -> dict[str, int]:
     """The branch's snapshot of each mart that has it, found in one query."""
-    refs = [f"SELECT '{mart}' AS mart, name, snapshot_id FROM {CATALOG}.{mart}.refs" for mart in MARTS]
+    refs = [f"SELECT '{mart}' AS mart, name, snapshot_id FROM {CATALOG}.{mart}.refs" for mart in marts]
     found = spark.sql(f"SELECT mart, snapshot_id FROM ({' UNION ALL '.join(refs)}) WHERE name = '{branch}'").collect()
     return {row.mart: row.snapshot_id for row in found}
 
@@ -264,6 +264,37 @@ def _nodes(target: Path) -> tuple[_Node, ...]:
             )
         )
     return tuple(nodes)
+
+
+def reads_by_manifest(manifest: Mapping[str, Any], marts: Sequence[str]) -> dict[str, set[str]]:
+    """The tables that each mart reads, by dbt's own account: through views, down to marts and to what others write."""
+
+    def tables(unique_id: str) -> set[str]:
+        if unique_id in manifest["sources"]:
+            source = manifest["sources"][unique_id]
+            return {f"{source['source_name']}.{source['name']}"}
+        model = manifest["nodes"][unique_id]
+        if model["schema"] == "marts":
+            return {f"marts.{model['name']}"}
+        return set().union(*map(tables, model["depends_on"]["nodes"]))
+
+    models = {f"marts.{n['name']}": n for n in manifest["nodes"].values() if n["resource_type"] == "model"}
+    return {mart: set().union(*map(tables, models[mart]["depends_on"]["nodes"])) for mart in marts}
+
+
+def _refuse_undeclared(invocation: _Invocation, marts: Sequence[str]) -> None:
+    """Refuse a mart that reads another set of tables than its yml says."""
+    manifest = json.loads((invocation.target / "manifest.json").read_text())
+    for mart, found in reads_by_manifest(manifest, marts).items():
+        declared = set(lineage.graph().tables[mart].reads)
+        if found != declared:
+            raise CheckFailedError(
+                f"{mart} reads {', '.join(sorted(found)) or 'nothing'}, but its yml declares "
+                f"{', '.join(sorted(declared)) or 'nothing'}.",
+                todo=f"Say under config.meta.reads of {mart} what it reads and how far back, and nothing else.",
+                safe="Nothing was released: readers keep the marts as they were.",
+                code="undeclared_input",
+            )
 
 
 def _record(invocation: _Invocation, run_id: str, days: Days) -> None:

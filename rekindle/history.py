@@ -1,8 +1,7 @@
 """
-What is built, what is stale, and which days a history needs.
+What a history needs: which days of which tables, which deliveries came again, which days are scored.
 
-Tables are built in one order, and each partition's record says what it was built from; both questions are answered from
-the records, without looking into a table.
+Answered from the records and the landing zone, without looking into a table.
 """
 
 from __future__ import annotations
@@ -10,11 +9,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rekindle import contracts, records, tables
+from rekindle import contracts, records
 from rekindle.days import Days
-from rekindle.dbt import MARTS
 from rekindle.deliveries import LandingZone, no_delivery
 from rekindle.settings import settings
+from rekindle.warehouse import builds, lineage
+from rekindle.warehouse.builds import ALWAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,31 +27,27 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 RECENT_DAYS = 10
 """Days at the end of a history that get features each: a check of moves needs the week before the first daily run."""
 
-FEATURES = ("features.user_day", "features.user_item_day", "features.user")
-
-
-def build_order() -> tuple[str, ...]:
-    """All tables whose partitions are recorded, each after what it is built from."""
-    raw = tuple(f"raw.{source}" for source in contracts.landing_sources())
-    scores = tuple(table for table in contracts.tables() if table.startswith("scores."))
-    return (*raw, *FEATURES, *MARTS, *scores)
-
 
 def stale_partitions() -> dict[str, list[date]]:
     """Partitions that were built from deliveries or tables that have changed since, by table in build order."""
-    return tables.stale(build_order())
+    return dict(builds.state(lineage.graph()).stale)
+
+
+def built_days() -> dict[str, list[date]]:
+    """The days that each table has which Spark jobs build from deliveries."""
+    return {table: list(records.builds(table, *ALWAYS)) for table in lineage.graph().written_by("build")}
 
 
 def redelivered() -> dict[str, list[date]]:
     """Deliveries in the landing zone that differ from what was ingested of them, or came after it was looked for."""
     zone = LandingZone()
-    # Every source is looked for on the days that have tiles, also one that had delivered nothing then.
-    tiled = records.builds(FEATURES[0], *tables.ALWAYS)
+    # Every source is looked for on the days that something was built, also one that had delivered nothing then.
+    looked_at = {day for days in built_days().values() for day in days}
     found = {}
     for source in contracts.landing_sources():
         contract = contracts.landing_contract(source)
-        built = records.builds(contract.table, *tables.ALWAYS)
-        looked_for = {*tiled, *built}
+        built = records.builds(contract.table, *ALWAYS)
+        looked_for = {*looked_at, *built}
         days = [day for day in zone.days_of(source) if day in looked_for]
         if not days:
             continue
@@ -107,15 +103,22 @@ def weekly_days(days: Days) -> list[date]:
     return [day for day in days if day.weekday() == weekday]
 
 
-def feature_days(days: Days, scored: set[date]) -> Days:
-    """The days of a history that get features: the weekly ones, the last ten, and those that are to be scored."""
+def wanted(days: Days, scored: Iterable[date]) -> dict[str, Days]:
+    """The days of a history that each table is wanted of: every one, or the weekly, the last ten and those to be scored."""
     recent = [day for day in days if day > days.last - timedelta(RECENT_DAYS)]
-    return Days(tuple({*weekly_days(days), *recent, *scored}))
+    some = Days((*weekly_days(days), *recent, *scored))
+    return {table.name: some if table.days == "weekly" else days for table in _before_scores()}
 
 
-def unbuilt(table: str, days: Days) -> Days | None:
-    """Those of the days that have no partition yet, or a stale one; None if there are none."""
-    built = records.builds(table, days.first, days.last)
-    outdated = set(stale_partitions().get(table, ()))
-    todo = tuple(day for day in days if day not in built or day in outdated)
-    return Days(todo) if todo else None
+def wanted_again(days: Days) -> dict[str, Days]:
+    """What a rebuild of a history that was built before is to consist of: of weekly tables the days that there are."""
+    built = built_days()
+    found = {t.name: tuple(built[t.name]) if t.days == "weekly" else days.all for t in _before_scores()}
+    return {table: Days(there) for table, there in found.items() if there}
+
+
+def _before_scores() -> list[lineage.Table]:
+    """The tables that are built from deliveries alone, and not by ingestion itself."""
+    graph = lineage.graph()
+    made = {name for step in graph.steps({}) if step.kind != "ingest" for name in step.tables}
+    return [graph.tables[name] for name in graph.order if name in made]

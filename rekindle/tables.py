@@ -7,30 +7,25 @@ contract is run on it, and only a snapshot that was audited becomes visible. Wha
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING
 
 from rekindle import checks, contracts, records
 from rekindle.errors import CheckFailedError
+from rekindle.warehouse import builds, lineage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+    from datetime import date
 
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from rekindle.days import Days
-
-    Inputs = Mapping[date, Mapping[str, tuple[date, date]]]
-    """For each day the first and last day of each table that it is built from."""
-
-ALWAYS = (date.min, date.max)
+    from rekindle.warehouse.builds import Inputs
 
 CATALOG = "lake"
 """Name of the Iceberg catalog in conf/spark-defaults.conf."""
@@ -154,7 +149,7 @@ def replace_days(
     checks.import_ahead()
     contract = contracts.load(table)
     # Before the rows are read: what changes while they are makes these days stale.
-    known = builds_of({name for used in (inputs or {}).values() for name in used})
+    known = None if inputs is None else builds.before(lineage.graph(), table, inputs)
     parts = [F.col(name) == value for name, value in (part or {}).items()]
     wanted = reduce(and_, [*parts, day_in(days)])
     selected = rows.select(*[F.col(f"`{c.name}`").cast(c.spark_type).alias(c.name) for c in contract.columns])
@@ -178,82 +173,6 @@ def replace_days(
         checks.refuse(table, days, results)
         lock.verify()
         release(spark, table, branch, audited)
-        if inputs is not None:
-            record_builds(table, days, inputs, known, run_id=run_id, snapshot=audited)
+        if known is not None:
+            builds.record(known, table, days, inputs, run_id=run_id, snapshot=audited)
     return Release(table, audited, row_count, tuple(results))
-
-
-# --- what was built from what --------------------------------------------------------------------------------------
-
-
-def record_builds(
-    table: str,
-    days: Days,
-    inputs: Inputs,
-    known: dict[str, dict[date, str]],
-    *,
-    run_id: str,
-    snapshot: int | None,
-) -> None:
-    """
-    Record for each day what its partition was built from, as fingerprints of the builds of its inputs.
-
-    `known` is what `builds_of` gave before the inputs were read.
-    """
-    builds = []
-    for day in days:
-        used = {
-            name: records.Input(first, last, fingerprint(known[name], first, last))
-            for name, (first, last) in inputs[day].items()
-        }
-        build_id = _digest({name: one.fingerprint for name, one in used.items()})
-        builds.append(records.Build(table, day, build_id, run_id, snapshot, used))
-        if table in known:
-            known[table][day] = builds[-1].build_id
-    records.record_builds(builds)
-
-
-def fingerprint(builds: Mapping[date, str], first: date, last: date) -> str:
-    """What the days of an input were built from, as one text. An absent day is not in it: its arrival changes it."""
-    return _digest([(day, builds[day]) for day in sorted(builds) if first <= day <= last])
-
-
-def stale(tables: tuple[str, ...]) -> dict[str, list[date]]:
-    """
-    Partitions that were built from something that has changed, arrived or become stale since, by table.
-
-    `tables` are in the order in which they are built, so that staleness is handed on from a table to the next ones.
-    """
-    current: dict[str, dict[date, str]] = {}
-    found: dict[str, list[date]] = {}
-    for table in tables:
-        built = records.builds(table, *ALWAYS)
-        current[table] = {}
-        for day in sorted(built):
-            is_stale = any(
-                fingerprint(_build_ids(name, current), used.from_day, used.to_day) != used.fingerprint
-                for name, used in built[day].inputs.items()
-            )
-            # A stale partition counts as another one, so that what was built from it is stale too.
-            current[table][day] = f"stale {built[day].build_id}" if is_stale else built[day].build_id
-            if is_stale:
-                found.setdefault(table, []).append(day)
-    return found
-
-
-def _build_ids(table: str, cache: dict[str, dict[date, str]]) -> dict[date, str]:
-    if table not in cache:
-        cache[table] = {day: build.build_id for day, build in records.builds(table, *ALWAYS).items()}
-    return cache[table]
-
-
-def builds_of(names: Iterable[str]) -> dict[str, dict[date, str]]:
-    """What each of the tables is built as, by table and day."""
-    cache: dict[str, dict[date, str]] = {}
-    for name in names:
-        _build_ids(name, cache)
-    return cache
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, default=str, sort_keys=True).encode()).hexdigest()

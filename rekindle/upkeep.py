@@ -9,10 +9,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rekindle import contracts, records
-from rekindle.dbt import MARTS
+from rekindle import records
 from rekindle.settings import settings
-from rekindle.tables import ALWAYS, CATALOG
+from rekindle.tables import CATALOG
+from rekindle.warehouse import lineage
+from rekindle.warehouse.builds import ALWAYS
 
 if TYPE_CHECKING:
     from datetime import date
@@ -26,7 +27,7 @@ SMALL_FILES = 5
 def main(spark: SparkSession, day: date) -> dict[str, dict[str, int]]:
     """Look after all tables as of `day`; returns by table what was done."""
     kept = kept_from(day)
-    return {table: _table(spark, table, kept.get(table)) for table in (*contracts.tables(), *MARTS)}
+    return {table: _table(spark, table, kept.get(table)) for table in lineage.graph().order}
 
 
 def kept_from(day: date) -> dict[str, date]:

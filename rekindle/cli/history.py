@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from rekindle.days import Days
 from rekindle.deliveries import LandingZone
 from rekindle.errors import RekindleError
 from rekindle.settings import settings
-from rekindle.tables import ALWAYS
+from rekindle.warehouse import builds, lineage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from ml.products import Product
+    from rekindle.warehouse.builds import State
 
     Say = Callable[[str], None]
 
@@ -75,11 +77,10 @@ def build(days: Days, model: str | None, say: Say, bars: Progress, *, score: boo
     zone.refuse_unusable(days)
     told.absent = history.absent(zone, days)
     wanted = _wanted(days, model) if score else {}
-    _build_range(days, history.feature_days(days, set(wanted)), zone, told, say, bars)
+    found = _build_range(days, lambda: history.wanted(days, wanted), zone, told, say, bars)
     if score:
         told.unscored = _left_out(days, wanted)
-    stale = history.stale_partitions()
-    todo = [day for day, products in wanted.items() if model or not history.is_scored(day, products, stale)]
+    todo = [day for day, products in wanted.items() if model or not history.is_scored(day, products, found.stale)]
     _score(todo, model, told, say, bars)
     told.seconds = time.monotonic() - begun
     return told
@@ -93,13 +94,12 @@ def rebuild_stale(say: Say, bars: Progress) -> Told:
     stale = history.stale_partitions()
     touched = [day for days in (*changed.values(), *stale.values()) for day in days]
     if touched:
-        every = {day for table in history.FEATURES for day in records.builds(table, *ALWAYS)}
+        every = {day for days in history.built_days().values() for day in days}
         span = Days.between(min(touched), max({*touched, *every}))
-        features = Days(tuple(records.builds("features.user", *ALWAYS))) if every else None
         zone = LandingZone()
         zone.refuse_unusable(span)
-        _build_range(span, features, zone, told, say, bars)
-    scores = {day for table, days in history.stale_partitions().items() if table.startswith("scores.") for day in days}
+        stale = _build_range(span, lambda: history.wanted_again(span), zone, told, say, bars).stale
+    scores = {day for table in lineage.graph().written_by("score") for day in stale.get(table, ())}
     if scores:
         days = Days(tuple(scores))
         wanted = _wanted(days, None)
@@ -120,16 +120,21 @@ def _score(days: list[date], model: str | None, told: Told, say: Say, bars: Prog
 
 
 def _build_range(  # noqa: PLR0917 - what a range is about
-    days: Days, feature_days: Days | None, zone: LandingZone, told: Told, say: Say, bars: Progress
-) -> None:
-    from ml.products import PRODUCTS, labels_of
-    from rekindle import dbt
+    days: Days, wanted: Callable[[], Mapping[str, Days]], zone: LandingZone, told: Told, say: Say, bars: Progress
+) -> State:
+    """
+    Load what was delivered, then build what of the `wanted` days is absent or stale, step by step as the tables' graph says.
+
+    Returns what was found after loading: what is stale there, and is not built here, is what the scores are made of.
+    """
     from rekindle.spark import session
 
     spark = session()
     run_id = records.start_run("history", days)
     sources = contracts.landing_sources()
-    bar = bars.add_task("building history", total=len(sources) + len(history.FEATURES) + 1)
+    graph = lineage.graph()
+    steps = [step for step in graph.steps({}) if step.kind != "ingest"]
+    bar = bars.add_task("building history", total=len(sources) + len(steps))
 
     def step(name: str, work: Callable[[], int | None]) -> None:
         begun = time.monotonic()
@@ -141,19 +146,23 @@ def _build_range(  # noqa: PLR0917 - what a range is about
 
     try:
         for source in sources:
-            step(f"ingest {source}", lambda source=source: _ingest(spark, source, days, run_id, zone, told))
-        for table in history.FEATURES:
-            wanted = feature_days if table == history.FEATURES[-1] else days
-            step(table, lambda table=table, wanted=wanted: _features(spark, table, wanted, run_id, told))
-        missing = [unbuilt for mart in dbt.MARTS if (unbuilt := history.unbuilt(mart, days))]
-        if missing:
-            span = Days.between(min(m.first for m in missing), max(m.last for m in missing))
-            labels = labels_of(PRODUCTS, settings())
-            step("marts", lambda: _marts(spark, span, run_id, labels, told))
+            step(f"ingest {source}", partial(_ingest, spark, source, days, run_id, zone, told))
+        found = builds.state(graph, wanted())
+        for one in steps:
+            todo = [days for table in one.tables if (days := found.todo(table))]
+            if todo and one.kind == "marts":
+                # Without holes: every day completes labels and brings activity.
+                span = Days.between(min(d.first for d in todo), max(d.last for d in todo))
+                step(f"marts.{one.name}", partial(_marts, spark, one.name, span, run_id, told))
+            elif todo:
+                step(one.name, partial(_table, spark, one.name, todo[0], run_id, told))
+            else:
+                bars.advance(bar)
     except RekindleError as error:
         records.finish_run(run_id, "failed", str(error))
         raise
     records.finish_run(run_id, "done")
+    return found
 
 
 def _ingest(spark: SparkSession, source: str, days: Days, run_id: str, zone: LandingZone, told: Told) -> int:  # noqa: PLR0917 - what an ingestion is about
@@ -164,19 +173,17 @@ def _ingest(spark: SparkSession, source: str, days: Days, run_id: str, zone: Lan
     return done.loaded
 
 
-def _features(spark: SparkSession, table: str, days: Days | None, run_id: str, told: Told) -> int | None:
-    todo = history.unbuilt(table, days) if days else None
-    if todo is None:
-        return None
-    told.built[table] = len(todo)
-    return import_module(f"spark_jobs.{table}").main(spark, todo, run_id).row_count
+def _table(spark: SparkSession, table: str, days: Days, run_id: str, told: Told) -> int:
+    told.built[table] = len(days)
+    return import_module(f"spark_jobs.{table}").main(spark, days, run_id).row_count
 
 
-def _marts(spark: SparkSession, days: Days, run_id: str, labels: list[dict[str, Any]], told: Told) -> None:
+def _marts(spark: SparkSession, group: str, days: Days, run_id: str, told: Told) -> None:
+    from ml.products import PRODUCTS, labels_of
     from rekindle import dbt
 
-    dbt.build(spark, days, run_id, labels)
-    told.built["marts"] = len(days)
+    dbt.build(spark, group, days, run_id, labels_of(PRODUCTS, settings()))
+    told.built[f"marts.{group}"] = len(days)
 
 
 def _wanted(days: Days, model: str | None) -> dict[date, list[Product]]:

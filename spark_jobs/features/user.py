@@ -10,13 +10,13 @@ the days that are asked for, so a range is one plan, and one day is the same pla
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from rekindle.tables import read_between, replace_days
+from rekindle.warehouse import lineage
 from spark_jobs.states import holds_on, spans
 
 if TYPE_CHECKING:
@@ -160,30 +160,16 @@ def _without_gaps_in_counts(features: DataFrame) -> DataFrame:
     )
 
 
-def reads(day: date) -> dict[str, tuple[date, date]]:
-    """
-    The days of each input that the features of `day` are made of.
-
-    One more than the window is wide: a delivery may hold the first minutes of the day after it.
-    """
-    return {
-        "features.user_day": (day - timedelta(max(WINDOWS)), day),
-        "features.user_item_day": (day - timedelta(max(ITEM_WINDOWS)), day),
-        "raw.users": (date.min, day),
-    }
-
-
 def inputs(spark: SparkSession, days: Days) -> tuple[DataFrame, DataFrame, DataFrame, DataFrame]:
     """What `user` takes for some days, read from no more partitions than their windows need."""
-    first = reads(days.first)
-    tiles = read_between(spark, "features.user_day", first["features.user_day"][0], days.last)
-    item_tiles = read_between(spark, "features.user_item_day", first["features.user_item_day"][0], days.last)
+    first = {name: window[0] for name, window in lineage.graph().windows(TABLE, days.first).items()}
+    tiles = read_between(spark, "features.user_day", first["features.user_day"], days.last)
+    item_tiles = read_between(spark, "features.user_item_day", first["features.user_item_day"], days.last)
     asked = spark.createDataFrame([(day,) for day in days], "day date")
     return read_between(spark, "raw.users", None, days.last), tiles, item_tiles, asked
 
 
 def main(spark: SparkSession, days: Days, run_id: str) -> Release:
     """Build the features of some days."""
-    return replace_days(
-        spark, TABLE, user(*inputs(spark, days)), days, run_id=run_id, inputs={day: reads(day) for day in days}
-    )
+    read = {day: lineage.graph().windows(TABLE, day) for day in days}
+    return replace_days(spark, TABLE, user(*inputs(spark, days)), days, run_id=run_id, inputs=read)

@@ -23,7 +23,7 @@ DAILY_TASKS = {
     "wait_for_deliveries",
     *(f"ingest.{source}" for source in ("users", "items", "events", "orders")),
     *(f"features.{table}" for table in ("user_day", "user_item_day", "user")),
-    "marts",
+    "marts.training",
     "recall.score",
     "ltv.score",
     "publish",
@@ -86,7 +86,32 @@ def test_every_landing_source_is_loaded(dags):
     from rekindle import contracts
 
     loaded = {task.task_id.split(".")[1] for task in dags["daily_scores"].tasks if task.task_id.startswith("ingest.")}
-    assert loaded == set(contracts.landing_sources()), "Name a new source in STATES or FACTS of dags/daily_scores.py."
+    assert loaded == set(contracts.landing_sources()), "A source is loaded because its contract has `landing`."
+
+
+def test_the_page_of_the_daily_dag_shows_the_graph_of_tables(dags):
+    """Between two tasks that write tables there is a way exactly where there is one between their tables."""
+    from ml.products import PRODUCTS
+    from rekindle.warehouse import lineage
+
+    graph = lineage.graph()
+    writers = {t: f"ingest.{t.removeprefix('raw.')}" for t in graph.written_by("ingest")}
+    writers |= {table: table for table in graph.written_by("build")}
+    writers |= {mart: f"marts.{graph.tables[mart].group}" for mart in graph.marts()}
+    writers |= {product.table: f"{product.name}.score" for product in PRODUCTS}
+    by_products = {name for name, table in graph.tables.items() if table.is_by_product}
+    assert set(writers) == set(graph.tables) - by_products
+
+    def read_by(table: str) -> set[str]:
+        """Whatever a table is made of, through all tables between."""
+        return {table}.union(*(read_by(name) for name in graph.tables[table].reads)) - by_products
+
+    dag = dags["daily_scores"]
+    for table, task_id in writers.items():
+        shown = set(dag.get_task(task_id).get_flat_relative_ids(upstream=True)) - {"begin", "wait_for_deliveries"}
+        of_task = [other for other, writer in writers.items() if writer == task_id]
+        read = {writers[name] for other in of_task for name in read_by(other)} - {task_id}
+        assert shown == read, f"{task_id} waits for {shown}, but {table} is made of what {read} write."
 
 
 def test_nothing_is_published_before_everything_is_scored(dags):

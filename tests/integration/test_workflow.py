@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rekindle import contracts, dbt
+from rekindle import contracts
 from rekindle.settings import settings
+from rekindle.warehouse import lineage
 from tests.dags.test_dags import DAILY_TASKS
 from tests.integration.commands import airflow, airflow_records, rekindle, seconds_of, select, task_states, wait_for_run
 from tests.integration.conftest import LAST, USERS
@@ -215,7 +216,7 @@ def _published() -> list[list[tuple[Any, ...]]]:
 def _warehouse(spark: SparkSession) -> dict[str, list[tuple[Any, ...]]]:
     """How many rows each table has a day, and the sum of their hashes, run ids left out."""
     found = {}
-    for table in (*contracts.tables(), *dbt.MARTS):
+    for table in (*contracts.tables(), *lineage.graph().marts()):
         rows = spark.table(table)
         columns = ", ".join(f"`{name}`" for name in rows.columns if name != "run_id")
         hashed = rows.selectExpr("day", f"CAST(xxhash64(to_json(struct({columns}))) AS decimal(38)) AS hash")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
+import yaml
 
 from rekindle import dbt, records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError
+from rekindle.warehouse import builds, lineage
 
 pytestmark = [pytest.mark.platform, pytest.mark.usefixtures("world")]
 
@@ -23,6 +27,7 @@ LABELS = [
     {"name": "net_revenue_1_10", "from_day": 1, "to_day": 10, "kind": "net_revenue"},
     {"name": "net_revenue_11_20", "from_day": 11, "to_day": 20, "kind": "net_revenue"},
 ]
+MARTS = lineage.graph().marts("training")
 WRITTEN = ("raw.users", "raw.deliveries", "features.user", "features.user_day")
 
 TILE = {"is_first": True, "orders": 1, "sale_amount": Decimal("0.00"), "refund_amount": Decimal("0.00")}
@@ -79,7 +84,7 @@ def world(spark, tiles):
         ],
     )
     yield
-    for table in (*WRITTEN, *dbt.MARTS):
+    for table in (*WRITTEN, *MARTS):
         spark.sql(f"DELETE FROM {table} WHERE day BETWEEN DATE'{FIRST}' AND DATE'{LAST}'")
 
 
@@ -87,8 +92,8 @@ def world(spark, tiles):
 def history(spark, world):  # noqa: ARG001 - is what the history is built from
     """All forty days, built in one pass: the rows of each mart."""
     result = build(spark, 0, 39)
-    assert set(result.released) == set(dbt.MARTS)
-    return {mart: rows(spark, mart) for mart in dbt.MARTS}
+    assert set(result.released) == set(MARTS)
+    return {mart: rows(spark, mart) for mart in MARTS}
 
 
 def append(spark, table, rows):
@@ -105,9 +110,9 @@ def append(spark, table, rows):
     frame.selectExpr(*columns).writeTo(table).append()
 
 
-def build(spark, first, last):
+def build(spark, first, last, group="training"):
     days = Days.between(day(first), day(last))
-    return dbt.build(spark, days, records.start_run("backfill", days), LABELS)
+    return dbt.build(spark, group, days, records.start_run("backfill", days), LABELS)
 
 
 def rows(spark, table, first=0, last=39):
@@ -117,7 +122,7 @@ def rows(spark, table, first=0, last=39):
 
 
 def branches(spark):
-    return {row.name for mart in dbt.MARTS for row in spark.sql(f"SELECT name FROM lake.{mart}.refs").collect()}
+    return {row.name for mart in MARTS for row in spark.sql(f"SELECT name FROM lake.{mart}.refs").collect()}
 
 
 def expected_labels(tiles, last):
@@ -167,7 +172,7 @@ def test_a_range_equals_its_days_one_by_one(spark, history, tiles):
 
     assert all(history.values())
     assert {tuple(row) for row in history["marts.labels"]} == expected_labels(tiles, last=39)
-    assert {mart: rows(spark, mart, 0, 29) for mart in dbt.MARTS} == {
+    assert {mart: rows(spark, mart, 0, 29) for mart in MARTS} == {
         mart: [row for row in found if row.day <= day(29)] for mart, found in history.items()
     }
     assert branches(spark) == {"main"}
@@ -176,19 +181,19 @@ def test_a_range_equals_its_days_one_by_one(spark, history, tiles):
 @pytest.mark.usefixtures("history")
 def test_a_mart_says_what_its_days_are_made_of():
     """A day of a mart is stale when one of these partitions changes; without a label nothing is read for labels."""
-    inputs = {mart: records.builds(mart, day(25), day(25))[day(25)].inputs for mart in dbt.MARTS}
+    inputs = {mart: records.builds(mart, day(25), day(25))[day(25)].inputs for mart in MARTS}
 
     assert {name: (used.from_day, used.to_day) for name, used in inputs["marts.labels"].items()} == {
         "features.user": (day(25 - 20 - LATENESS), day(25 - 7 - LATENESS)),
         "features.user_day": (day(25 - 10 - LATENESS), day(25)),
     }
-    assert dbt.reads(day(25), [])["marts.labels"] == {}
+    assert lineage.graph().windows("marts.labels", day(25), []) == {}
 
 
 @pytest.mark.usefixtures("history")
 def test_a_failing_test_leaves_what_people_read(spark):
     """A user twice in the features of a day: the build names the test, and main shows the rows of before."""
-    before = {mart: rows(spark, mart) for mart in dbt.MARTS}
+    before = {mart: rows(spark, mart) for mart in MARTS}
     append(spark, "features.user", [{"day": day(30), "user_id": "u1", "registered_on": day(0), "recency_days": 9}])
 
     with pytest.raises(
@@ -197,7 +202,7 @@ def test_a_failing_test_leaves_what_people_read(spark):
         build(spark, 30, 30)
 
     assert "dbt.log" in caught.value.todo
-    assert {mart: rows(spark, mart) for mart in dbt.MARTS} == before
+    assert {mart: rows(spark, mart) for mart in MARTS} == before
     assert branches(spark) == {"main"}
     failed = {check.rule for check in records.checks(day=day(30)) if check.outcome == "failed"}
     assert {"ltv_population_has_each_user_once_a_day", "recall_population_has_each_user_once_a_day"} <= failed
@@ -214,8 +219,108 @@ def test_a_day_without_rows_replaces_a_day_with_rows(spark, history):
     assert rows(spark, "marts.daily_activity", 35, 35)
 
 
+def test_marts_declare_what_dbt_sees_them_read():
+    """By dbt's own account of the models, not by reading their SQL here."""
+    manifest = json.loads((dbt.docs().parent / "manifest.json").read_text())
+    found = dbt.reads_by_manifest(manifest, MARTS)
+
+    assert found == {mart: set(lineage.graph().tables[mart].reads) for mart in MARTS}
+    assert found["marts.users"] == {"features.user", "raw.users"}
+
+
+# Marts of another group, one on the other and one on scores
+
+
+@pytest.fixture
+def made_up(spark, tmp_path, monkeypatch):
+    """
+    A copy of the dbt project with a group of three marts: `a_second` on `z_first`, `of_scores` on scores and `a_second`.
+
+    Returns a function that writes a model's SQL and yml anew.
+    """
+    project = tmp_path / "dbt_project"
+    shutil.copytree(dbt.DBT_PROJECT, project)
+    folder = project / "models" / "marts" / "made_up"
+    folder.mkdir()
+    sources = project / "models" / "staging" / "sources.yml"
+    sources.write_text(sources.read_text() + "  - name: scores\n    tables: [{name: recall_daily}]\n")
+    monkeypatch.setattr(dbt, "DBT_PROJECT", project)
+    monkeypatch.setattr(lineage, "MODELS", project / "models")
+
+    def write(name, source, columns=("day", "user_id"), **reads):
+        chosen = ", ".join(columns)
+        (folder / f"{name}.sql").write_text(f"select {chosen} from {{{{ {source} }}}} where {{{{ being_built() }}}}")
+        types = {"day": "date", "user_id": "string", "note": "string", "'x' as note": "string"}
+        described = [{"name": c.split()[-1], "data_type": types[c], "description": f"{c}'s"} for c in columns]
+        meta = {"reads": {read.replace("_of_", "."): text for read, text in reads.items()}}
+        model = {"name": name, "config": {"meta": meta}, "columns": described}
+        (folder / f"{name}.yml").write_text(yaml.safe_dump({"models": [model]}))
+        lineage._graph.cache_clear()
+
+    write("z_first", "source('features', 'user')", features_of_user="day")
+    write("a_second", "ref('z_first')", marts_of_z_first="day")
+    write("of_scores", "source('scores', 'recall_daily')", scores_of_recall_daily="day")
+    dbt.create_marts(spark)
+    yield write
+    for name in ("z_first", "a_second", "of_scores"):
+        spark.sql(f"DROP TABLE IF EXISTS marts.{name} PURGE")
+    lineage._graph.cache_clear()
+
+
+@pytest.mark.usefixtures("world", "made_up")
+def test_a_group_of_marts_on_each_other_and_on_scores_is_built_and_released_alone(spark):
+    """`z_first` is built before `a_second`, whatever the alphabet says; the marts of training are not touched."""
+    order = lineage.graph().order
+    assert [name for name in order if name in lineage.graph().marts("made_up")][-1] != "marts.z_first"
+    assert order.index("marts.z_first") < order.index("marts.a_second")
+    assert order.index("scores.recall_daily") < order.index("marts.of_scores")
+    before = {mart: rows(spark, mart) for mart in MARTS}
+
+    result = build(spark, 20, 21, group="made_up")
+
+    assert set(result.released) == {"marts.z_first", "marts.a_second", "marts.of_scores"}
+    users = {(row.day, row.user_id) for row in rows(spark, "features.user", 20, 21)}
+    assert {(row.day, row.user_id) for row in rows(spark, "marts.a_second")} == users
+    assert {mart: rows(spark, mart) for mart in MARTS} == before
+
+    # The features of a day change: what was built from them is stale, one mart after the other.
+    known = builds.Known(lineage.graph(), {})
+    days = Days.one(day(20))
+    builds.record(known, "features.user", days, {day(20): {"raw.users": (day(20), day(20))}}, run_id="x", snapshot=1)
+    stale = builds.state(lineage.graph()).stale
+    assert [name for name in stale if stale[name] == [day(20)] and name.endswith(("first", "second"))] == [
+        "marts.z_first",
+        "marts.a_second",
+    ]
+
+
+@pytest.mark.usefixtures("world")
+def test_a_mart_that_reads_what_its_yml_does_not_say_is_never_visible(spark, made_up):
+    made_up("a_second", "source('features', 'user')", marts_of_z_first="day")
+
+    with pytest.raises(
+        CheckFailedError, match=r"marts\.a_second reads features\.user, but its yml declares marts\.z_first"
+    ):
+        build(spark, 20, 20, group="made_up")
+
+    assert rows(spark, "marts.a_second") == rows(spark, "marts.z_first") == []
+
+
+@pytest.mark.usefixtures("world")
+def test_a_column_that_a_mart_has_gained_is_added_by_a_migration(spark, made_up):
+    build(spark, 20, 20, group="made_up")
+    made_up("z_first", "source('features', 'user')", ("day", "'x' as note", "user_id"), features_of_user="day")
+
+    dbt.create_marts(spark)
+    build(spark, 21, 21, group="made_up")
+
+    assert {row.day: row.note for row in rows(spark, "marts.z_first")} == {day(20): None, day(21): "x"}
+    comments = {row.col_name: row.comment for row in spark.sql("DESCRIBE TABLE marts.z_first").collect()}
+    assert comments["note"] == "'x' as note's"
+
+
 def test_the_documentation_names_each_mart_and_what_its_columns_are():
     page = dbt.docs().read_text()
 
-    assert [mart for mart in dbt.MARTS if mart.split(".")[1] not in page] == []
+    assert [mart for mart in MARTS if mart.split(".")[1] not in page] == []
     assert "lapsed_days" in page

@@ -13,7 +13,6 @@ import pytest
 from rekindle import contracts, records, tables
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
-from rekindle.records import Build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -236,89 +235,3 @@ def test_days_are_read_by_partition(spark: SparkSession, batch):
     assert read(tables.read_days(spark, TABLE, Days.between(DAYS[1], DAYS[2]))) == {DAYS[1], DAYS[2]}
     assert read(tables.read_between(spark, TABLE, None, DAYS[1])) == {DAYS[0], DAYS[1]}
     assert read(tables.read_between(spark, TABLE, DAYS[2], DAYS[3])) == {DAYS[2], DAYS[3]}
-
-
-# What was built from what
-
-
-@pytest.fixture
-def build(database):  # noqa: ARG001 - builds are recorded in a database of the test's own
-    """Record that a day of a table was built from days of others, or, without those, that it was delivered."""
-
-    def recorded(table: str, day: date, content: str | None = None, **inputs: tuple[date, date]) -> None:
-        if content:
-            records.record_builds([Build(f"raw.{table}", day, content, "run", None)])
-        else:
-            named = {name.replace("_of_", "."): window for name, window in inputs.items()}
-            known = tables.builds_of(named)
-            tables.record_builds(table, Days.one(day), {day: named}, known, run_id="run", snapshot=1)
-
-    return recorded
-
-
-ORDER = ("tiles", "windows")
-
-
-@pytest.fixture
-def built(build) -> None:
-    """Deliveries of three days, a tile of each but the last, and a window over all; nothing came on the second day."""
-    for day in (DAYS[0], DAYS[2]):
-        build("orders", day, "first")
-    for day in DAYS[:2]:
-        build("tiles", day, raw_of_orders=(day, day))
-    build("windows", DAYS[2], tiles=(DAYS[0], DAYS[2]))
-    build("windows", DAYS[0], tiles=(DAYS[0], DAYS[0]))
-
-
-@pytest.mark.usefixtures("built")
-def test_what_changes_while_it_is_read_makes_what_is_built_from_it_stale(build):
-    read = {"raw.orders": (DAYS[0], DAYS[0])}
-    known = tables.builds_of(read)
-    build("orders", DAYS[0], "delivered while the tile was built")
-    tables.record_builds("tiles", Days.one(DAYS[0]), {DAYS[0]: read}, known, run_id="run", snapshot=1)
-
-    assert tables.stale(("tiles",)) == {"tiles": [DAYS[0]]}
-
-
-@pytest.mark.usefixtures("built")
-def test_what_was_built_from_what_is_there_is_not_stale():
-    assert tables.stale(ORDER) == {}
-
-
-@pytest.mark.usefixtures("built")
-def test_a_delivery_that_comes_again_makes_stale_what_was_built_from_it(build):
-    build("orders", DAYS[0], "second")
-
-    assert tables.stale(ORDER) == {"tiles": [DAYS[0]], "windows": [DAYS[0], DAYS[2]]}
-
-
-@pytest.mark.usefixtures("built")
-def test_a_delivery_that_was_looked_for_and_arrives_makes_stale(build):
-    build("orders", DAYS[1], "late")
-
-    assert tables.stale(ORDER) == {"tiles": [DAYS[1]], "windows": [DAYS[2]]}
-
-
-@pytest.mark.usefixtures("built")
-def test_an_input_that_is_built_for_the_first_time_makes_stale(build):
-    build("tiles", DAYS[2], raw_of_orders=(DAYS[2], DAYS[2]))
-
-    assert tables.stale(ORDER) == {"windows": [DAYS[2]]}
-
-
-@pytest.mark.usefixtures("built")
-def test_a_delivery_that_comes_again_as_it_was_makes_nothing_stale(build):
-    build("orders", DAYS[0], "first")
-
-    assert tables.stale(ORDER) == {}
-
-
-@pytest.mark.usefixtures("built")
-def test_what_was_rebuilt_is_no_longer_stale(build):
-    build("orders", DAYS[0], "second")
-    build("tiles", DAYS[0], raw_of_orders=(DAYS[0], DAYS[0]))
-    assert tables.stale(ORDER) == {"windows": [DAYS[0], DAYS[2]]}
-
-    build("windows", DAYS[0], tiles=(DAYS[0], DAYS[0]))
-    build("windows", DAYS[2], tiles=(DAYS[0], DAYS[2]))
-    assert tables.stale(ORDER) == {}

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rekindle import contracts, dbt, records, upkeep
+from rekindle import contracts, records, upkeep
 from rekindle.settings import settings
+from rekindle.warehouse import lineage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ def looked_after(spark: SparkSession, kept_until: date) -> Iterator[dict[str, di
 
 
 def test_every_table_is_looked_after(looked_after: dict[str, dict[str, int]]):
-    assert set(looked_after) == {*contracts.tables(), *dbt.MARTS}
+    assert set(looked_after) == {*contracts.tables(), *lineage.graph().marts()}
 
 
 def test_rows_that_are_kept_only_for_a_time_go_and_the_others_stay(

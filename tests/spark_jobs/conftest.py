@@ -10,6 +10,7 @@ import pytest
 from rekindle import contracts, records, tables
 from rekindle.days import Days
 from rekindle.settings import settings
+from rekindle.warehouse import builds, lineage
 from spark_jobs import raw
 from spark_jobs.features import user, user_day, user_item_day
 
@@ -49,10 +50,16 @@ class Warehouse:
 
     def rebuild_stale(self) -> dict[str, list[date]]:
         """Rebuild what is stale, in the order in which tables are built; returns what was."""
-        stale = tables.stale(BUILT)
+        stale = stale_features()
         for table, days in stale.items():
             self.build(table, Days(tuple(days)))
         return stale
+
+
+def stale_features() -> dict[str, list[date]]:
+    """What of the features is stale."""
+    found = builds.state(lineage.graph()).stale
+    return {table: days for table, days in found.items() if table in BUILT}
 
 
 @pytest.fixture(scope="module")

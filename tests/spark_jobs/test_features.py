@@ -26,11 +26,13 @@ from rekindle.cli.common import progress
 from rekindle.cli.history import rebuild_stale
 from rekindle.days import ONE_DAY, Days
 from rekindle.settings import settings
+from rekindle.warehouse import lineage
+from rekindle.warehouse.builds import ALWAYS
 from spark_jobs.features import user, user_day, user_item_day
 from tests.reference import features
 from tests.reference.ingestion import SOURCES, Row, World, counts
 from tests.reference.worlds import ANCHORS, NOT_ACTIVITY, many_worlds, merge, prefixed, write_landing
-from tests.spark_jobs.conftest import BUILT, Warehouse, empty
+from tests.spark_jobs.conftest import BUILT, Warehouse, empty, stale_features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -187,7 +189,7 @@ def test_deliveries_are_counted_as_by_the_reference(case: Case):
 
 @pytest.mark.usefixtures("case")
 def test_nothing_is_stale_when_it_was_rebuilt():
-    assert tables.stale(BUILT) == {}
+    assert stale_features() == {}
 
 
 @pytest.mark.parametrize("case", [at_once], indirect=True)
@@ -224,7 +226,7 @@ def test_features_of_a_day_open_no_file_outside_their_windows(case: Case, tmp_pa
     """All other files are out of reach while the features of a day are computed, those of events and orders as well."""
     day = ANCHORS[0]
     stored = {row["user_id"]: row for row in case.warehouse.rows(user.TABLE, f"day = DATE'{day}'")}
-    needed = user.reads(day)
+    needed = lineage.graph().windows(user.TABLE, day)
     warehouse = settings().home / "warehouse"
     outside = [
         (table, partition)
@@ -292,23 +294,29 @@ def test_what_a_delivery_changes_is_stale_until_it_is_rebuilt(warehouse: Warehou
     dbt.create_marts(warehouse.spark)
     warehouse.ingest(case.days, ("users", "orders"))
     case.build()
-    assert tables.stale(BUILT) == {}
+    assert stale_features() == {}
 
     shop.deliveries["orders", fifth].append([("a", [sale("other", fifth, "7.00")])])
     write_landing(shop, warehouse.landing)
     warehouse.ingest(Days.one(fifth), ("orders",))
-    assert tables.stale(BUILT) == {
+    assert stale_features() == {
         user_day.TABLE: days_of(5, 6),
         user_item_day.TABLE: [fifth],
         user.TABLE: days_of(6, 9),
     }
 
     assert history.redelivered() == {"orders": [third]}
-    before = {table: records.builds(table, *tables.ALWAYS) for table in BUILT}
+    before = {table: records.builds(table, *ALWAYS) for table in BUILT}
     with progress(as_json=True) as bars:
         told = rebuild_stale(lambda _line: None, bars)
-    assert told.built == {"raw.orders": 1, user_day.TABLE: 4, user_item_day.TABLE: 2, user.TABLE: 3, "marts": 7}
-    after = {table: records.builds(table, *tables.ALWAYS) for table in BUILT}
+    assert told.built == {
+        "raw.orders": 1,
+        user_day.TABLE: 4,
+        user_item_day.TABLE: 2,
+        user.TABLE: 3,
+        "marts.training": 7,
+    }
+    after = {table: records.builds(table, *ALWAYS) for table in BUILT}
     assert {t: [day for day in after[t] if after[t][day].run_id != before[t][day].run_id] for t in BUILT} == {
         user_day.TABLE: days_of(3, 4, 5, 6),
         user_item_day.TABLE: [third, fifth],

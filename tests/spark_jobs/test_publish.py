@@ -10,9 +10,10 @@ from uuid import uuid4
 import pytest
 
 from ml.products import product_named
-from rekindle import records, tables
+from rekindle import records
 from rekindle.days import Days
 from rekindle.errors import InputError
+from rekindle.warehouse import builds, lineage
 from spark_jobs import publish
 from spark_jobs.scores import why_skipped
 from tests.rekindle.test_publishing import recall as recall_scores
@@ -49,7 +50,9 @@ def recall_is_scored(warehouse: Warehouse, run_id: str) -> Iterator[None]:
     """Scores of three users, and the record that somebody made them."""
     scores = warehouse.spark.createDataFrame(recall_scores(USERS, day=DAY))
     scores.select(*warehouse.spark.table(RECALL.table).columns).writeTo(RECALL.table).append()
-    tables.record_builds(RECALL.table, Days.one(DAY), {DAY: {}}, {}, run_id=run_id, snapshot=None)
+    builds.record(
+        builds.Known(lineage.graph(), {}), RECALL.table, Days.one(DAY), {DAY: {}}, run_id=run_id, snapshot=None
+    )
     yield
     warehouse.spark.sql(f"DELETE FROM {RECALL.table} WHERE day = DATE'{DAY}'")
     records.transact(lambda c: c.execute("delete from rekindle.build where table_name = %s", [RECALL.table]))
