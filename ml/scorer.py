@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ml.calibration import Level, Platt
     from ml.candidates import BoostedLinear, Boosting, Linear
     from ml.products import Target
+    from ml.reasons import Phrases
 
 FORMAT = 1
 """Of model.json. A worker refuses one it does not know."""
@@ -75,9 +76,9 @@ class Scorer:
         by_label = {part.label: part.calibration.predict(raws[part.label]) for part in self.parts}
         return Predictions(raw=sum(raws.values()), by_label=by_label)
 
-    def score(self, rows: pa.Table | pa.RecordBatch) -> pa.Table:
+    def score(self, rows: pa.Table | pa.RecordBatch, phrases: Phrases) -> pa.Table:
         """
-        Return a row for each row: the prediction for each target, the raw score and what it is made of.
+        Return a row for each row: the prediction for each target, the raw score and what it is made of, said in `phrases`.
 
         baseline + contributions of the reasons + other_contribution = raw_score.
         """
@@ -100,7 +101,7 @@ class Scorer:
                 "raw_score": contributions.sum(axis=1),
                 "baseline": contributions[:, -1],
                 "other_contribution": rest.sum(axis=1),
-                "reasons": self._reasons(rows, by_source, largest),
+                "reasons": self._reasons(rows, by_source, largest, phrases),
             }
         )
 
@@ -112,21 +113,23 @@ class Scorer:
             summed[:, position[feature.source]] += contributions[:, i]
         return summed
 
-    def _reasons(self, rows: pa.Table | pa.RecordBatch, by_source: np.ndarray, largest: np.ndarray) -> pa.ListArray:
+    def _reasons(
+        self, rows: pa.Table | pa.RecordBatch, by_source: np.ndarray, largest: np.ndarray, phrases: Phrases
+    ) -> pa.ListArray:
         """Put the largest contributions into words. One that is exactly nothing is no reason."""
         amounts = np.take_along_axis(by_source, largest, axis=1)
         kept = amounts != 0.0
-        phrases = np.empty(largest.shape, dtype=object)
+        said = np.empty(largest.shape, dtype=object)
         for i, source in enumerate(self.encoder.sources):
             at_row, at_rank = np.nonzero((largest == i) & kept)
             if len(at_row):
                 values = pc.take(self.encoder.values(rows, source), pa.array(at_row)).to_pylist()
-                phrases[at_row, at_rank] = [reasons.words(source, value) for value in values]
+                said[at_row, at_rank] = [reasons.words(phrases, source, value) for value in values]
         named = np.array(self.encoder.sources, dtype=object)[largest]
         structs = pa.StructArray.from_arrays(
             [
                 pa.array(named[kept], pa.string()),
-                pa.array(phrases[kept], pa.string()),
+                pa.array(said[kept], pa.string()),
                 pa.array(amounts[kept], pa.float64()),
             ],
             fields=list(REASON),
@@ -199,13 +202,13 @@ def archive_name(digest: str) -> str:
     return f"{digest}.zip"
 
 
-def scoring_function(digest: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def scoring_function(digest: str, phrases: Phrases) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function for `DataFrame.mapInArrow`; the model's archive was given to Spark as an artifact."""
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         scorer = _on_worker(digest)
         for batch in batches:
-            yield from scorer.score(batch).to_batches()
+            yield from scorer.score(batch, phrases).to_batches()
 
     return score
 

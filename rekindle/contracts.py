@@ -7,7 +7,7 @@ sources, the rules of ingestion are derived from it. dbt's tables carry their co
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,7 +30,20 @@ BuiltBy = Literal["ingest", "build", "score"]
 
 CONTRACT_KEYS = {"table", "is", "owner", "key", "partition", "columns", "stop_if", "warn_if", "landing"}
 CONTRACT_KEYS |= {"built_by", "reads", "self", "days"}
-COLUMN_KEYS = {"type", "is", "nullable", "between", "in", "matches", "default", "derived"}
+COLUMN_KEYS = {
+    "type",
+    "is",
+    "nullable",
+    "between",
+    "in",
+    "matches",
+    "default",
+    "derived",
+    "for",
+    "empty",
+    "unit",
+    "says",
+}
 CONDITIONS = {
     "rows_change_by",
     "mean_moves_by",
@@ -43,8 +56,27 @@ CONDITIONS = {
 
 
 @dataclass(frozen=True)
+class Words:
+    """
+    How people would say a value: with `{value}`, the number and its unit, `{w}`, the days of its window, and `{key}`.
+
+    `negative` and `missing` say what `value` does not fit; `unit` is what is counted, one and many of it, or money.
+    """
+
+    value: str
+    negative: str | None = None
+    missing: str | None = None
+    unit: tuple[str, str] | Literal["money"] | None = None
+    window: int | None = None
+
+
+@dataclass(frozen=True)
 class Column:
-    """One column: its type, what it is, and what its values must be. `derived` is SQL over the other columns."""
+    """
+    One column: its type, what it is, what its values must be, and how they are said.
+
+    `derived` is SQL over the other columns. A column of a family knows its window. `empty` stands where nothing was counted.
+    """
 
     name: str
     type: str
@@ -55,6 +87,10 @@ class Column:
     matches: str | None = None
     default: str | None = None
     derived: str | None = None
+    empty: Any = None
+    family: str | None = None
+    window: int | None = None
+    words: Words | None = None
 
     @property
     def spark_type(self) -> str:
@@ -114,6 +150,15 @@ class Contract:
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
 
+    @property
+    def phrases(self) -> dict[str, Words]:
+        """How the values of its columns are said, by column."""
+        return {column.name: column.words for column in self.columns if column.words}
+
+    def windows(self, family: str) -> tuple[int, ...]:
+        """The windows, in days, for which a family has a column; none where there is no such family."""
+        return tuple(c.window for c in self.columns if c.family == family and c.window is not None)
+
     def create_table(self) -> str:
         """Spark SQL that creates the table, empty, if it is not there."""
         columns = ",\n  ".join(f"`{c.name}` {c.spark_type} COMMENT {_quoted(c.description)}" for c in self.columns)
@@ -158,7 +203,9 @@ def load(table: str) -> Contract:
     shared = yaml.safe_load((FOLDER / "shared.yml").read_text())
     _refuse_unknown(table, raw, CONTRACT_KEYS)
     columns = tuple(
-        _column(table, name, shared[name] if spec == "shared" else spec) for name, spec in raw["columns"].items()
+        column
+        for name, spec in raw["columns"].items()
+        for column in _columns(table, name, shared[name] if spec == "shared" else spec)
     )
     for conditions in (raw.get("stop_if"), raw.get("warn_if")):
         _refuse_unknown(table, conditions or {}, CONDITIONS)
@@ -190,19 +237,47 @@ def landing_contract(source: str) -> Contract:
     return load(f"raw.{source}")
 
 
-def _column(table: str, name: str, spec: Mapping[str, Any]) -> Column:
+def _columns(table: str, name: str, spec: Mapping[str, Any]) -> list[Column]:
+    """The column of an entry, or of a family one for each of its windows."""
     _refuse_unknown(f"{table}.{name}", spec, COLUMN_KEYS)
+    if "for" not in spec:
+        return [_column(name, spec)]
+    return [replace(_column(name.format(w=w), spec, w), family=name, window=w) for w in spec["for"]]
+
+
+def _column(name: str, spec: Mapping[str, Any], window: int | None = None) -> Column:
+    about = spec["is"] if window is None else spec["is"].format(w=count(window, ("day", "days")))
     return Column(
         name=name,
         type=spec["type"],
-        description=spec["is"],
+        description=about,
         nullable=spec.get("nullable", False),
-        between=tuple(spec["between"]) if "between" in spec else None,
+        between=tuple(window if edge == "w" else edge for edge in spec["between"]) if "between" in spec else None,
         one_of=tuple([spec["in"]] if isinstance(spec["in"], str) else spec["in"]) if "in" in spec else None,
         matches=spec.get("matches"),
         default=spec.get("default"),
         derived=spec.get("derived"),
+        empty=spec.get("empty"),
+        words=_words(spec, window) if "says" in spec else None,
     )
+
+
+def _words(spec: Mapping[str, Any], window: int | None) -> Words:
+    said = spec["says"]
+    unit = spec.get("unit")
+    if isinstance(unit, str) and unit != "money":
+        unit = (unit, f"{unit}s")
+    return Words(
+        **({"value": said} if isinstance(said, str) else said),
+        unit=tuple(unit) if isinstance(unit, list) else unit,
+        window=window,
+    )
+
+
+def count(number: float, unit: tuple[str, str]) -> str:
+    """Say how many there are: `1 day`, `6.2 days`. Whole numbers have no point, others one decimal."""
+    said = f"{number:.0f}" if float(number).is_integer() else f"{number:.1f}"
+    return f"{said} {unit[number != 1]}"
 
 
 def _refuse_unknown(where: str, spec: Mapping[str, Any], known: set[str]) -> None:

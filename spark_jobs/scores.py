@@ -121,7 +121,9 @@ def main(
     rows = rows.select("user_id", "day", *[name for name in columns if name in features.columns])
     encoder.check_signature(rows.limit(0).toArrow().schema)
     _send(spark, model.digest, files)
-    predictions = rows.mapInArrow(scoring_function(model.digest), output_ddl(product.targets(settings())))
+    predictions = rows.mapInArrow(
+        scoring_function(model.digest, contracts.load("features.user").phrases), output_ddl(product.targets(settings()))
+    )
 
     about = {
         "model_name": model.name,

@@ -4,6 +4,9 @@ What was known about each user at the end of a day: windows over tiles, never ov
 Reads:  features.user_day, features.user_item_day, raw.users
 Writes: features.user
 
+A feature is a line of the contract and an expression here: the contract says for which windows, of which type, and what stands
+where nothing was counted.
+
 A tile enters a window of D at max(activity, delivery) and leaves it at activity + w. The tiles of a range are joined to
 the days that are asked for, so a range is one plan, and one day is the same plan with one day.
 """
@@ -15,23 +18,21 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
+from rekindle import contracts
 from rekindle.tables import read_between, replace_days
 from rekindle.warehouse import lineage
 from spark_jobs.states import holds_on, spans
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from pyspark.sql import Column, DataFrame, SparkSession
 
+    from rekindle.contracts import Contract
     from rekindle.days import Days
     from rekindle.tables import Release
 
 TABLE = "features.user"
-WINDOWS = (1, 7, 28, 90, 365)
-ITEM_WINDOWS = (1, 7, 28)
-SUMS = {"orders": "bigint", "sale_amount": "decimal(18,2)", "refund_amount": "decimal(18,2)"}
-PRIOR = 28
-"""Width of the two windows that are compared: four weeks, so that each weekday is in both four times."""
-
 KEY = ["user_id", "day"]
 
 
@@ -42,16 +43,17 @@ def user(users: DataFrame, tiles: DataFrame, item_tiles: DataFrame, days: DataFr
     `users` are all deliveries of users, `tiles` and `item_tiles` those of the deliveries that the windows need.
     """
     days = F.broadcast(days)
-    known = entered(tiles, days, max(WINDOWS))
-    items = entered(item_tiles, days, max(ITEM_WINDOWS))
+    contract = contracts.load(TABLE)
+    known = entered(tiles, days, _longest(contract, *TILE_FAMILIES, EVENT_COUNTS))
+    items = entered(item_tiles, days, _longest(contract, *ITEM_FAMILIES))
     features = (
         registered(users, days)
-        .join(behaviour(known), KEY, "left")
-        .join(event_counts(known), KEY, "left")
-        .join(distinct(items, "item_id", "distinct_items"), KEY, "left")
-        .join(distinct(items, "category", "distinct_categories"), KEY, "left")
+        .join(behaviour(known, contract), KEY, "left")
+        .join(event_counts(known, contract.windows(EVENT_COUNTS)), KEY, "left")
     )
-    return _without_gaps_in_counts(features)
+    for family, column in ITEM_FAMILIES.items():
+        features = features.join(distinct(items, column, family, contract.windows(family)), KEY, "left")
+    return derived(_without_gaps(features, contract))
 
 
 def entered(tiles: DataFrame, days: DataFrame, width: int) -> DataFrame:
@@ -72,55 +74,84 @@ def within(width: int, since: int = 0) -> Column:
     return on & (F.col("activity_on") <= F.date_sub("day", since)) if since else on
 
 
-def behaviour(known: DataFrame) -> DataFrame:
-    """Recency, active days, sums and gaps. One row per user and day with a tile within the longest window."""
+def _active_days(condition: Column) -> Column:
+    return F.count_if(F.col("is_first") & condition)
+
+
+def _total(column: str) -> Callable[[Column], Column]:
+    def within_window(condition: Column) -> Column:
+        return F.sum(F.when(condition, F.col(column)).otherwise(0))
+
+    return within_window
+
+
+TILE_FAMILIES: Mapping[str, Callable[[Column], Column]] = {
+    "active_days_{w}d": _active_days,
+    "orders_{w}d": _total("orders"),
+    "sale_amount_{w}d": _total("sale_amount"),
+    "refund_amount_{w}d": _total("refund_amount"),
+}
+"""What a window adds up of its tiles, given the condition that a tile is in it."""
+
+ITEM_FAMILIES = {"distinct_items_{w}d": "item_id", "distinct_categories_{w}d": "category"}
+"""Of which column of the item tiles a window counts the different values."""
+
+EVENT_COUNTS = "event_counts_{w}d"
+
+PRIOR = 28
+"""Width of the two windows that are compared: four weeks, so that each weekday is in both four times."""
+
+
+def _longest(contract: Contract, *families: str) -> int:
+    return max(w for family in families for w in contract.windows(family))
+
+
+def behaviour(known: DataFrame, contract: Contract) -> DataFrame:
+    """Recency, gaps, and what windows add up. One row per user and day with a tile within the longest window."""
     is_active = F.col("is_first")
     # A date's first tile stands for the date; the one before it, as known on the day, ends the gap.
     earlier = Window.partitionBy(*KEY).orderBy("activity_on").rowsBetween(Window.unboundedPreceding, -1)
     previous = F.last(F.when(is_active, F.col("activity_on")), ignorenulls=True).over(earlier)
     gap = F.when(is_active, F.datediff("activity_on", previous))
-
-    def active_days(condition: Column) -> Column:
-        return F.count_if(is_active & condition)
-
-    def total(column: str, condition: Column) -> Column:
-        return F.sum(F.when(condition, F.col(column)).otherwise(0)).cast(SUMS[column])
-
+    sums = {
+        family.format(w=w): in_window(within(w))
+        for family, in_window in TILE_FAMILIES.items()
+        for w in contract.windows(family)
+    }
     prior = within(PRIOR, since=PRIOR)
+    sums["active_days_prior_28d"] = _active_days(prior)
+    sums["sale_amount_prior_28d"] = _total("sale_amount")(prior)
     return (
         known.withColumn("gap", gap)
         .groupBy(*KEY)
         .agg(
-            F.datediff("day", F.max(F.when(is_active, F.col("activity_on")))).cast("int").alias("recency_days"),
-            *[active_days(within(w)).alias(f"active_days_{w}d") for w in WINDOWS],
-            *[total(column, within(w)).alias(f"{column}_{w}d") for column in SUMS for w in WINDOWS],
+            F.datediff("day", F.max(F.when(is_active, F.col("activity_on")))).alias("recency_days"),
             F.avg("gap").alias("gap_mean_days"),
             F.stddev_pop("gap").alias("gap_spread_days"),
-            active_days(prior).alias(f"active_days_prior_{PRIOR}d"),
-            total("sale_amount", prior).alias(f"sale_amount_prior_{PRIOR}d"),
+            *[total.cast(contract.column(name).spark_type).alias(name) for name, total in sums.items()],
         )
     )
 
 
-def event_counts(known: DataFrame) -> DataFrame:
+def event_counts(known: DataFrame, windows: Sequence[int]) -> DataFrame:
     """Events by type for each window, types that did not occur left out. One row per user and day with an event."""
     by_type = (
         known.select(*KEY, "activity_on", F.explode("event_counts").alias("type", "events"))
         .groupBy(*KEY, "type")
-        .agg(*[F.sum(F.when(within(w), F.col("events"))).alias(f"events_{w}d") for w in WINDOWS])
+        .agg(*[F.sum(F.when(within(w), F.col("events"))).alias(f"events_{w}d") for w in windows])
     )
 
     def as_map(width: int) -> Column:
         counted = F.when(F.col(f"events_{width}d") > 0, F.struct("type", f"events_{width}d"))
-        return F.map_from_entries(F.sort_array(F.collect_list(counted))).alias(f"event_counts_{width}d")
+        return F.map_from_entries(F.sort_array(F.collect_list(counted))).alias(EVENT_COUNTS.format(w=width))
 
-    return by_type.groupBy(*KEY).agg(*[as_map(w) for w in WINDOWS])
+    return by_type.groupBy(*KEY).agg(*[as_map(w) for w in windows])
 
 
-def distinct(items: DataFrame, column: str, name: str) -> DataFrame:
+def distinct(items: DataFrame, column: str, family: str, windows: Sequence[int]) -> DataFrame:
     """How many different values of a column of the item tiles each window holds: those whose last date is in it."""
     last = items.where(F.col(column).isNotNull()).groupBy(*KEY, column).agg(F.max("activity_on").alias("activity_on"))
-    return last.groupBy(*KEY).agg(*[F.count_if(within(w)).alias(f"{name}_{w}d") for w in ITEM_WINDOWS])
+    return last.groupBy(*KEY).agg(*[F.count_if(within(w)).alias(family.format(w=w)) for w in windows])
 
 
 def registered(users: DataFrame, days: DataFrame) -> DataFrame:
@@ -140,22 +171,23 @@ def registered(users: DataFrame, days: DataFrame) -> DataFrame:
     )
 
 
-def _without_gaps_in_counts(features: DataFrame) -> DataFrame:
-    """Zero where nothing was counted, and what is derived from the counts."""
-    zero = [f"active_days_{w}d" for w in WINDOWS]
-    zero += [f"{column}_{w}d" for column in SUMS for w in WINDOWS]
-    zero += [f"{name}_{w}d" for name in ("distinct_items", "distinct_categories") for w in ITEM_WINDOWS]
-    zero += [f"active_days_prior_{PRIOR}d", f"sale_amount_prior_{PRIOR}d"]
-    nothing = F.create_map().cast("map<string,bigint>")
-    features = features.withColumns(
-        {name: F.coalesce(name, F.lit(0)) for name in zero}
-        | {f"event_counts_{w}d": F.coalesce(f"event_counts_{w}d", nothing) for w in WINDOWS}
-    )
+def _without_gaps(features: DataFrame, contract: Contract) -> DataFrame:
+    """What the contract says of a user of whom nothing is known, where nothing was counted."""
+
+    def nothing(column: contracts.Column) -> Column:
+        return F.create_map().cast(column.spark_type) if column.empty == {} else F.lit(column.empty)
+
+    counted = [c for c in contract.columns if c.empty is not None and c.name in features.columns]
+    return features.withColumns({c.name: F.coalesce(c.name, nothing(c)) for c in counted})
+
+
+def derived(features: DataFrame) -> DataFrame:
+    """What follows from other features."""
     return features.withColumns(
         {
             "current_gap_ratio": F.col("recency_days") / F.col("gap_mean_days"),
-            f"active_days_change_{PRIOR}d": F.col(f"active_days_{PRIOR}d") - F.col(f"active_days_prior_{PRIOR}d"),
-            f"sale_amount_change_{PRIOR}d": F.col(f"sale_amount_{PRIOR}d") - F.col(f"sale_amount_prior_{PRIOR}d"),
+            "active_days_change_28d": F.col("active_days_28d") - F.col("active_days_prior_28d"),
+            "sale_amount_change_28d": F.col("sale_amount_28d") - F.col("sale_amount_prior_28d"),
         }
     )
 

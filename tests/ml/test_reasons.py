@@ -5,6 +5,8 @@ import pytest
 from ml.reasons import TEXT_LIMIT, words
 from rekindle import contracts
 
+PHRASES = contracts.load("features.user").phrases
+
 
 @pytest.mark.parametrize(
     ("feature", "value", "said"),
@@ -22,6 +24,7 @@ from rekindle import contracts
         ("sale_amount_change_28d", Decimal("-20.00"), "spent 20.00 less than in the 28 days before"),
         ("refund_amount_7d", Decimal("5.00"), "refunds of 5.00 within 7 days"),
         ("event_counts_28d:page_view", 12.0, "12 page_view events within 28 days"),
+        ("event_counts_1d:{value} {key} {w}", 1.0, "1 {value} {key} {w} event within 1 day"),
         ("event_counts_28d", 4.0, "4 other events within 28 days"),
         ("distinct_categories_7d", 1, "1 different category within 7 days"),
         ("distinct_items_7d", 5, "5 different items within 7 days"),
@@ -38,7 +41,7 @@ from rekindle import contracts
     ],
 )
 def test_says_a_feature_in_plain_words_with_its_number(feature, value, said):
-    assert words(feature, value) == said
+    assert words(PHRASES, feature, value) == said
 
 
 def test_every_number_of_the_features_has_words_of_its_own():
@@ -47,10 +50,10 @@ def test_every_number_of_the_features_has_words_of_its_own():
     names = [c.name for c in contracts.load("features.user").columns if c.name not in plain]
 
     assert names
-    assert not [name for name in names if words(name, 2).startswith(name.replace("_", " "))]
+    assert not [name for name in names if words(PHRASES, name, 2).startswith(name.replace("_", " "))]
 
 
 def test_a_long_text_is_cut_and_nothing_is_escaped_twice():
     """Pages escape; a reason is text."""
-    assert words("attributes:note", "x" * 10_000) == f"note: {'x' * (TEXT_LIMIT - 1)}…"
-    assert words("event_counts_7d:a\nb<script>", 2) == "2 a\nb<script> events within 7 days"
+    assert words(PHRASES, "attributes:note", "x" * 10_000) == f"note: {'x' * (TEXT_LIMIT - 1)}…"
+    assert words(PHRASES, "event_counts_7d:a\nb<script>", 2) == "2 a\nb<script> events within 7 days"

@@ -12,10 +12,12 @@ from ml import artifact
 from ml.calibration import Level
 from ml.candidates import Examples, fit_boosted_linear, fit_boosting, fit_logistic
 from ml.scorer import REASON_COUNT, Part, Scorer, output_ddl
+from rekindle import contracts
 from rekindle.errors import InputError
 from rekindle.settings import PROJECT
 from tests.ml.conftest import feature_rows, sundays
 
+PHRASES = contracts.load("features.user").phrases
 TEXT = st.text(max_size=9)
 
 
@@ -64,7 +66,7 @@ def models(recall_fitted, ltv_fitted, recall_sample) -> dict[str, Scorer]:
 def test_contributions_add_up_for_whatever_row(models, name, strange):
     """Baseline + reasons + other = raw score, and the parts of a model are the model."""
     rows = feature_rows(sundays(1), len(strange), **{key: [row[key] for row in strange] for key in strange[0]})
-    scored = models[name].score(rows).to_pylist()
+    scored = models[name].score(rows, PHRASES).to_pylist()
     predicted = models[name].predict(rows)
 
     for i, row in enumerate(scored):
@@ -80,7 +82,7 @@ def test_reasons_are_the_three_largest_largest_first(models):
     model = models["boosting"]
     parts = model.parts[0].contributions(model.encoder.encode(rows))[:, :-1]
 
-    for row, contributions in zip(model.score(rows).to_pylist(), parts, strict=True):
+    for row, contributions in zip(model.score(rows, PHRASES).to_pylist(), parts, strict=True):
         by_source: dict[str, float] = {}
         for feature, contribution in zip(model.encoder.features, contributions, strict=True):
             by_source[feature.source] = by_source.get(feature.source, 0.0) + contribution
@@ -95,7 +97,7 @@ def test_reasons_say_the_value_of_the_row(models):
 
     said = {
         (recency[i], reason["words"])
-        for i, row in enumerate(models["chosen"].score(rows).to_pylist())
+        for i, row in enumerate(models["chosen"].score(rows, PHRASES).to_pylist())
         for reason in row["reasons"]
         if reason["feature"] == "recency_days"
     }
@@ -120,19 +122,20 @@ def test_a_file_gives_back_the_same_model(models):
         again = Scorer.from_files(files)
 
         assert again.to_files() == files
-        assert again.score(feature_rows(sundays(1), 30)).equals(model.score(feature_rows(sundays(1), 30)))
+        rows = feature_rows(sundays(1), 30)
+        assert again.score(rows, PHRASES).equals(model.score(rows, PHRASES))
 
 
 def test_an_empty_batch_gives_an_empty_answer_of_the_same_columns(models):
     rows = feature_rows(sundays(1), 3)
 
-    assert models["chosen"].score(rows.slice(0, 0)).schema == models["chosen"].score(rows).schema
+    assert models["chosen"].score(rows.slice(0, 0), PHRASES).schema == models["chosen"].score(rows, PHRASES).schema
 
 
 def test_the_answer_is_what_spark_is_told_it_is(models, ltv, business):
     names = [part.split()[0] for part in output_ddl(ltv.targets(business)).split(", ")]
 
-    assert models["ltv"].score(feature_rows(sundays(1), 3)).column_names == names
+    assert models["ltv"].score(feature_rows(sundays(1), 3), PHRASES).column_names == names
 
 
 def test_other_types_are_refused_before_anything_is_scored(models):
@@ -140,7 +143,7 @@ def test_other_types_are_refused_before_anything_is_scored(models):
     at = rows.column_names.index("recency_days")
 
     with pytest.raises(InputError, match=r"signature_mismatch: .*recency_days string instead of int32"):
-        models["chosen"].score(rows.set_column(at, "recency_days", rows["recency_days"].cast(pa.string())))
+        models["chosen"].score(rows.set_column(at, "recency_days", rows["recency_days"].cast(pa.string())), PHRASES)
 
 
 def test_a_worker_needs_neither_spark_nor_mlflow_nor_scikit_learn():

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from ml import artifact, products, registry, samples, training
 from ml.scorer import Scorer, archive_name, output_ddl, scoring_function
-from rekindle import records, tables
+from rekindle import contracts, records, tables
 from rekindle.cli import app
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError
@@ -113,7 +113,7 @@ def test_training_makes_a_champion_that_workers_score_with(spark, product, busin
     rows = tables.read_days(spark, "features.user", Days.one(LAST))
     scored = rows.mapInArrow(scoring_function(champion.digest), output_ddl(product.targets(business))).toArrow()
 
-    here = Scorer.from_files(files).score(rows.toArrow())
+    here = Scorer.from_files(files).score(rows.toArrow(), contracts.load("features.user").phrases)
     assert done.promoted
     assert (done.version, done.verdict.passed) == (champion, True)
     assert scored.sort_by("user_id").to_pylist() == here.sort_by("user_id").to_pylist()
