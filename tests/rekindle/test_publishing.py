@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from bench.published import published as hashes
 from ml.products import product_named
 from rekindle import publishing, records
 from rekindle.days import Days
@@ -311,6 +312,49 @@ def test_a_product_without_sources_leaves_the_others_alone(published, database):
 
     days = {row["table_name"]: row["day"] for row in database.rows("select table_name, day from sms.freshness")}
     assert days == {"recall_scores": TUESDAY, "audience": TUESDAY, "ltv_scores": MONDAY}
+
+
+# Comparing what is published before and after a change (bench/published.py)
+
+
+def test_hashes_tell_the_content_of_a_day_and_not_who_published_it_when(published):
+    tables = [recall(["u1", "u2"]), ltv(["u1", "u3"])]
+    published(*tables)
+    before = hashes()
+    assert sorted(before) == [
+        "audience",
+        "freshness",
+        "ltv_scores",
+        "ltv_scores_history",
+        "recall_scores",
+        "recall_scores_history",
+    ]
+    assert {name: days[str(MONDAY)]["rows"] for name, days in before.items()} == dict.fromkeys(before, 2) | {
+        "freshness": 3
+    }
+
+    published(*[retrained(table) for table in tables], run=records.start_run("daily", Days.one(MONDAY)))
+    assert hashes() == before
+
+    probabilities = [0.1, 0.102]
+    published(
+        recall_rows(
+            *[{"user_id": f"u{n}", "return_probability": p, "raw_score": p} for n, p in enumerate(probabilities, 1)]
+        ),
+        tables[1],
+    )
+    after = hashes()
+    assert {name for name in before if after[name] != before[name]} == {
+        "audience",
+        "recall_scores",
+        "recall_scores_history",
+    }
+
+
+def retrained(scores):
+    """Equal scores of another version."""
+    place = scores.schema.get_field_index("model_version")
+    return scores.set_column(place, "model_version", pa.array(["4"] * scores.num_rows))
 
 
 # Which day is current
