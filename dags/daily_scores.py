@@ -13,8 +13,6 @@ population with its champion, publish, and write the report.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import steps
 from airflow.sdk import CronDataIntervalTimetable, chain, dag
 
@@ -24,7 +22,7 @@ from ml.products import PRODUCTS
 @dag(
     # The data interval makes `ds` the day that has just finished.
     schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
-    start_date=datetime(2017, 1, 1, tzinfo=UTC),
+    start_date=steps.START,
     catchup=False,
     # One may wait for its deliveries while another day is repeated; a late older day is published into history only.
     max_active_runs=2,

@@ -8,7 +8,7 @@ or wrong input has refused is not tried again, what may pass by itself is.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,9 @@ PARAMS = {
         None, type=["null", "string"], description="Score with this version instead of the champion."
     ),
 }
+
+START = datetime(1990, 1, 1, tzinfo=UTC)
+"""Airflow runs no task of a day before a DAG's start, and says nothing. This is the earliest time that ingestion takes."""
 
 DEFAULTS = {
     "owner": "crm-data",
@@ -292,7 +295,7 @@ def _stage(day: str, airflow_run: str, name: str, spark: Any = None) -> Iterator
 
 
 def _run_id(airflow_run: str, day: str) -> str:
-    """Our id of a run: the same in each of its tasks, another one for another run."""
-    from uuid import NAMESPACE_URL, uuid5
+    from rekindle import records
+    from rekindle.days import parse_day
 
-    return uuid5(NAMESPACE_URL, f"airflow {airflow_run} {day}").hex
+    return records.run_id_of(airflow_run, parse_day(day))

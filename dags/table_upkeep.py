@@ -8,15 +8,13 @@ compaction while a branch is open would make its release fail.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import steps
 from airflow.sdk import CronDataIntervalTimetable, chain, dag
 
 
 @dag(
     schedule=CronDataIntervalTimetable("0 1 * * *", timezone="UTC"),
-    start_date=datetime(2017, 1, 1, tzinfo=UTC),
+    start_date=steps.START,
     catchup=False,
     max_active_runs=1,
     params={"day": steps.PARAMS["day"], "kind": "upkeep"},

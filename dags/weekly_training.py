@@ -11,8 +11,6 @@ it has not seen, register it, and make it champion if it passes the gate.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import steps
 from airflow.sdk import CronDataIntervalTimetable, chain, dag
 
@@ -21,7 +19,7 @@ from ml.products import PRODUCTS
 
 @dag(
     schedule=CronDataIntervalTimetable("0 5 * * 1", timezone="UTC"),
-    start_date=datetime(2017, 1, 1, tzinfo=UTC),
+    start_date=steps.START,
     catchup=False,
     max_active_runs=1,
     params={"day": steps.PARAMS["day"], "kind": "training"},

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -270,6 +270,11 @@ def new_run_id() -> str:
     return uuid4().hex
 
 
+def run_id_of(dag_run_id: str, day: date) -> str:
+    """Our id of a DAG run's day: the same in each of its tasks, another one for another run."""
+    return uuid5(NAMESPACE_URL, f"airflow {dag_run_id} {day}").hex
+
+
 def start_run(kind: str, days: Days, *, dag_run_id: str | None = None, run_id: str | None = None) -> str:
     """Record that a run has begun and return its id. A given id that exists begins again."""
     run_id = run_id or new_run_id()
@@ -293,6 +298,12 @@ def finish_run(run_id: str, status: Literal["done", "failed"], error: str | None
             [status, None if error is None else _text(error), run_id],
         )
     )
+
+
+def find_run(run_id: str) -> Run | None:
+    """Find what is recorded of a run; None where nothing is."""
+    found = _select(Run, "rekindle.run where run_id = %s", [run_id])
+    return found[0] if found else None
 
 
 def runs(day: date) -> list[Run]:
