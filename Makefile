@@ -12,7 +12,7 @@ export GX_ANALYTICS_ENABLED = false
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check-machine demo test ui e2e bench lint format lock golden down clean
+.PHONY: help setup check-machine demo unit test ui e2e bench lint format lock golden down clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,10 @@ setup: check-machine .venv/ready ## Install what is needed into .venv: packages,
 demo: setup ## See it work: real data, models, the last three days through Airflow, a report
 	@$(BIN)/rekindle demo
 
-test: setup ## Run the unit and integration tests
+unit: lint ## Check style and run the tests that need no server: two minutes at most
+	@$(BIN)/python -m pytest -m "not platform"
+
+test: lint ## Check style and run the unit and integration tests
 	@$(BIN)/python -m pytest --ignore=$(WORKFLOW)
 	@$(BIN)/python -m pytest $(WORKFLOW) -m "not slow"
 

@@ -25,6 +25,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record-golden", action="store_true", help="Record golden files anew instead of comparing.")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a server by the fixtures that it uses: `make unit` runs the others."""
+    for item in items:
+        if "server" in getattr(item, "fixturenames", ()):
+            item.add_marker("platform")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show the figures that tests have recorded as the property `figure`."""
     for report in terminalreporter.getreports("passed"):
@@ -49,7 +57,12 @@ def own_environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def platform() -> Iterator[Path]:
+def server() -> None:
+    """Is asked for by each fixture that starts a server, so that the tests which need one can be told from the others."""
+
+
+@pytest.fixture(scope="session")
+def platform(server: None) -> Iterator[Path]:  # noqa: ARG001 - says that it is one
     """Return the home of a running platform with all tables; this process is attached to it."""
     # A blank in the path, because people's paths have them.
     home = Path(tempfile.mkdtemp(prefix="rekindle tests "))

@@ -113,3 +113,11 @@ def test_nothing_asks_which_product_it_is(module: str):
     ]
 
     assert not asked, f"{module} asks {', '.join(asked)}: declare the difference as a field of Product."
+
+
+def test_no_test_is_marked_by_hand_as_one_that_needs_a_server():
+    """`make unit` would then run what starts one, or leave out what does not."""
+    by_hand = "mark." + "platform"
+    marked = [str(path) for path in (PROJECT / "tests").rglob("*.py") if by_hand in path.read_text(encoding="utf-8")]
+
+    assert not marked, f"{marked} use {by_hand}: a fixture that starts a server asks for the fixture `server`."

@@ -21,7 +21,7 @@ from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from spark_jobs.scores import model_for
 
-pytestmark = [pytest.mark.platform, pytest.mark.usefixtures("mlflow_ready")]
+pytestmark = pytest.mark.usefixtures("mlflow_ready")
 
 SUNDAY, NEXT_SUNDAY = date(2002, 6, 2), date(2002, 6, 9)
 

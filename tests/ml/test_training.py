@@ -18,7 +18,7 @@ from rekindle.days import Days
 from rekindle.errors import CheckFailedError
 from tests.ml.conftest import COLUMNS, feature_rows, sundays
 
-pytestmark = [pytest.mark.platform, pytest.mark.usefixtures("mlflow_ready", "world")]
+pytestmark = pytest.mark.usefixtures("mlflow_ready", "world")
 
 WEEKS = sundays(20)
 LAST = WEEKS[-1]

@@ -73,7 +73,7 @@ def _database(postgres: str) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def postgres(request: pytest.FixtureRequest) -> str:
+def postgres(request: pytest.FixtureRequest, server: None) -> str:  # noqa: ARG001 - says that it is one
     """Where an administrator of a Postgres gets in."""
     if SERVER:
         return SERVER

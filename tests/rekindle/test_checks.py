@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from rekindle.records import CheckResult
 
-pytestmark = pytest.mark.platform
-
 DAY = date(2024, 6, 10)
 SCHEMA = "day date, user_id string, chance double, size double, arm string, digest string, spend double"
 CONTRACT = Contract(

@@ -16,7 +16,7 @@ from rekindle.days import Days
 from rekindle.errors import CheckFailedError
 from rekindle.warehouse import builds, lineage
 
-pytestmark = [pytest.mark.platform, pytest.mark.usefixtures("world")]
+pytestmark = pytest.mark.usefixtures("world")
 
 FIRST, LAST = date(1999, 1, 1), date(1999, 2, 9)
 """Long before the days of any other test: states as of a day would see what another test has delivered before."""

@@ -18,8 +18,6 @@ from rekindle.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.platform
-
 FIRST = date(2023, 5, 1)
 DAYS = Days.between(FIRST, FIRST + timedelta(9))
 RECALL = product_named("recall")

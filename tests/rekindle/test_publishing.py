@@ -28,8 +28,6 @@ from rekindle.errors import CheckFailedError, InputError
 from rekindle.publishing import publish
 from rekindle.settings import PROJECT
 
-pytestmark = pytest.mark.platform
-
 RECALL, LTV = product_named("recall"), product_named("ltv")
 
 MONDAY = date(2017, 6, 5)

@@ -19,8 +19,6 @@ from rekindle.errors import InputError
 from rekindle.records import Build, CheckResult, Input
 from rekindle.settings import PROJECT, settings
 
-pytestmark = pytest.mark.platform
-
 MONDAY = date(2017, 6, 5)
 TUESDAY = MONDAY + timedelta(days=1)
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-pytestmark = pytest.mark.platform
-
 TABLE = "drafts.chances"
 CONTRACT = """
 table: drafts.chances

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-pytestmark = pytest.mark.platform
-
 TABLE = "raw.quarantine"
 DAY = date(2031, 5, 20)
 """Far from the days of other tests, which share the table."""

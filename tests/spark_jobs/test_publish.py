@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ml.products import Product
     from tests.spark_jobs.conftest import Warehouse
 
-pytestmark = [pytest.mark.platform, pytest.mark.usefixtures("mlflow_ready")]
+pytestmark = pytest.mark.usefixtures("mlflow_ready")
 
 DAY = date(2011, 5, 10)
 USERS = ["u1", "u2", "u3"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
+def home(server: None) -> Iterator[Home]:  # noqa: ARG001 - says that it is one
     """A home with a Postgres that has its databases; a test may stop or kill it, `postgres.start` brings it back."""
     home = Home(Path(tempfile.mkdtemp(prefix="rekindle tests ")))
     passwords = credentials(home)

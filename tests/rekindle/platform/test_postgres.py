@@ -121,6 +121,7 @@ def test_the_reader_makes_nothing(home, port):
             connection.rollback()
 
 
+@pytest.mark.usefixtures("server")
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs Postgres as itself and can enter its own folders")
 def test_opens_no_folder_when_its_user_cannot_enter_the_home(tmp_path):
     """Root's private folders stay private; the data go where Postgres' user may be, and go with the home."""

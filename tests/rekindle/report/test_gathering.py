@@ -21,8 +21,6 @@ from rekindle.settings import settings
 DAY = date(2017, 6, 14)
 DAYS_BEFORE = [DAY - timedelta(days=n) for n in (20, 5, 2)]
 
-platform = pytest.mark.platform
-
 
 def scores_of(seed: int, users: int) -> tuple[dict[str, float], dict[str, Decimal]]:
     """Probabilities as they are published, and values of which some are refunds and some are nothing."""
@@ -43,7 +41,6 @@ def published(publish):
     return publish(DAY, recall, ltv), recall, ltv
 
 
-@platform
 def test_populations_are_the_published_rows_of_two_weeks(published):
     run_id, *_ = published
 
@@ -55,7 +52,6 @@ def test_populations_are_the_published_rows_of_two_weeks(published):
     assert recall.about.startswith("The chance that a lapsed user")
 
 
-@platform
 def test_distributions_equal_a_recount_of_what_was_published(published):
     run_id, probabilities, values = published
 
@@ -78,7 +74,6 @@ def test_distributions_equal_a_recount_of_what_was_published(published):
     assert (year.column, year.day, year.before) == ("ltv_365", None, None)
 
 
-@platform
 def test_the_first_published_day_has_none_before_it(publish):
     run_id = publish(DAY, *scores_of(1, 5))
 
@@ -87,7 +82,6 @@ def test_the_first_published_day_has_none_before_it(publish):
     assert recall.scores[0].before is None
 
 
-@platform
 def test_the_list_holds_the_highest_scores_with_reasons_and_value(published):
     run_id, probabilities, values = published
 
@@ -103,7 +97,6 @@ def test_the_list_holds_the_highest_scores_with_reasons_and_value(published):
     assert first.others["ltv_90"] == values[first.user_id]
 
 
-@platform
 def test_an_older_day_is_about_its_own_rows(published):
     run_id, *_ = published
     older = records.start_run("daily", Days.one(DAYS_BEFORE[2]))
@@ -115,7 +108,6 @@ def test_an_older_day_is_about_its_own_rows(published):
     assert facts.products[0].publish.run_id not in {run_id, older}
 
 
-@platform
 def test_reads_stages_checks_and_freshness_of_the_run(published, database):
     run_id, *_ = published
     with records.stage(run_id, DAY, "ingest orders") as notes:
@@ -135,7 +127,6 @@ def test_reads_stages_checks_and_freshness_of_the_run(published, database):
     assert facts.sources["orders"] == "fact"
 
 
-@platform
 @pytest.mark.usefixtures("database")
 def test_a_run_that_published_nothing_has_facts_too():
     run_id = records.start_run("daily", Days.one(DAY))
@@ -145,7 +136,6 @@ def test_a_run_that_published_nothing_has_facts_too():
     assert (facts.products, facts.top, facts.freshness, facts.stages) == ((), None, (), ())
 
 
-@platform
 @pytest.mark.usefixtures("database")
 def test_a_day_that_is_not_of_the_run_is_refused():
     run_id = records.start_run("daily", Days.one(DAY))
@@ -154,7 +144,6 @@ def test_a_day_that_is_not_of_the_run_is_refused():
         gather(DAY + timedelta(days=1), run_id)
 
 
-@platform
 @pytest.mark.usefixtures("database")
 def test_tells_what_the_landing_zone_says_of_its_sample(tmp_path, monkeypatch):
     (tmp_path / SAMPLE_NOTES).write_text("The sample data are simulated by their authors.\n")

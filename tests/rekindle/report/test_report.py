@@ -14,8 +14,6 @@ from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.settings import settings
 
-pytestmark = pytest.mark.platform
-
 DAY = date(2017, 6, 14)
 
 
