@@ -22,10 +22,10 @@ setup: check-machine .venv/ready ## Install what is needed into .venv: packages,
 demo: setup ## See it work: real data, models, the last three days through Airflow, a report
 	@$(BIN)/rekindle demo
 
-unit: lint ## Check style and run the tests that need no server: two minutes at most
+unit: lint ## Check style and types, run the tests that need no server: two minutes at most
 	@$(BIN)/python -m pytest -m "not platform"
 
-test: lint ## Check style and run the unit and integration tests
+test: lint ## The same with the tests on real servers
 	@$(BIN)/python -m pytest --ignore=$(WORKFLOW)
 	@$(BIN)/python -m pytest $(WORKFLOW) -m "not slow"
 
@@ -38,9 +38,10 @@ e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken
 bench: setup ## Measure how fast it is, on a made-up business of 50,000 users
 	@$(BIN)/python -m bench
 
-lint: setup ## Check style
+lint: setup ## Check style and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/mypy --no-error-summary
 
 format: setup ## Put the code into shape
 	@$(BIN)/ruff check --fix-only
@@ -57,7 +58,7 @@ down: ## Stop the platform; data stay
 
 clean: ## Delete the platform with its data, and .venv
 	@test ! -x $(BIN)/rekindle || test ! -d .rekindle || REKINDLE_HOME=.rekindle $(BIN)/rekindle down --delete
-	@rm -rf .venv .rekindle build *.egg-info .ruff_cache .hypothesis
+	@rm -rf .venv .rekindle build *.egg-info .ruff_cache .mypy_cache .hypothesis
 
 check-machine:
 	@test -n "$(PYTHON)" || { echo "Missing: Python 3.11 is needed, there is no Python." >&2; exit 2; }

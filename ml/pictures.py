@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from ml.evaluation import Judged
 
 INK, PALE = "#1f4e79", "#b0b0b0"
-STYLE = {"svg.hashsalt": "rekindle", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+STYLE: Any = {"svg.hashsalt": "rekindle", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
 POINTS = 200
 """Of a curve: more cannot be seen."""
 
 
 def pictures(objective: str, judged: Judged) -> dict[str, str]:
     """Draw what an objective is looked at by."""
-    return {name: _draw(lambda axes, draw=draw: draw(axes, judged)) for name, draw in PICTURES[objective].items()}
+    return {name: _draw(draw, judged) for name, draw in PICTURES[objective].items()}
 
 
 def _roc(axes: Axes, judged: Judged) -> None:
@@ -77,16 +77,17 @@ PICTURES: Mapping[str, Mapping[str, Callable[[Axes, Judged], None]]] = {
 }
 
 
-def _draw(draw: Callable[[Axes], None]) -> str:
+def _draw(draw: Callable[[Axes, Judged], None], judged: Judged) -> str:
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5, 4), layout="constrained")
-        draw(figure.subplots())
+        draw(figure.subplots(), judged)
         text = io.StringIO()
-        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(text, metadata={"Date": None})
     return text.getvalue()
 
 

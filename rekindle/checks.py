@@ -19,16 +19,17 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from rekindle.errors import CheckFailedError
-from rekindle.records import CheckResult
+from rekindle.records import CheckResult, Severity
 from rekindle.settings import settings
 from rekindle.spark import beside
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
     import pandas as pd
+    from great_expectations.data_context import EphemeralDataContext
     from pyspark.sql import DataFrame, SparkSession
 
     from rekindle.contracts import Column, Contract
@@ -51,7 +52,7 @@ class Rule:
     """One expectation: its name in reports, what it does on failure, and, for rows, the SQL of a row that breaks it."""
 
     name: str
-    severity: str
+    severity: Severity
     expectation: Any
     broken_where: str | None = None
     column: str | None = None
@@ -122,7 +123,7 @@ def refuse(table: str, days: Days, results: Sequence[CheckResult]) -> None:
 # --- rows ---------------------------------------------------------------------------------------------------------
 
 
-def _row_rules(contract: Contract, days: Days):  # noqa: ANN202 - a generator of Rule
+def _row_rules(contract: Contract, days: Days) -> Iterator[Rule]:
     import great_expectations.expectations as gxe
 
     yield Rule(
@@ -146,16 +147,20 @@ def _row_rules(contract: Contract, days: Days):  # noqa: ANN202 - a generator of
         yield Rule(name, severity, gxe.ExpectColumnValuesToBeInSet(column=name, value_set=[False]), where, name)
 
 
-def _rows_where(contract: Contract) -> list[tuple[str, str, str]]:
+def _by_severity(contract: Contract) -> tuple[tuple[Severity, Mapping[str, Any]], ...]:
+    return ("stop", contract.stop_if), ("warn", contract.warn_if)
+
+
+def _rows_where(contract: Contract) -> list[tuple[str, Severity, str]]:
     """Name, severity and SQL of the conditions that no row may meet."""
     return [
         (name, severity, where)
-        for severity, conditions in (("stop", contract.stop_if), ("warn", contract.warn_if))
+        for severity, conditions in _by_severity(contract)
         for name, where in conditions.get("rows_where", {}).items()
     ]
 
 
-def _column_rules(column: Column):  # noqa: ANN202 - a generator of Rule
+def _column_rules(column: Column) -> Iterator[Rule]:
     import great_expectations.expectations as gxe
 
     name = column.name
@@ -225,11 +230,11 @@ def _with_examples(result: CheckResult, rule: Rule, rows: DataFrame, contract: C
 # --- days ---------------------------------------------------------------------------------------------------------
 
 
-def _day_rules(contract: Contract):  # noqa: ANN202 - a generator of Rule
+def _day_rules(contract: Contract) -> Iterator[Rule]:
     """Each rule reads one column of the day profile, in which null means: could not be judged."""
     import great_expectations.expectations as gxe
 
-    def at_most(name: str, severity: str, column: str, limit: float) -> Rule:
+    def at_most(name: str, severity: Severity, column: str, limit: float) -> Rule:
         return Rule(
             name,
             severity,
@@ -237,7 +242,7 @@ def _day_rules(contract: Contract):  # noqa: ANN202 - a generator of Rule
             column=column,
         )
 
-    for severity, conditions in (("stop", contract.stop_if), ("warn", contract.warn_if)):
+    for severity, conditions in _by_severity(contract):
         if limit := conditions.get("rows_change_by"):
             yield at_most(f"rows change by at most {limit:g} of the week's median", severity, "rows_change", limit)
         for column in conditions.get("constant", ()):
@@ -299,7 +304,7 @@ def _figures(contract: Contract, rows: DataFrame, days: Days) -> pd.DataFrame:
         *[F.avg(F.col(c).isNull().cast("int")).alias(f"null_share_{c}") for c in _conditions(contract, "null_share")],
         *[F.sum(c).cast("decimal(38,2)").alias(f"sum_{c}") for c in _conditions(contract, "sums_differ")],
     )
-    profile = written.toPandas().set_index("day").reindex(pd.Index(list(days), name="day"))
+    profile = _by_day(written).reindex(pd.Index(list(days), name="day"))
     profile["rows"] = profile["rows"].fillna(0).astype("int64")
     # One row is always constant; that says nothing about what made it.
     for column in constants:
@@ -314,7 +319,7 @@ def _add_moves(profile: pd.DataFrame, contract: Contract, stored: DataFrame, day
 
     first, last = days.first - timedelta(HISTORY_DAYS), days.last - timedelta(1)
     before = stored.where(f"day BETWEEN DATE'{first}' AND DATE'{last}'").where(~F.col("day").isin(list(days)))
-    history = before.groupBy("day").agg(*_compared(contract)).toPandas().set_index("day")
+    history = _by_day(before.groupBy("day").agg(*_compared(contract)))
     known = pd.concat([history, profile.loc[profile["rows"] > 0, list(history.columns)]])
     for figure in history.columns:
         move = "rows_change" if figure == "rows" else figure.replace("mean_", "mean_move_", 1)
@@ -340,7 +345,7 @@ def _sums_of(spark: SparkSession, spec: dict[str, str], rows: DataFrame, days: D
         users = rows.select(F.col("day").alias(by), "user_id").distinct()
         source = source.join(users, [by, "user_id"], "left_semi")
     total = F.sum(F.expr(spec["sum"])).cast("decimal(38,2)").alias("total")
-    return source.groupBy(F.col(by).alias("day")).agg(total).toPandas().set_index("day")["total"]
+    return _by_day(source.groupBy(F.col(by).alias("day")).agg(total))["total"]
 
 
 def _unmatched(spark: SparkSession, contract: Contract, other: str, rows: DataFrame, days: Days) -> pd.Series:
@@ -351,7 +356,13 @@ def _unmatched(spark: SparkSession, contract: Contract, other: str, rows: DataFr
     mine = rows.select(*key).withColumn("is_mine", F.lit(True))
     theirs = spark.table(other).where(F.col("day").isin(list(days))).select(*key).withColumn("is_theirs", F.lit(True))
     lonely = mine.join(theirs, key, "full").where("is_mine IS NULL OR is_theirs IS NULL")
-    return lonely.groupBy("day").count().toPandas().set_index("day")["count"]
+    return _by_day(lonely.groupBy("day").count())["count"]
+
+
+def _by_day(figures: DataFrame) -> pd.DataFrame:
+    """Collect one line a day."""
+    collected: Any = figures.toPandas()
+    return collected.set_index("day")
 
 
 def _days_with_repeats(spark: SparkSession, table: str, days: Days) -> set[date]:
@@ -386,7 +397,7 @@ def data_docs_folder(run_id: str) -> Path:
 
 
 @lru_cache(maxsize=1)
-def _context(run_id: str):  # noqa: ANN202 - a GX context
+def _context(run_id: str) -> EphemeralDataContext:
     """
     The context of a run, kept while the process works on that run.
 

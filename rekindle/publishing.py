@@ -225,15 +225,14 @@ COLLATION = {"text": ' collate "C"'}
 def _judge(connection: Connection, delivery: _Delivery, day: date) -> Iterator[CheckResult]:
     broken = dict(_broken_rows(delivery, day))
     constants = delivery.contract.stop_if.get("constant", ())
-    counts = connection.execute(
+    ((row_count, repeated, *others),) = connection.execute(
         f"""
         select count(*), count(*) - count(distinct user_id)
             {"".join(f", count(*) filter (where {where})" for where in broken.values())}
             {"".join(f", count(*) > 1 and min({name}) = max({name})" for name in constants)}
         from {delivery.staging}
         """
-    ).fetchone()
-    row_count, repeated, *others = counts
+    )
     yield _result("key user_id is unique", failed_rows=repeated)
     for rule, failed_rows in zip(broken, others[: len(broken)], strict=True):
         yield _result(rule, failed_rows=failed_rows)
@@ -273,7 +272,7 @@ def _broken_rows(delivery: _Delivery, day: date) -> Iterator[tuple[str, str]]:
 def _judge_row_count(connection: Connection, product: str, day: date, row_count: int, limit: float) -> CheckResult:
     """Compare with the median of what was published for the days of the week before."""
     rule = f"rows change by at most {limit:g} of the week's median"
-    days, median = connection.execute(
+    ((days, median),) = connection.execute(
         """
         select count(*), percentile_cont(0.5) within group (order by row_count)
         from (
@@ -282,7 +281,7 @@ def _judge_row_count(connection: Connection, product: str, day: date, row_count:
         ) as week
         """,
         [product, day - timedelta(days=HISTORY_DAYS), day - timedelta(days=1)],
-    ).fetchone()
+    )
     if days < MIN_HISTORY_DAYS or not median:
         return CheckResult(rule, "stop", "not_judged", detail={"days": days})
     change = abs(row_count - median) / median
@@ -329,9 +328,9 @@ def _take_turn(connection: Connection) -> datetime:
     # All joins here are of whole tables. Postgres has no statistics yet of what was just written, and a nested loop
     # that it believes to be short takes minutes for 60,000 rows.
     connection.execute("set local enable_nestloop to off")
-    (published_at,) = connection.execute(
+    ((published_at,),) = connection.execute(
         "select greatest(clock_timestamp(), max(published_at) + interval '1 microsecond') from rekindle.publish_log"
-    ).fetchone()
+    )
     return published_at
 
 
@@ -496,7 +495,7 @@ def _renew(connection: Connection, table: str, stamps: Mapping[str, Any]) -> Non
 
 
 def _count(connection: Connection, table: str) -> int:
-    (count,) = connection.execute(f"select count(*) from {table}").fetchone()
+    ((count,),) = connection.execute(f"select count(*) from {table}")
     return count
 
 

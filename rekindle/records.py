@@ -64,6 +64,8 @@ REFUSALS = (
 Connection = psycopg.Connection[Any]
 T = TypeVar("T")
 
+Severity = Literal["stop", "warn"]
+
 
 # Connections
 
@@ -350,7 +352,7 @@ class CheckResult:
     """What a rule of a contract said about one day of a table."""
 
     rule: str
-    severity: Literal["stop", "warn"]
+    severity: Severity
     outcome: Literal["passed", "failed", "not_judged"]
     failed_rows: int | None = None
     detail: dict[str, Any] = field(default_factory=dict)
@@ -364,7 +366,7 @@ class RecordedCheck:
     day: date
     table_name: str
     rule: str
-    severity: Literal["stop", "warn"]
+    severity: Severity
     outcome: Literal["passed", "failed", "not_judged"]
     failed_rows: int | None
     detail: dict[str, Any]
@@ -477,13 +479,14 @@ def last_served(table: str) -> date | None:
     """The last day of a score table that a daily run has scored and published."""
 
     def work(connection: Connection) -> date | None:
-        return connection.execute(
+        found = connection.execute(
             """
             select max(day) from rekindle.build join rekindle.run using (run_id)
             where table_name = %s and kind = 'daily' and status = 'done'
             """,
             [table],
-        ).fetchone()[0]
+        )
+        return _one(found)
 
     return transact(work)
 
@@ -578,8 +581,8 @@ def _insert_many(connection: Connection, into: str, rows: Sequence[Sequence[Any]
 
 
 def _one(cursor: psycopg.Cursor[Any]) -> Any:
-    row = cursor.fetchone()
-    return row[0] if row else None
+    ((value,),) = cursor
+    return value
 
 
 def _text(text: str) -> str:

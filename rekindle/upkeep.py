@@ -57,16 +57,16 @@ def _table(spark: SparkSession, table: str, kept_from: date | None) -> dict[str,
             spark.sql(f"ALTER TABLE {name} DROP BRANCH IF EXISTS {branch}")
         if kept_from is not None:
             spark.sql(f"DELETE FROM {name} WHERE day < DATE'{kept_from}'")
-        compacted = spark.sql(
+        (compacted,) = spark.sql(
             f"CALL {CATALOG}.system.rewrite_data_files(table => '{table}', "
             f"options => map('min-input-files', '{SMALL_FILES}'))"
-        ).first()
+        ).collect()
         # By the clock and not by a data day: what is kept is for readers and roll-backs of now.
         until = records.today() - timedelta(settings().snapshot_keep_days)
-        expired = spark.sql(
+        (expired,) = spark.sql(
             f"CALL {CATALOG}.system.expire_snapshots(table => '{table}', "
             f"older_than => TIMESTAMP '{until} 00:00:00 UTC', retain_last => 1)"
-        ).first()
+        ).collect()
     return {
         "dropped_branches": len(dead),
         "rewritten_files": compacted["rewritten_data_files_count"],

@@ -30,9 +30,14 @@ def _day(text: str) -> date:
 DayOption = Annotated[
     date, typer.Option("--day", parser=_day, metavar="YYYY-MM-DD", help="UTC day whose delivery is processed.")
 ]
-FromOption = Annotated[date, typer.Option("--from", parser=_day, metavar="YYYY-MM-DD", help="First day of the range.")]
+WholeDayOption = Annotated[
+    date | None, typer.Option("--day", parser=_day, metavar="YYYY-MM-DD", help="UTC day whose delivery the file is.")
+]
+FromOption = Annotated[
+    date | None, typer.Option("--from", parser=_day, metavar="YYYY-MM-DD", help="First day of the range.")
+]
 ToOption = Annotated[
-    date, typer.Option("--to", parser=_day, metavar="YYYY-MM-DD", help="Last day of the range, included.")
+    date | None, typer.Option("--to", parser=_day, metavar="YYYY-MM-DD", help="Last day of the range, included.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
 

@@ -90,7 +90,7 @@ def backfill(
             "A backfill needs either a range or --stale.", todo="Give --from and --to, or --stale.", code="usage"
         )
     try:
-        days = None if stale else Days.between(first, last)
+        days = Days.between(first, last) if first is not None and last is not None else None
     except NotADayError as error:
         raise InputError(str(error), todo="See `rekindle backfill --help`.", code="usage") from error
     platform.attach()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rekindle.cli.common import DayOption, FromOption, JsonOption, ToOption, answer, example, progress
+from rekindle.cli.common import FromOption, JsonOption, ToOption, WholeDayOption, answer, example, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def import_(
     source: Annotated[str, typer.Argument(help="users, orders, events or items.")],
     path: Annotated[Path, typer.Argument(help="A csv, jsonl or parquet file with the columns of the source.")],
     *,
-    day: DayOption = None,
+    day: WholeDayOption = None,
     first: FromOption = None,
     last: ToOption = None,
     lateness: LatenessOption = None,

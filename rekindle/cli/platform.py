@@ -58,7 +58,8 @@ def status(*, json: JsonOption = False) -> None:
     from rekindle.settings import settings
 
     services = platform.status(settings().home)
-    told, text = _as_data(services), [_as_table(services)]
+    told = _as_data(services)
+    text: list[RenderableType] = [_as_table(services)]
     if all(service.address for service in services if service.name in platform.NEEDED_SERVICES):
         platform.attach()
         warehouse = _warehouse()

@@ -82,7 +82,7 @@ def start(home: Home, password: str) -> int:
     preferred = json.loads(remembered.read_text())["port"] if remembered.exists() else None
     for _ in range(ATTEMPTS):
         port = free_port(preferred)
-        command = [
+        command: list[str | Path] = [
             _programs(as_user) / "pg_ctl",
             "-D",
             data,
@@ -223,7 +223,8 @@ def _initialise(data: Path, password: str, as_user: dict[str, Any]) -> None:
     write_private(pwfile, password)
     if as_user:
         os.chown(pwfile, as_user["user"], as_user["group"])
-    command = [_programs(as_user) / "initdb", "-D", draft, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", pwfile]
+    command: list[str | Path] = [_programs(as_user) / "initdb", "-D", draft, "-U", "postgres", "--pwfile", pwfile]
+    command += ["-A", "scram-sha-256"]
     command += ["-E", "UTF8", "--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     for name, value in CONFIGURATION.items():
         command += ["-c", f"{name}={value}"]

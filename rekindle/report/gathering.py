@@ -279,5 +279,5 @@ def _freshness(connection: Connection) -> tuple[Freshness, ...]:
 
 
 def _value(connection: Connection, question: str, parameters: Mapping[str, Any] | None = None) -> Any:
-    (value,) = connection.execute(question, parameters).fetchone()
+    ((value,),) = connection.execute(question, parameters)
     return value

@@ -37,7 +37,7 @@ def user_item_day(orders: DataFrame, events: DataFrame, items: DataFrame, not_ac
     """
     sales = orders.where("kind = 'sale'")
     acts = events.where(~F.col("type").isin(*not_activity)) if not_activity else events
-    columns = ["day", "user_id", F.col("occurred_on").alias("activity_on"), "item_id"]
+    columns = [F.col("day"), F.col("user_id"), F.col("occurred_on").alias("activity_on"), F.col("item_id")]
     touched = sales.select(*columns).unionByName(acts.select(*columns)).where("item_id IS NOT NULL").distinct()
     categories = spans(items.select("day", "item_id", "category"), "item_id")
     return touched.join(
