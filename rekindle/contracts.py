@@ -17,7 +17,7 @@ from rekindle.errors import InputError
 from rekindle.settings import PROJECT, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 FOLDER = PROJECT / "contracts"
 
@@ -127,7 +127,10 @@ class Contract:
     built_by: BuiltBy = "build"
     """Ingestion, a Spark job named like the table, or scoring."""
     reads: Mapping[str, str] | Literal["landing"] = field(default_factory=dict)
-    """The tables that a day is built from, and how far back each is read; see rekindle.warehouse.lineage."""
+    """
+    The tables that a day is built from, and how far back each is read; see rekindle.warehouse.lineage. `landing` is what
+    ingestion writes beside the sources' own tables.
+    """
     own_reach: str | None = None
     """How far back the table reads itself."""
     days: Literal["every", "weekly"] = "every"
@@ -252,7 +255,7 @@ def _column(name: str, spec: Mapping[str, Any], window: int | None = None) -> Co
         type=spec["type"],
         description=about,
         nullable=spec.get("nullable", False),
-        between=tuple(window if edge == "w" else edge for edge in spec["between"]) if "between" in spec else None,
+        between=_between(spec["between"], window) if "between" in spec else None,
         one_of=tuple([spec["in"]] if isinstance(spec["in"], str) else spec["in"]) if "in" in spec else None,
         matches=spec.get("matches"),
         default=spec.get("default"),
@@ -260,6 +263,11 @@ def _column(name: str, spec: Mapping[str, Any], window: int | None = None) -> Co
         empty=spec.get("empty"),
         words=_words(spec, window) if "says" in spec else None,
     )
+
+
+def _between(edges: Sequence[Any], window: int | None) -> tuple[float | None, float | None]:
+    low, high = (window if edge == "w" else edge for edge in edges)
+    return low, high
 
 
 def _words(spec: Mapping[str, Any], window: int | None) -> Words:

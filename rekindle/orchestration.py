@@ -94,7 +94,7 @@ def run_days(
             raise _what_failed(plan, day, run, exit_code)
     if exit_code:
         raise _outside_of_tasks(plan, exit_code)
-    return list(runs.values())
+    return [run for run in runs.values() if run]
 
 
 def _watch(plan: _Plan, command: list[str], tell: Callable[[Stage], None], wait_minutes: float) -> int:

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 MODELS = PROJECT / "dbt_project" / "models"
 """Where dbt's models are; those in `marts/` write tables, the others are views."""
 
-LANDING = "landing"
-"""What ingestion writes beside the sources' tables reads all that has landed."""
-
 Kind = Literal["ingest", "build", "marts", "score"]
 
 
@@ -92,8 +89,8 @@ def _evaluate(node: ast.expr, label: Mapping[str, Any]) -> int:
             return number
         case ast.Name(id=name) if name in label:
             return int(label[name])
-        case ast.Name(id=name) if isinstance(number := getattr(settings(), name, None), int):
-            return number
+        case ast.Name(id=name) if isinstance(setting := getattr(settings(), name, None), int):
+            return setting
         case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
             return OPERATORS[type(op)](_evaluate(left, label), _evaluate(right, label))
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
@@ -249,13 +246,12 @@ def _graph(contracts_folder: Path, models: Path) -> Graph:  # noqa: ARG001 - con
 
 
 def _of_contract(contract: Contract, landed: Sequence[str]) -> Table:
-    reads = contract.reads
-    kind = contract.built_by
-    if is_by_product := reads == LANDING:
-        reads = dict.fromkeys(landed, "day")
+    # What ingestion writes beside the sources' tables reads all that has `landed`.
+    is_by_product = isinstance(contract.reads, str)
+    reads = dict.fromkeys(landed, "day") if isinstance(contract.reads, str) else contract.reads
     return Table(
         contract.table,
-        kind,
+        contract.built_by,
         {name: Reach(text) for name, text in reads.items()},
         contract.days,
         Reach(contract.own_reach) if contract.own_reach else None,

@@ -7,6 +7,7 @@ import pytest
 
 from ml import artifact
 from ml.scorer import Scorer
+from rekindle import contracts
 from rekindle.settings import PROJECT
 
 STORED = PROJECT / "tests" / "ml" / "stored"
@@ -36,7 +37,7 @@ def test_a_model_of_format_1_scores_the_same_doubles_for_the_same_reasons(name):
     rows, expected = (pq.read_table(STORED / name / f"{part}.parquet") for part in ("rows", "scores"))
 
     assert b'"format": 1' in files[artifact.MODEL_FILE]
-    found = Scorer.from_files(files).score(rows)
+    found = Scorer.from_files(files).score(rows, contracts.load("features.user").phrases)
 
     assert (found.num_rows, found.schema) == (25, expected.schema)
     for ours, theirs in zip(values(found.to_pylist()), values(expected.to_pylist()), strict=True):
