@@ -111,7 +111,7 @@ def test_training_makes_a_champion_that_workers_score_with(spark, product, busin
     spark.addArtifacts(str(archive), file=True)
 
     rows = tables.read_days(spark, "features.user", Days.one(LAST))
-    scored = rows.mapInArrow(scoring_function(champion.digest), output_ddl(product.targets(business))).toArrow()
+    scored = rows.mapInArrow(scoring_function(champion.digest, contracts.load("features.user").phrases), output_ddl(product.targets(business))).toArrow()
 
     here = Scorer.from_files(files).score(rows.toArrow(), contracts.load("features.user").phrases)
     assert done.promoted
