@@ -111,9 +111,11 @@ def test_training_makes_a_champion_that_workers_score_with(spark, product, busin
     spark.addArtifacts(str(archive), file=True)
 
     rows = tables.read_days(spark, "features.user", Days.one(LAST))
-    scored = rows.mapInArrow(scoring_function(champion.digest, contracts.load("features.user").phrases), output_ddl(product.targets(business))).toArrow()
+    phrases = contracts.load("features.user").phrases
+    function = scoring_function(champion.digest, phrases)
+    scored = rows.mapInArrow(function, output_ddl(product.targets(business))).toArrow()
 
-    here = Scorer.from_files(files).score(rows.toArrow(), contracts.load("features.user").phrases)
+    here = Scorer.from_files(files).score(rows.toArrow(), phrases)
     assert done.promoted
     assert (done.version, done.verdict.passed) == (champion, True)
     assert scored.sort_by("user_id").to_pylist() == here.sort_by("user_id").to_pylist()
