@@ -89,12 +89,14 @@ def run_days(
     command += [json.dumps({"run_id": plan.name(day), "conf": {**parameters, "day": str(day)}}) for day in days]
     exit_code = _watch(plan, command, tell, wait_minutes)
     runs = {day: records.find_run(plan.run_id(day)) for day in days}
+    done = []
     for day, run in runs.items():
         if run is None or run.status != "done":
             raise _what_failed(plan, day, run, exit_code)
+        done.append(run)
     if exit_code:
         raise _outside_of_tasks(plan, exit_code)
-    return [run for run in runs.values() if run]
+    return done
 
 
 def _watch(plan: _Plan, command: list[str], tell: Callable[[Stage], None], wait_minutes: float) -> int:

@@ -6,8 +6,10 @@ Every time comes from Postgres' clock, durations from a monotonic one.
 
 from __future__ import annotations
 
+import atexit
 import json
 import math
+import os
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -94,17 +96,72 @@ def transact(work: Callable[[Connection], T]) -> T:
     """
     Do `work` in one transaction, again if the connection or the transaction was lost.
 
-    After a lost connection nobody knows whether the commit arrived, so doing `work` twice must be doing it once.
+    After a lost connection nobody knows whether the commit arrived, so doing `work` twice must be doing it once. What
+    `work` sets for longer than its transaction, the process's next transaction finds.
     """
-    for pause in (*RETRY_PAUSES_SECONDS, None):
+    # A connection that was kept may have ended since, which says nothing about the server.
+    pauses = (0.0, *RETRY_PAUSES_SECONDS, None) if _KEPT else (*RETRY_PAUSES_SECONDS, None)
+    for pause in pauses:
         try:
-            with connect() as connection:
+            with _kept_connection() as connection:
                 return work(connection)
         except REFUSALS as error:
             if pause is None or not _is_transient(error):
                 raise refused(error) from error
             time.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
+
+
+@contextmanager
+def _kept_connection() -> Iterator[Connection]:
+    """
+    Hand out the connection that this process keeps, or open one; commit what was done with it.
+
+    A log-in takes longer than most questions.
+
+    Who holds one has it alone. One is kept, so that threads that ask at once do not leave theirs behind; one that something
+    went wrong with is closed.
+    """
+    url = settings().database_url
+    kept_url, connection = _KEPT.pop() if _KEPT else ("", None)
+    if connection is None or connection.closed or kept_url != url:
+        if connection is not None:
+            connection.close()
+        connection = connect()
+        # A table that is migrated meanwhile would break the plans that this session has prepared.
+        connection.prepare_threshold = None
+    try:
+        yield connection
+        connection.commit()
+    except BaseException:
+        connection.close()
+        raise
+    if _KEPT:
+        connection.close()
+    else:
+        _KEPT.append((url, connection))
+
+
+_KEPT: list[tuple[str, Connection]] = []
+"""The connection that waits for the next transaction, with its URL. Lists are taken from and added to by one thread at a time."""
+
+_PARENTS: list[tuple[str, Connection]] = []
+"""What a forked process finds, and must neither use nor end: the parent still speaks on it."""
+
+
+def disconnect() -> None:
+    """Close the connection that is kept; the next transaction opens another."""
+    while _KEPT:
+        _KEPT.pop()[1].close()
+
+
+def _leave_to_parent() -> None:
+    _PARENTS.extend(_KEPT)
+    _KEPT.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+atexit.register(disconnect)
 
 
 def refused(error: psycopg.Error) -> InputError:

@@ -545,13 +545,14 @@ def test_a_commit_whose_answer_was_lost_is_found_in_the_log(published, database,
     losses = iter([True])
 
     class LosesAnswer(psycopg.Connection):
-        def __exit__(self, *exception):
-            super().__exit__(*exception)
+        def commit(self):
+            super().commit()
             if next(losses, False):
                 monkeypatch.setattr(psycopg, "connect", connect)
                 published(recall(["u1", "other"]))
                 raise psycopg.OperationalError("server closed the connection unexpectedly")
 
+    records.disconnect()
     monkeypatch.setattr(psycopg, "connect", LosesAnswer.connect)
 
     result = published(recall(["u1", "u2"]))
@@ -573,6 +574,7 @@ def test_two_publishes_take_turns(published, database):
 
 
 def test_who_waits_too_long_for_a_turn_is_told_who_else_publishes(published, database, monkeypatch):
+    records.disconnect()
     monkeypatch.setitem(records.SESSION, "lock_timeout", "100ms")
     monkeypatch.setattr(records, "RETRY_PAUSES_SECONDS", ())
     with database.connect() as other:

@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from threading import Barrier
 
 import psycopg
 import pytest
@@ -341,6 +342,7 @@ def test_a_server_that_is_full_is_tried_a_few_times():
 
 @pytest.mark.usefixtures("impatient", "database")
 def test_a_server_that_is_slow_is_not_waited_for_for_ever(monkeypatch):
+    records.disconnect()
     monkeypatch.setitem(records.SESSION, "statement_timeout", "100ms")
 
     with pytest.raises(InputError, match=r"postgres_unavailable: .*statement timeout"):
@@ -366,6 +368,98 @@ def test_a_transaction_whose_connection_is_lost_is_done_again_once(database):
     assert records.transact(work) == "done"
     assert len(attempts) == 2
     assert database.value("select count(*) from t") == 0
+
+
+def sessions(database):
+    """Postgres' processes that serve Rekindle in a database, oldest first."""
+    mine = "datname = current_database() and application_name = 'rekindle'"
+    found = database.rows(f"select pid from pg_stat_activity where {mine} order by backend_start")
+    return [row["pid"] for row in found]
+
+
+def pid_of(connection):
+    return connection.info.backend_pid
+
+
+def test_a_process_asks_all_its_questions_on_one_connection(database, run_id):
+    (pid,) = sessions(database)
+
+    records.finish_run(run_id, "done")
+    with records.stage(run_id, MONDAY, "ingest"):
+        records.runs(MONDAY)
+
+    assert sessions(database) == [pid]
+
+
+@pytest.mark.usefixtures("run_id")
+def test_a_kept_connection_that_the_server_has_ended_is_opened_again_at_once(database, monkeypatch):
+    monkeypatch.setattr(records, "RETRY_PAUSES_SECONDS", (600.0,))
+    (pid,) = sessions(database)
+    database.execute("select pg_terminate_backend(%s)", pid)
+
+    assert [run.kind for run in records.runs(MONDAY)] == ["daily"]
+    assert pid not in sessions(database)
+
+
+@pytest.mark.usefixtures("run_id")
+def test_what_goes_wrong_in_a_transaction_is_not_found_by_the_next(database):
+    def broken(connection):
+        connection.execute("set statement_timeout to '1h'")
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 - it has no text
+        records.transact(broken)
+
+    (timeout,) = records.transact(lambda connection: connection.execute("show statement_timeout").fetchone())
+    assert timeout == "5min"
+    assert len(sessions(database)) == 1
+
+
+@pytest.mark.usefixtures("run_id")
+def test_threads_have_a_connection_each_and_leave_one(database):
+    together = Barrier(3)
+
+    def work(connection):
+        together.wait(timeout=60)
+        return pid_of(connection)
+
+    with ThreadPoolExecutor(3) as pool:
+        pids = list(pool.map(records.transact, [work] * 3))
+
+    assert len(set(pids)) == 3
+    assert len(sessions(database)) == 1
+
+
+@pytest.mark.usefixtures("run_id")
+def test_a_forked_process_has_a_connection_of_its_own_and_leaves_the_parents_alone(database):
+    """Airflow forks a process for each task."""
+    (pid,) = sessions(database)
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(write, str(records.transact(pid_of)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert int(os.read(read, 20)) != pid
+    assert records.transact(pid_of) == pid
+    assert sessions(database) == [pid]
+
+
+@pytest.mark.usefixtures("run_id")
+def test_another_database_is_asked_on_another_connection(database, monkeypatch):
+    database.use(monkeypatch, application_name="elsewhere")
+
+    assert records.transact(lambda connection: connection.info.dsn).count("elsewhere") == 1
+
+
+@pytest.mark.usefixtures("database")
+def test_a_process_that_ends_says_goodbye():
+    """Python warns of a connection that nobody has closed."""
+    code = "from datetime import date; from rekindle import records; records.runs(date(2017, 6, 5))"
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=PROJECT, env=dict(os.environ), capture_output=True, text=True, check=True)
+
+    assert done.stderr == ""
 
 
 def test_sessions_speak_utc_and_see_what_lock_holders_committed(empty_database):
