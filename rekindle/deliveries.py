@@ -10,12 +10,8 @@ Rows are counted here, from the files, by other code than the one that loads the
 
 from __future__ import annotations
 
-import csv
 import difflib
 import hashlib
-import io
-import json
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,10 +19,19 @@ from typing import TYPE_CHECKING
 
 from rekindle.days import NotADayError, parse_day
 from rekindle.errors import InputError
+from rekindle.landing.formats import (
+    DUPLICATE_COLUMN,
+    UnreadableFileError,
+    form_of,
+    is_utf8,
+    outline,
+    repeated,
+    unsupported_type,
+)
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import date
 
     from pyarrow.fs import FileSystem
@@ -35,17 +40,17 @@ if TYPE_CHECKING:
     from rekindle.days import Days
 
 SUCCESS = "_SUCCESS"
-FORMATS = ("parquet", "csv", "jsonl")
-END_OF_CSV = "\x00 end of file"
-"""A line that no export writes, read after the last one of a csv file."""
-
-JSON_PROBE_ROWS = 1000
-"""A jsonl file has no header: its columns are those of its first rows."""
+UNSEEN = ("_", ".")
+"""What a file or folder of a delivery begins with that is nobody's data: markers, and files that are being written."""
 
 
 @dataclass(frozen=True)
 class LandedFile:
-    """One file of a delivery. `rows` is what it holds, 1 where it is unreadable (it is then one quarantined thing)."""
+    """
+    One file of a delivery, named by its path within it.
+
+    `rows` is what it holds, 1 where it is unreadable (it is then one quarantined thing).
+    """
 
     name: str
     path: str
@@ -58,7 +63,7 @@ class LandedFile:
 
     @property
     def format(self) -> str:
-        return self.name.rsplit(".", 1)[-1]
+        return form_of(self.name)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class LandingZone:
 
     def __init__(self, url: str | None = None) -> None:
         self.url = url or settings().landing_zone
-        self._looked: dict[tuple[str, Days], list[Delivery]] = {}
+        self._looked: dict[tuple[str, date], Delivery] = {}
 
     @cached_property
     def _root(self) -> tuple[FileSystem, str]:
@@ -137,16 +142,15 @@ class LandingZone:
         that there is for its day: nothing is loaded of such a source.
         """
         source = contract.landing.source
-        if (source, days) in self._looked:
-            return self._looked[source, days]
+        unseen = [day for day in days if (source, day) not in self._looked]
         with ThreadPoolExecutor(8) as pool:
-            complete = pool.map(lambda day: self.is_complete(source, day), days)
-            present = [day for day, is_there in zip(days, complete, strict=True) if is_there]
+            complete = pool.map(lambda day: self.is_complete(source, day), unseen)
+            present = [day for day, is_there in zip(unseen, complete, strict=True) if is_there]
             found = list(pool.map(lambda day: self._delivery(source, day), present))
         for delivery in found:
             _refuse_unusable(contract, delivery, self.folder(source, delivery.day))
-        self._looked[source, days] = found
-        return found
+            self._looked[source, delivery.day] = delivery
+        return [self._looked[source, day] for day in days if (source, day) in self._looked]
 
     def refuse_unusable(self, days: Days) -> None:
         """Raise what `deliveries` raises for any source, before the first of them is loaded."""
@@ -159,11 +163,13 @@ class LandingZone:
         from pyarrow import fs
 
         system, root = self._root
-        infos = system.get_file_info(fs.FileSelector(f"{root}/{source}/day={day}"))
+        folder = f"{root}/{source}/day={day}"
+        infos = system.get_file_info(fs.FileSelector(folder, recursive=True))
+        named = [(_below(folder, info.path), info) for info in infos if info.type == fs.FileType.File]
         files = [
-            _look(system, info.path, info.base_name, info.size)
-            for info in infos
-            if info.type == fs.FileType.File and not info.base_name.startswith(("_", "."))
+            _look(system, info.path, name, info.size)
+            for name, info in named
+            if not any(part.startswith(UNSEEN) for part in name.split("/"))
         ]
         return Delivery(source, day, tuple(sorted(files, key=lambda f: f.name)))
 
@@ -218,113 +224,74 @@ def no_delivery(zone: LandingZone, day: date, missing: list[str]) -> InputError:
     )
 
 
+def _below(folder: str, path: str) -> str:
+    """The path of a file within a folder; file systems write the way to the folder in their own manner."""
+    marker = f"/{'/'.join(folder.split('/')[-2:])}/"
+    return path.split(marker, f"{folder}/".count(marker))[-1]
+
+
 def _look(system: FileSystem, path: str, name: str, size: int) -> LandedFile:
     """Digest and columns of a file, and how many rows it holds."""
     with system.open_input_stream(path) as stream:
         content = stream.read()
     digest = hashlib.sha256(content).hexdigest()
     try:
-        rows, columns, types = _count(name, content)
+        rows, columns, types = outline(name, content)
     except UnreadableFileError as error:
         return LandedFile(name, path, size, digest, 1, (), {}, error.reason)
     return LandedFile(name, path, size, digest, rows, columns, types)
 
 
-class UnreadableFileError(Exception):
-    """A file that cannot be read as what its name says; `reason` is the code in raw.quarantine."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
-
-
-def _count(name: str, content: bytes) -> tuple[int, tuple[str, ...], dict[str, str]]:
-    if not content:
-        raise UnreadableFileError("empty_file")
-    kind = name.rsplit(".", 1)[-1]
-    if kind == "parquet":
-        return _count_parquet(content)
-    if kind not in FORMATS:
-        raise UnreadableFileError("unknown_format")
-    text = decoded(content)
-    if kind == "csv":
-        records = csv_records(text)
-        header = next(records, [])
-        return sum(1 for record in records if record), tuple(header), {}
-    lines = [line for line in text.split("\n") if line.strip()]
-    columns: dict[str, None] = {}
-    for line in lines[:JSON_PROBE_ROWS]:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue  # the row is quarantined where it is loaded
-        if isinstance(row, dict):
-            columns.update(dict.fromkeys(row))
-    return len(lines), tuple(columns), {}
-
-
-def _count_parquet(content: bytes) -> tuple[int, tuple[str, ...], dict[str, str]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if content[:4] != b"PAR1":
-        raise UnreadableFileError("not_parquet")
-    try:
-        file = pq.ParquetFile(pa.BufferReader(content))
-        schema = file.schema_arrow
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UnreadableFileError("truncated_parquet") from error
-    return file.metadata.num_rows, tuple(schema.names), {f.name: str(f.type) for f in schema}
-
-
-def decoded(content: bytes) -> str:
-    """Text of a csv or jsonl file. Bytes that are not UTF-8 become surrogates, so that only their rows are lost."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UnreadableFileError("not_utf8")
-    return content.decode("utf-8-sig", errors="surrogateescape")
-
-
-def csv_records(text: str) -> Iterator[list[str]]:
-    """
-    Read the records of a csv file.
-
-    A quote that is never closed makes the rest of the file one cell of one row, which nobody misses: a last line of our
-    own is then not a record of its own. Raises UnreadableFileError.
-    """
-    csv.field_size_limit(sys.maxsize)
-    record = None
-    for following in csv.reader(io.StringIO(f"{text}\n{END_OF_CSV}\n", newline="")):
-        if record is not None:
-            yield record
-        record = following
-    if record != [END_OF_CSV]:
-        raise UnreadableFileError("open_quote")
-
-
 def _refuse_unusable(contract: Contract, delivery: Delivery, folder: str) -> None:
-    required = [c for c in contract.delivered if not c.nullable and c.default is None]
     for file in delivery.files:
         if file.unreadable:
             if all(other.unreadable for other in delivery.files):
                 raise unreadable_delivery(folder, file.name, file.unreadable)
-            continue
-        if not file.rows and not file.columns:
-            continue
-        for column in required:
-            if column.name not in file.columns:
-                near = difflib.get_close_matches(column.name, file.columns, 1, 0.5)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise InputError(
-                    f"{folder}/{file.name} has no column {column.name!r}, which is required.{hint}",
-                    todo=f"Deliver the columns {', '.join(c.name for c in required)}.",
-                    code="missing_column",
-                )
-        for column in contract.delivered:
-            kind = file.types.get(column.name, "")
-            if column.type == "timestamp" and (
-                kind.startswith("date") or (kind.startswith("timestamp") and "tz=" not in kind)
-            ):
-                raise no_time_zone(f"{folder}/{file.name}", column.name)
+        elif file.rows or file.columns:
+            where = f"{folder}/{file.name}"
+            refuse_names(where, file.columns)
+            refuse_missing(contract, where, file.columns)
+            refuse_types(contract, where, file.types)
+
+
+def refuse_names(where: str, columns: Collection[str]) -> None:
+    """Raise InputError if a column's name is not UTF-8, or is the name of two."""
+    if not all(map(is_utf8, columns)):
+        raise InputError(
+            f"{where}: the names of its columns are not UTF-8.", todo="Write the file in UTF-8.", code="not_utf8"
+        )
+    if twice := repeated(columns):
+        raise duplicate_column(where, twice)
+
+
+def refuse_missing(contract: Contract, where: str, columns: Collection[str]) -> None:
+    """Raise InputError if a required column is not there."""
+    required = [c for c in contract.delivered if not c.nullable and c.default is None]
+    for column in required:
+        if column.name not in columns:
+            near = difflib.get_close_matches(column.name, columns, 1, 0.5)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InputError(
+                f"{where} has no column {column.name!r}, which is required.{hint}",
+                todo=f"Deliver the columns {', '.join(c.name for c in required)}.",
+                code="missing_column",
+            )
+
+
+def refuse_types(contract: Contract, where: str, types: Mapping[str, str]) -> None:
+    """Raise InputError if a column of a Parquet file has a type without a plain text, or times without a zone."""
+    for column in contract.delivered:
+        kind = types.get(column.name, "")
+        if column.type == "timestamp" and (
+            kind.startswith("date") or (kind.startswith("timestamp") and "tz=" not in kind)
+        ):
+            raise no_time_zone(where, column.name)
+        if unsupported_type(kind, column.type):
+            raise InputError(
+                f"{where}, column {column.name!r} is of the type {kind}, which has no plain text.",
+                todo=f"Write it as {column.spark_type}, or as text.",
+                code="unsupported_type",
+            )
 
 
 NOTHING_OF_IT = "Nothing of this delivery was written; what is published stays as it is."
@@ -338,6 +305,16 @@ def unreadable_delivery(folder: str, name: str, reason: str) -> InputError:
         todo="Deliver the day again.",
         safe=NOTHING_OF_IT,
         code="unreadable_delivery",
+    )
+
+
+def duplicate_column(where: str, column: str) -> InputError:
+    """The error of a name that stands for two columns, of which nobody said which is meant."""
+    return InputError(
+        f"{where} has the column {column!r} twice.",
+        todo="Keep one of the two.",
+        safe=NOTHING_OF_IT,
+        code=DUPLICATE_COLUMN,
     )
 
 

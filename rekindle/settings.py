@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     delivery_poll_seconds: Annotated[float, Field(gt=0)]
     valid_hours: PositiveInt
     quarantine_keep_days: PositiveInt
+    quarantine_stop_share: Annotated[float, Field(ge=0, le=1)]
+    quarantine_stop_min_rows: PositiveInt
     features_keep_days: PositiveInt
     snapshot_keep_days: PositiveInt
 

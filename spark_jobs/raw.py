@@ -20,8 +20,9 @@ from pyspark.sql import functions as F
 
 from rekindle import checks, contracts, records, tables
 from rekindle.days import Days
-from rekindle.deliveries import LandingZone, no_time_zone, unreadable_delivery
-from rekindle.errors import CheckFailedError
+from rekindle.deliveries import NOTHING_OF_IT, LandingZone, duplicate_column, no_time_zone, unreadable_delivery
+from rekindle.errors import CheckFailedError, InputError
+from rekindle.landing.formats import DUPLICATE_COLUMN, Columns
 from rekindle.settings import settings
 from rekindle.spark import beside
 from spark_jobs import rules
@@ -36,15 +37,20 @@ if TYPE_CHECKING:
 
     from rekindle.contracts import Contract
     from rekindle.deliveries import Delivery
-    from rekindle.errors import InputError
 
 PERSONAL = ("contacts", "consents", "replies")
 """Sources whose quarantined rows are masked: they hold phones and what people wrote."""
 
 FATES = ("delivered_rows", "loaded_rows", "duplicate_rows", "quarantined_rows")
 
-COUNTED_REASONS = ("conflicting_duplicate", rules.NO_TIME_ZONE)
-"""Reasons of a rejection that are told apart: the first is a warning as well, the second stops the run."""
+ACCEPTED = {"number_as_text": "has_text_number", "trimmed_id": "has_trimmed_id"}
+"""Warnings about rows that were loaded, and the columns that mark them."""
+
+STOPPING = {rules.NO_TIME_ZONE: no_time_zone, DUPLICATE_COLUMN: duplicate_column}
+"""Reasons of a row that stop the run, and the error of each: what the row means would be a guess."""
+
+COUNTED_REASONS = ("conflicting_duplicate", *STOPPING)
+"""Reasons of a rejection that are told apart: the first is a warning as well, the others stop the run."""
 
 
 TOLD = {
@@ -78,8 +84,7 @@ class Ingested:
 
 def delivered_rows(spark: SparkSession, contract: Contract, deliveries: list[Delivery], url: str) -> DataFrame:
     """One row per row of the deliveries' files, as text cells, and one with an `error` per unreadable file."""
-    columns = [c.name for c in contract.delivered]
-    numbers = [c.name for c in contract.delivered if c.type in rules.NUMBERS]
+    columns = Columns.of({c.name: c.type for c in contract.delivered})
     files = [
         (d.day, f.name, f.path, url)
         for d in deliveries
@@ -89,7 +94,7 @@ def delivered_rows(spark: SparkSession, contract: Contract, deliveries: list[Del
     listed = spark.createDataFrame(files, "day date, name string, path string, url string")
     # A history of a year is spread over the cores, a day is one task: starting one costs more than reading a small file.
     spread = listed.repartition(1 + min(len(files) // FILES_PER_TASK, 200), "path")
-    return spread.mapInArrow(reader(columns, numbers), schema_of(columns))
+    return spread.mapInArrow(reader(columns), schema_of(columns))
 
 
 def judged(contract: Contract, rows: DataFrame) -> DataFrame:
@@ -105,7 +110,7 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
     read = rows.withColumns(rules.texts(columns)).withColumns(rules.values(columns))
     unreadable = F.when(
         F.col("error").isNotNull(),
-        F.struct(F.col("error").alias("reason"), F.lit(None).cast("string").alias("column")),
+        F.struct(F.col("error").alias("reason"), F.col("error_column").alias("column")),
     )
     typed = read.withColumn("verdict", F.coalesce(unreadable, rules.verdict(columns))).select(
         "day",
@@ -116,6 +121,7 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
         # Row 0 is a file that cannot be read: it has no cells to keep.
         F.when(F.col("verdict").isNotNull() & (F.col("row") > 0), F.coalesce("raw_text", cells)).alias("raw_text"),
         "has_text_number",
+        rules.trimmed_id(columns).alias("has_trimmed_id"),
         *[F.col(f"{rules.VALUE}{c.name}").alias(c.name) for c in columns],
     )
     payload = F.xxhash64(*[F.to_json(c.name) if c.type.startswith("map") else F.col(c.name) for c in columns])
@@ -143,6 +149,7 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
         "column",
         F.when(conflicts, everything).otherwise(F.col("raw_text")).alias("raw_text"),
         "has_text_number",
+        "has_trimmed_id",
         *[name for name in contract.names if name != "day"],
     )
 
@@ -190,9 +197,10 @@ def _load(  # noqa: PLR0917 - what a load is about
     checks.import_ahead()
     try:
         counts = dict(_counted(rows, deliveries, zone))
-        if any(count[rules.NO_TIME_ZONE] for count in counts.values()):
-            raise _without_zone(rows, source, zone)
+        if any(count[reason] for count in counts.values() for reason in STOPPING):
+            raise _stopping(rows, source, zone)
         _assert_law(source, counts)
+        _refuse_mostly_unusable(contract, rows, counts, zone)
         had_quarantine = any(known[day]["quarantined_rows"] for day in days if day in known)
         if had_quarantine or any(count["quarantined_rows"] for count in counts.values()):
             rejected = _rejected(spark, contract, rows, deliveries)
@@ -234,9 +242,10 @@ def _known(spark: SparkSession, source: str, first: date, last: date) -> dict[da
     return {row["day"]: row.asDict(recursive=True) for row in rows.collect()}
 
 
-def _without_zone(rows: DataFrame, source: str, zone: LandingZone) -> InputError:
-    first = rows.where(F.col("reason") == rules.NO_TIME_ZONE).orderBy("day", "file", "row").first()
-    return no_time_zone(f"{zone.folder(source, first['day'])}/{first['file']}, row {first['row']}", first["column"])
+def _stopping(rows: DataFrame, source: str, zone: LandingZone) -> InputError:
+    first = rows.where(F.col("reason").isin(*STOPPING)).orderBy("day", "file", "row").first()
+    where = f"{zone.folder(source, first['day'])}/{first['file']}, row {first['row']}"
+    return STOPPING[first["reason"]](where, first["column"])
 
 
 def _counted(rows: DataFrame, deliveries: list[Delivery], zone: LandingZone) -> Iterator[tuple[date, dict[str, int]]]:
@@ -250,7 +259,7 @@ def _counted(rows: DataFrame, deliveries: list[Delivery], zone: LandingZone) -> 
         rows.groupBy("day", "fate")
         .agg(
             F.count("*").alias("count"),
-            F.count_if("has_text_number").alias("number_as_text"),
+            *[F.count_if(flag).alias(code) for code, flag in ACCEPTED.items()],
             *[F.count_if(F.col("reason") == code).alias(code) for code in COUNTED_REASONS],
             F.collect_set(F.when(F.col("row") == 0, F.struct("file", "reason"))).alias("undecodable"),
         )
@@ -270,7 +279,7 @@ def _counted(rows: DataFrame, deliveries: list[Delivery], zone: LandingZone) -> 
                 "loaded_rows": count.get("loaded", 0),
                 "duplicate_rows": count.get("duplicate", 0),
                 "quarantined_rows": count.get("quarantined", 0) + len(rejected),
-                "number_as_text": sum(row["number_as_text"] for row in mine if row["fate"] == "loaded"),
+                **{code: sum(row[code] for row in mine if row["fate"] == "loaded") for code in ACCEPTED},
                 **{code: sum(row[code] for row in mine) for code in COUNTED_REASONS},
             },
         )
@@ -293,6 +302,46 @@ def _assert_law(source: str, counts: dict[date, dict[str, int]]) -> None:
         )
 
 
+def _refuse_mostly_unusable(
+    contract: Contract, rows: DataFrame, counts: dict[date, dict[str, int]], zone: LandingZone
+) -> None:
+    """
+    Raise InputError if a delivery of a required source brought rows and too few of them can be used.
+
+    It is no news of nothing: whoever scored the day would say that nobody was active. Of a state that comes as a log of
+    its changes the last row counts, so what it overrides is not what is looked for here.
+    """
+    if not contract.landing.required:
+        return
+    share, min_rows = settings().quarantine_stop_share, settings().quarantine_stop_min_rows
+    for day, count in counts.items():
+        delivered, unusable = count["delivered_rows"], count["quarantined_rows"]
+        if contract.landing.kind == "state":
+            unusable -= count["conflicting_duplicate"]
+        is_useless = delivered > 0 and count["loaded_rows"] == 0
+        if is_useless or (delivered >= min_rows and unusable > share * delivered):
+            raise _mostly_unusable(rows.where(F.col("day") == day), zone.folder(contract.landing.source, day), count)
+
+
+def _mostly_unusable(rows: DataFrame, folder: str, count: dict[str, int]) -> InputError:
+    rejected = rows.where("fate = 'quarantined'").groupBy("reason", "column")
+    first = (
+        rejected.agg(F.count("*").alias("n"), F.min(F.struct("file", "row")).alias("at")).orderBy(F.desc("n")).first()
+    )
+    most = ""
+    if first:
+        column = f" in column {first['column']!r}" if first["column"] else ""
+        most = f" Most often it is {first['reason']}{column}, first in {first['at']['file']}, row {first['at']['row']}."
+    unusable, delivered = count["quarantined_rows"], count["delivered_rows"]
+    return InputError(
+        f"{folder}: of {delivered:,} rows {unusable:,} cannot be used.{most}",
+        todo="Correct the export and deliver the day again"
+        + (", or raise quarantine_stop_share." if count["loaded_rows"] else "."),
+        safe=NOTHING_OF_IT,
+        code="mostly_unusable" if count["loaded_rows"] else "no_usable_row",
+    )
+
+
 def _rejected(spark: SparkSession, contract: Contract, rows: DataFrame, deliveries: list[Delivery]) -> DataFrame:
     """Rejected rows and files, in the columns of raw.quarantine."""
     source = contract.landing.source
@@ -311,7 +360,7 @@ def _warnings(
 ) -> dict[date, dict[str, int]]:
     """How many loaded rows are late, repeated, of an unknown user or otherwise warned of, by day and code."""
     found = {
-        day: {code: counts[day][code] for code in ("number_as_text", "conflicting_duplicate") if counts[day][code]}
+        day: {code: counts[day][code] for code in (*ACCEPTED, "conflicting_duplicate") if counts[day][code]}
         for day in days
     }
     for row in observed:

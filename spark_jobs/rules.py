@@ -6,9 +6,13 @@ They are derived from the column types of a contract, so a further landing sourc
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
+
+from rekindle.landing.formats import EXPORTED_NULLS, NOTHING, NUMBERS, TIME, ZONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,10 +21,12 @@ if TYPE_CHECKING:
 
     from rekindle.contracts import Column
 
-NUMBERS = ("double", "decimal(18,2)", "int", "bigint")
+NOT_A_NUMBER = ("NaN", "nan")
+"""Nothing in a column of text. In one of numbers it is the result of a computation that failed, and no number."""
 
-NOTHING = ("", "null", "nan", "none", "nil", "n/a")
-"""Texts, in lower case, that exports write for a missing id. No thing is named so."""
+BLANKS = r"[ \t\p{Zs}\u200B\uFEFF]+"
+"""What surrounds an id unseen: the blanks of all scripts, the tab, a space without width, a byte order mark."""
+BLANKS_AROUND = f"^{BLANKS}|{BLANKS}$"
 
 ID_MAX_CHARACTERS = 256
 """Longer than any key system makes; a 10 kB id is a file that slipped by a column."""
@@ -40,8 +46,11 @@ LARGEST_AMOUNT = 10**11
 NO_TIME_ZONE = "no_time_zone"
 """Reason of a time that can be read but for its zone. It stops the run: the next hours would be wrong everywhere."""
 
-TIME = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
-ZONE = r"(Z|z|[+-]\d{2}(:?\d{2})?)$"
+DECIMAL_ID = r"^[+-]?(\d+\.0+|\d\.\d+[eE]\+?\d+)$"
+"""
+An id that went through a column of floating-point numbers: 123.0, 1.41556E+10. It names somebody else than 123 does, or,
+rounded, nobody. Where a file has types, a number for an id is written as 123 before it comes here.
+"""
 
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 """Neither NaN nor infinity, nor the 12d and 12f that Java reads as numbers."""
@@ -112,6 +121,7 @@ def _rules_of_type(column: Column, text: Expression, value: Expression) -> list[
         return [
             (F.length(text) > ID_MAX_CHARACTERS, "too_long"),
             (text.rlike(r"[\x00-\x1f\x7f]"), "control_character"),
+            (text.rlike(DECIMAL_ID), "decimal_id"),
         ]
     if column.type == "timestamp":
         end = F.timestamp_add("SECOND", F.lit(TOLERANCE_SECONDS), F.date_add("day", 1).cast("timestamp"))
@@ -124,15 +134,55 @@ def _rules_of_type(column: Column, text: Expression, value: Expression) -> list[
     if column.type == "double":
         return [(unreadable, "not_a_number"), (F.abs(value) > LARGEST, "out_of_range")]
     if column.type.startswith("decimal"):
-        return [(unreadable, "not_a_number"), (F.abs(value) > LARGEST_AMOUNT, "out_of_range")]
+        scale, number = int(column.type.rstrip(")").rpartition(",")[2]), F.trim(text)
+        return [
+            (number.rlike(NUMBER) & (_decimal_places(number) > scale), "too_precise"),
+            (unreadable, "not_a_number"),
+            (F.abs(value) > LARGEST_AMOUNT, "out_of_range"),
+        ]
     if column.type in NUMBERS:
         return [(unreadable, "not_a_number")]
     return [(unreadable, "bad_map")] if column.type.startswith("map") else []
 
 
+MANY = 10**6
+"""More digits than any column has."""
+
+
+def _decimal_places(number: Expression) -> Expression:
+    """How many digits the value of a text that is a NUMBER has behind its point: 2 of 19.99, 19.990 and 1999e-2."""
+    exponent = F.regexp_extract(number, r"[eE]([+-]?\d+)$", 1)
+    # An exponent may be longer than any int; whatever it makes of the number, it has very many places or none.
+    shift = F.coalesce(exponent.try_cast("int"), F.when(exponent.startswith("-"), -MANY).otherwise(0))
+    shift = F.greatest(F.lit(-MANY), shift)
+    fraction = F.regexp_extract(number, r"\.(\d*?)0*([eE].*)?$", 1)
+    zeros = F.regexp_extract(number, r"^[+-]?\d*?(0*)\.?0*([eE].*)?$", 1)
+    digits = F.when(fraction != "", F.length(fraction)).otherwise(-F.length(zeros))
+    return F.when(number.rlike(r"^[+-]?[0.]*([eE].*)?$"), 0).otherwise(digits - shift)
+
+
+def trimmed_id(columns: Sequence[Column]) -> Expression:
+    """Whether an id of a row stands between blanks, which it is read without. Expects `texts`."""
+    ids = [column.name for column in columns if column.type == "id"]
+    return reduce(
+        or_,
+        [
+            F.coalesce(F.col(name).rlike(BLANKS_AROUND) & ~_says_nothing("id", F.col(name)), F.lit(False))
+            for name in ids
+        ],
+    )
+
+
 def _text(column: Column) -> Expression:
     cell = F.col(column.name)
-    trimmed = F.trim(cell)
-    says_nothing = F.lower(trimmed).isin(*NOTHING) if column.type == "id" else trimmed == ""
-    text = F.when(~says_nothing, cell)
+    said = F.regexp_replace(cell, BLANKS_AROUND, "") if column.type == "id" else cell
+    text = F.when(~_says_nothing(column.type, cell), said)
     return text if column.default is None else F.coalesce(text, F.lit(column.default))
+
+
+def _says_nothing(kind: str, cell: Expression) -> Expression:
+    bare = F.regexp_replace(cell, BLANKS_AROUND, "")
+    if kind == "id":
+        return F.lower(bare).isin(*NOTHING)
+    nulls = (*EXPORTED_NULLS, *NOT_A_NUMBER) if kind == "string" else EXPORTED_NULLS
+    return (bare == "") | bare.isin(*nulls)

@@ -20,6 +20,7 @@ ACCEPTED = {
     "repeated": "repeated from an earlier delivery, passed over when read",
     "unknown_user": "of users that no delivery has named yet",
     "number_as_text": "with a number as text, which was cast",
+    "trimmed_id": "with blanks around an id, which was read without them",
     "conflicting_duplicate": "with a key of the delivery and another content, in quarantine",
     "before_registration": "from before their user registered",
 }

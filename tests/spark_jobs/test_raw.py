@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ Content = bytes | str
 Values = dict[str, Any]
 
 FIRST = date(2024, 4, 1)
+NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 TYPES = {"occurred_at": pa.timestamp("us", "UTC"), "amount": pa.decimal128(18, 2)}
 """Of Parquet columns; all others are strings."""
 
@@ -85,6 +87,14 @@ def in_parquet(*rows: Values, **types: pa.DataType) -> bytes:
     return as_parquet(rows[0], *rows, **types)
 
 
+def column_twice(name: str) -> bytes:
+    """An order in Parquet, in which a second column has the name."""
+    table = parquet.read_table(io.BytesIO(in_parquet(order(occurred_at=NOON, amount=None))))
+    sink = io.BytesIO()
+    parquet.write_table(table.append_column(name, table["item_id"]), sink)
+    return sink.getvalue()
+
+
 def flipped(content: bytes) -> bytes:
     """One byte of the first page's data is another."""
     at = content.index(b"\x00flip me") + 1  # behind its length: elsewhere it is a statistic
@@ -95,13 +105,18 @@ def noon(number: int) -> datetime:
     return datetime(2024, 3, 1, 12, tzinfo=UTC) + timedelta(number)
 
 
+def rest_of_order() -> str:
+    """An order without its id, as the end of a line of JSON."""
+    return as_jsonl(order(occurred_at="2024-03-01T12:00:00Z")).partition(", ")[2].rstrip()
+
+
 @dataclass(frozen=True)
 class Case:
     """
     Files of one delivery and what they get.
 
     `loaded` are values of the source's first key column, `quarantined` are (file, row, reason), `unreadable` the files
-    that count as one thing.
+    that count as one thing, `unseen` those that are no part of the delivery.
     """
 
     source: str
@@ -110,6 +125,7 @@ class Case:
     duplicates: int = 0
     quarantined: list[tuple[str, int, str]] = field(default_factory=list)
     unreadable: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
     warnings: dict[str, int] = field(default_factory=dict)
 
 
@@ -119,6 +135,63 @@ def cell(name: str, value: object, reason: str, source: str = "orders") -> Case:
     rows = [make(**{key: "good"}), make(**{key: "bad"} | {name: value})]
     return Case(source, {"rows.jsonl": as_jsonl(*rows)}, ["good"], quarantined=[("rows.jsonl", 2, reason)])
 
+
+D = Decimal
+CENTS = {"amount": pa.decimal128(18, 4)}
+EXACT = (
+    "1.23",
+    "1.230",
+    "1.2e1",
+    "1200e-3",
+    "0.000",
+    "0e-9",
+    "100",
+    "1.50e+1",
+    ".5",
+    "5.",
+    "12300E-4",
+    "-0.00",
+    "5.001e1",
+)
+TOO_PRECISE = (
+    "1.234",
+    "19.995",
+    "0.004",
+    "1.2300000000000000000000001",
+    "1234e-3",
+    "1e-3",
+    "1e-99999999999",
+    "1e-2147483648",
+    "5.0001e1",
+)
+MARKERS = ("\\N", "<NA>", "NaT", "undefined", "(not set)", "null", "NULL", "NaN")
+OPTIONAL_MARKERS = ("\\N", "<NA>", "NaT", "undefined", "(not set)", "null", "NULL", "None")
+MAP = '{"plan": "gold", "n": 1.50, "big": 12345678901234567890, "is": true, "none": null, "in": {"a": [1.0, "é"]}}'
+MAP_TEXTS = {"plan": "gold", "n": "1.50", "big": "12345678901234567890", "is": "true", "none": None} | {
+    "in": '{"a": [1.0, "é"]}'
+}
+UUID_ID = uuid.UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
+PLAIN_TEXTS = {
+    "uuid": (pa.uuid(), UUID_ID.bytes, str(UUID_ID)),
+    "dictionary": (pa.dictionary(pa.int32(), pa.string()), "tea", "tea"),
+    "dictionary of large strings": (pa.dictionary(pa.int8(), pa.large_string()), "tea", "tea"),
+    "large string": (pa.large_string(), "tea", "tea"),
+    "view": (pa.string_view(), "tea", "tea"),
+    "binary": (pa.binary(), "té".encode(), "té"),
+    "large binary": (pa.large_binary(), b"tea", "tea"),
+    "fixed binary": (pa.binary(3), b"tea", "tea"),
+    "decimal": (pa.decimal128(38, 10), D("1.5"), "1.5000000000"),
+    "large decimal": (pa.decimal256(70, 0), D(10**60), "1" + "0" * 60),
+    "small decimal": (pa.decimal128(38, 30), D("0.5").scaleb(-8), "0.000000005" + "0" * 21),
+    "time": (pa.time64("us"), time(12, 30), "12:30:00.000000"),
+    "short time": (pa.time32("ms"), time(12, 30), "12:30:00.000"),
+    "date": (pa.date32(), date(2024, 3, 1), "2024-03-01"),
+    "unsigned": (pa.uint64(), 2**64 - 1, "18446744073709551615"),
+    "half float": (pa.float16(), 1.5, "1.5"),
+    "boolean": (pa.bool_(), True, "true"),
+    "nothing": (pa.null(), None, None),
+}
+"""Parquet types, a value of each and its text."""
 
 FLIPPED = flipped(in_parquet(*[order(order_id=f"flip me {n}", occurred_at=noon(n), amount=None) for n in range(3)]))
 LATE = {"rows.csv": as_csv(order(order_id="late", occurred_at="2024-03-31T09:00:00Z"))}
@@ -326,6 +399,215 @@ CASES = {
         warnings={"before_registration": 1},
     ),
     "a map that is none": cell("properties", "page=1", "bad_map", "events"),
+    "more digits than cents": Case(
+        "orders",
+        {
+            "a.csv": as_csv(
+                *(order(order_id=f"fine {n}", amount=a) for n, a in enumerate(EXACT)),
+                *(order(order_id=f"cut {n}", amount=a) for n, a in enumerate(TOO_PRECISE)),
+            ),
+            "b.jsonl": as_jsonl(order(order_id="text", amount="1.234"), order(order_id="number", amount=19.995)),
+            "c.parquet": in_parquet(order(order_id="decimal", occurred_at=noon(1), amount=D("0.004")), **CENTS),
+            "d.parquet": in_parquet(
+                *(order(order_id=f"double {a}", occurred_at=noon(1), amount=a) for a in (1.234, 19.99, 100.0)),
+                amount=pa.float64(),
+            ),
+            "e.parquet": in_parquet(
+                *(order(order_id=f"float {a}", occurred_at=noon(1), amount=a) for a in (0.004, 19.99)),
+                amount=pa.float32(),
+            ),
+            "f.parquet": in_parquet(order(order_id="exact", occurred_at=noon(1), amount=D("1.2300")), **CENTS),
+        },
+        [*(f"fine {n}" for n in range(len(EXACT))), "double 19.99", "double 100.0", "float 19.99", "exact"],
+        quarantined=[
+            *(("a.csv", len(EXACT) + 1 + n, "too_precise") for n in range(len(TOO_PRECISE))),
+            ("b.jsonl", 1, "too_precise"),
+            ("b.jsonl", 2, "too_precise"),
+            ("c.parquet", 1, "too_precise"),
+            ("d.parquet", 1, "too_precise"),
+            ("e.parquet", 1, "too_precise"),
+        ],
+    ),
+    "null markers for an id": Case(
+        "orders",
+        {"a.csv": as_csv(order(order_id="good"), *(order(order_id="bad", user_id=text) for text in MARKERS))},
+        ["good"],
+        quarantined=[("a.csv", n, "missing") for n in range(2, len(MARKERS) + 2)],
+    ),
+    "null markers where nothing may stand": Case(
+        "events",
+        {
+            "a.csv": as_csv(
+                *(
+                    event(event_id=f"e{n}", value=text, properties=text, item_id=text, session_id=text)
+                    for n, text in enumerate(OPTIONAL_MARKERS)
+                )
+            )
+        },
+        [f"e{n}" for n in range(len(OPTIONAL_MARKERS))],
+    ),
+    "null markers for what must be there": Case(
+        "orders",
+        {
+            "a.csv": as_csv(
+                order(order_id="good"),
+                order(order_id="bad", amount="\\N"),
+                order(order_id="bad", occurred_at="NaT"),
+                order(order_id="bad", currency="undefined"),
+            )
+        },
+        ["good"],
+        quarantined=[("a.csv", n, "missing") for n in (2, 3, 4)],
+    ),
+    "null markers in texts": Case(
+        "users",
+        {"a.csv": as_csv(*(user(user_id=f"u{n}", country=text) for n, text in enumerate((*MARKERS, "Nil", "NA"))))},
+        [f"u{n}" for n in range(len(MARKERS) + 2)],
+    ),
+    "blanks around ids": Case(
+        "orders",
+        {
+            "a.csv": as_csv(order(), order(user_id="ada "), order(user_id="\u00a0ada\t", order_id=" o")),
+            "b.jsonl": as_jsonl(order(order_id=" p ", item_id="\ufefftea"), order(order_id="q", line_id=" ")),
+        },
+        ["o", "p", "q"],
+        2,
+        warnings={"trimmed_id": 1},
+    ),
+    "one id as a number and as text": Case(
+        "orders",
+        {
+            "a.jsonl": '{"order_id": 123, '
+            + rest_of_order()
+            + '\n{"order_id": 123.0, '
+            + rest_of_order()
+            + '\n{"order_id": "123", '
+            + rest_of_order()
+            + '\n{"order_id": "123.0", '
+            + rest_of_order(),
+            "b.parquet": in_parquet(order(order_id=123, occurred_at=NOON, amount=D("10.50")), order_id=pa.int64()),
+            "c.parquet": in_parquet(order(order_id=123.0, occurred_at=NOON, amount=D("10.50")), order_id=pa.float64()),
+            "d.parquet": in_parquet(
+                order(order_id=D("123.00"), occurred_at=NOON, amount=D("10.50")), order_id=pa.decimal128(10, 2)
+            ),
+            "e.csv": as_csv(
+                *(order(order_id=one, occurred_at="2024-03-01T12:00:00Z") for one in ("123", "123.0", "1.41556E+10"))
+            ),
+            "f.parquet": in_parquet(
+                order(order_id=12345678901234567890.0, occurred_at=NOON, amount=D("10.50")), order_id=pa.float64()
+            ),
+        },
+        ["123"],
+        6,
+        quarantined=[
+            ("a.jsonl", 4, "decimal_id"),
+            ("e.csv", 2, "decimal_id"),
+            ("e.csv", 3, "decimal_id"),
+            ("f.parquet", 1, "decimal_id"),
+        ],
+    ),
+    "an empty map of PHP": Case(
+        "events",
+        {
+            "a.csv": as_csv(event(event_id="c", properties="[]")),
+            "b.jsonl": as_jsonl(event(event_id="j", properties=[]), event(event_id="bad", properties=[1])),
+        },
+        ["c", "j"],
+        quarantined=[("b.jsonl", 2, "bad_map")],
+    ),
+    "maps from all forms": Case(
+        "events",
+        {
+            "a.csv": as_csv(event(event_id="c", properties=MAP)),
+            "b.jsonl": as_jsonl(event(event_id="j")).rstrip("}\n") + f', "properties": {MAP}}}\n',
+            "c.parquet": in_parquet(
+                event(event_id="p", occurred_at=noon(1), properties=list(MAP_TEXTS.items())),
+                properties=pa.map_(pa.string(), pa.string()),
+            ),
+            "d.csv": as_csv(event(event_id="n", properties='{"n": 1.50}')),
+            "e.parquet": in_parquet(
+                event(event_id="m", occurred_at=noon(1), properties=[("n", D("1.50"))]),
+                properties=pa.map_(pa.string(), pa.decimal128(5, 2)),
+            ),
+        },
+        ["c", "j", "p", "n", "m"],
+    ),
+    "files in subfolders": Case(
+        "orders",
+        {
+            "a.csv": as_csv(*orders("top")),
+            "hour=00/b.csv": as_csv(*orders("below")),
+            "hour=01/part/c.jsonl": as_jsonl(*orders("deeper", "deeper")),
+            "hour=01/readme.txt": "see you",
+            "hour=01/_SUCCESS": "",
+            "hour=01/.c.jsonl.crc": "crc",
+            "_temporary/d.csv": as_csv(*orders("unfinished")),
+            ".spark/e.csv": as_csv(*orders("unfinished")),
+        },
+        ["top", "below", "deeper"],
+        1,
+        quarantined=[("hour=01/readme.txt", 0, "unknown_format")],
+        unreadable=("hour=01/readme.txt",),
+        unseen=("hour=01/_SUCCESS", "hour=01/.c.jsonl.crc", "_temporary/d.csv", ".spark/e.csv"),
+    ),
+    "only files in subfolders": Case("orders", {"hour=00/b.csv": as_csv(*orders("below"))}, ["below"]),
+    "parquet of many types": Case(
+        "events",
+        {
+            f"{name}.parquet": in_parquet(event(event_id=name, occurred_at=noon(1), item_id=value), item_id=kind)
+            for name, (kind, value, _) in PLAIN_TEXTS.items()
+        },
+        list(PLAIN_TEXTS),
+    ),
+    "parquet of bytes that are no text": Case(
+        "events",
+        {
+            "a.parquet": in_parquet(
+                event(event_id="good", occurred_at=noon(1), item_id=b"tea"),
+                event(event_id="bad", occurred_at=noon(1), item_id=b"t\xe9"),
+                item_id=pa.binary(),
+            )
+        },
+        ["good"],
+        quarantined=[("a.parquet", 2, "not_utf8")],
+    ),
+    "decimals of other sizes": Case(
+        "orders",
+        {
+            "a.parquet": in_parquet(
+                order(order_id="large", occurred_at=noon(1), amount=D("1200.00")), amount=pa.decimal256(60, 20)
+            ),
+            "b.parquet": in_parquet(
+                order(order_id="short", occurred_at=noon(1), amount=D("12.00")), amount=pa.decimal128(9, 2)
+            ),
+        },
+        ["large", "short"],
+    ),
+    "a map in which nothing is a pair": cell("properties", [["a", 1]], "bad_map", "events"),
+    "half of the rows cannot be used": Case(
+        "orders",
+        {"a.csv": as_csv(*orders(*(f"g{n}" for n in range(10))), *(order(kind="gift") for _ in range(10)))},
+        [f"g{n}" for n in range(10)],
+        quarantined=[("a.csv", n, "not_in_list") for n in range(11, 21)],
+    ),
+    "few rows of which most cannot be used": Case(
+        "orders",
+        {"a.csv": as_csv(*orders("good"), *(order(kind="gift") for _ in range(18)))},
+        ["good"],
+        quarantined=[("a.csv", n, "not_in_list") for n in range(2, 20)],
+    ),
+    "a log of changes": Case(
+        "users",
+        {"a.csv": as_csv(*(user(country=f"C{n}") for n in range(30)))},
+        ["ada"],
+        quarantined=[("a.csv", n, "conflicting_duplicate") for n in range(1, 30)],
+        warnings={"conflicting_duplicate": 29},
+    ),
+    "items of which none can be used": Case(
+        "items",
+        {"a.csv": as_csv(*(item(item_id="") for _ in range(30)))},
+        quarantined=[("a.csv", n, "missing") for n in range(1, 31)],
+    ),
 }
 
 DAYS = {name: FIRST + n * ONE_DAY for n, name in enumerate(CASES)}
@@ -336,11 +618,13 @@ def deliver(landing: Path, source: str, day: date, files: dict[str, Content]) ->
     """Write a delivery, complete, over what is there; `$day` and `$next` become dates."""
     folder = landing / source / f"day={day}"
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
+    for old in folder.rglob("*"):
+        if old.is_file():
+            old.unlink()
     for name, content in files.items():
         dated = content if isinstance(content, bytes) else content.encode()
         dated = dated.replace(b"$day", str(day).encode()).replace(b"$next", str(day + ONE_DAY).encode())
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(dated)
     (folder / "_SUCCESS").touch()
 
@@ -398,7 +682,8 @@ def test_a_delivery_gets_what_it_should(name: str, loaded: Loaded):
 @pytest.mark.parametrize("name", CASES)
 def test_delivered_is_loaded_and_duplicates_and_quarantined(name: str, loaded: Loaded):
     case, entry = CASES[name], loaded.ledger[CASES[name].source, DAYS[name]]
-    delivered = sum(1 if file in case.unreadable else rows_in(file, content) for file, content in case.files.items())
+    seen = {file: content for file, content in case.files.items() if file not in case.unseen}
+    delivered = sum(1 if file in case.unreadable else rows_in(file, content) for file, content in seen.items())
 
     assert [entry[f"{fate}_rows"] for fate in ("delivered", "loaded", "duplicate", "quarantined")] == [
         delivered,
@@ -427,6 +712,41 @@ def test_all_formats_say_the_same(loaded: Loaded):
     assert [said(row) for row in rows] == [said(rows[0])] * 4
     assert (rows[0]["amount"], rows[0]["currency"], rows[0]["kind"]) == (Decimal("10.50"), "USD", "sale")
     assert [row["occurred_at"].hour for row in rows] == [12] * 4
+
+
+def test_a_parquet_value_is_its_plain_text(loaded: Loaded):
+    """And no damage: UUIDs, dictionaries, decimals of any size, times."""
+    found = {row["event_id"]: row["item_id"] for row in loaded.of("parquet of many types")}
+
+    assert found == {name: text for name, (_, _, text) in PLAIN_TEXTS.items()}
+
+
+def test_a_map_says_the_same_in_all_forms(loaded: Loaded):
+    """A number in it keeps its digits, what is nested is JSON."""
+    found = {row["event_id"]: row["properties"] for row in loaded.of("maps from all forms")}
+
+    assert found == {"c": MAP_TEXTS, "j": MAP_TEXTS, "p": MAP_TEXTS, "n": {"n": "1.50"}, "m": {"n": "1.50"}}
+    assert [row["properties"] for row in loaded.of("an empty map of PHP")] == [{}, {}]
+
+
+def test_a_null_marker_says_that_nothing_is_there(loaded: Loaded):
+    """In a column that may be empty; a word like Nil, or Namibia's code, is a text."""
+    events = loaded.of("null markers where nothing may stand")
+    names = ("value", "properties", "item_id", "session_id")
+
+    assert {row[name] for row in events for name in names if not isinstance(row[name], dict)} == {None}
+    assert {row["properties"] for row in events if not row["properties"]} == {None}
+    assert [row["country"] for row in loaded.of("null markers in texts")] == [None] * len(MARKERS) + ["Nil", "NA"]
+
+
+def test_ids_are_read_without_the_blanks_around_them(loaded: Loaded):
+    rows = loaded.of("blanks around ids")
+
+    assert [(row["user_id"], row["order_id"], row["line_id"], row["item_id"]) for row in rows] == [
+        ("ada", "o", "0", "tea"),
+        ("ada", "p", "0", "tea"),
+        ("ada", "q", "0", "tea"),
+    ]
 
 
 def test_the_order_of_columns_means_nothing(loaded: Loaded):
@@ -558,6 +878,56 @@ STOPS = {
     "parquet of times without zone": (
         {"a.parquet": in_parquet(order(occurred_at=datetime(2024, 3, 1), amount=None), occurred_at=pa.timestamp("us"))},  # noqa: DTZ001 - this is the mistake
         r"a\.parquet, column 'occurred_at': the time has no zone",
+    ),
+    "a csv with a column twice": (
+        {"good.csv": as_csv(order()), "b.csv": as_csv(order()).replace("item_id", "user_id")},
+        r"duplicate_column: .*b\.csv has the column 'user_id' twice",
+    ),
+    "parquet with a column twice": (
+        {"a.parquet": column_twice("user_id")},
+        r"duplicate_column: .*a\.parquet has the column 'user_id' twice",
+    ),
+    "a json object with a key twice": (
+        {"a.jsonl": as_jsonl(order()).replace("{", '{"user_id": "eve", ')},
+        r"duplicate_column: .*a\.jsonl has the column 'user_id' twice",
+    ),
+    "a json object far below with a key twice": (
+        {"a.jsonl": as_jsonl(*orders(*map(str, range(1500)))) + '{"amount": 1, "amount": 2}\n'},
+        r"duplicate_column: .*a\.jsonl, row 1501 has the column 'amount' twice",
+    ),
+    "a header that is not UTF-8": (
+        {"a.csv": as_csv(order()).replace("item_id", "größe").encode("cp1252")},
+        r"not_utf8: .*a\.csv: the names of its columns are not UTF-8",
+    ),
+    "parquet of spans of time": (
+        {
+            "a.parquet": in_parquet(
+                order(occurred_at=NOON, amount=None, item_id=timedelta(1)), item_id=pa.duration("us")
+            )
+        },
+        r"unsupported_type: .*a\.parquet, column 'item_id' is of the type duration\[us\]",
+    ),
+    "parquet of lists": (
+        {"a.parquet": in_parquet(order(occurred_at=NOON, amount=None, user_id=["a"]), user_id=pa.list_(pa.string()))},
+        r"unsupported_type: .*column 'user_id' is of the type list",
+    ),
+    "no time can be read": (
+        {
+            "a.csv": as_csv(
+                order(order_id="1", occurred_at="$day 10:00:00 UTC"),
+                order(order_id="2", occurred_at="$day 10:00 -0500"),
+            )
+        },
+        r"no_usable_row: .* of 2 rows 2 cannot be used\. Most often it is bad_time in column 'occurred_at', first in a\.csv",
+    ),
+    "all currencies are of small letters": (
+        {"a.csv": as_csv(order(currency="usd")), "b.csv": as_csv(order(currency="usd"))},
+        "no_usable_row: .*not_in_list in column 'currency'",
+    ),
+    "nothing but a header can be read": ({"a.csv": as_csv(order()).splitlines()[0], "b.csv": b""}, "no_usable_row"),
+    "more than half of twenty rows cannot be used": (
+        {"a.csv": as_csv(*orders(*(f"g{n}" for n in range(9))), *(order(kind="gift") for _ in range(11)))},
+        "mostly_unusable: .* of 20 rows 11 cannot be used",
     ),
     "parquet of dates": (
         {"a.parquet": in_parquet(order(occurred_at=date(2024, 3, 1), amount=None), occurred_at=pa.date32())},
