@@ -86,7 +86,7 @@ def build(spark: SparkSession, group: str, days: Days, run_id: str, labels: Sequ
     Build a group of marts for each day from `days.first` to `days.last`; release them when their data tests have passed.
 
     The range has no holes, because every day completes labels and brings activity, also one without features. `labels`
-    are the windows that score products train on: [{name, from_day, to_day, kind: activity | net_revenue}].
+    are the windows that score products train on: [{name, from_day, to_day, kind: <a file of macros/labels>}].
 
     Raises CheckFailedError, with every mart left as it was, if a data test fails, and where a mart reads what its yml does not
     say: what it was built from must be known before anybody reads it.

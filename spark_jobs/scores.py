@@ -4,7 +4,7 @@ Scores: the population of a day, scored by a registered model, one row per user.
 Reads:  a product's population, features.user, the model registry
 Writes: the product's score table (scores.recall_daily, scores.ltv_daily)
 
-One file for all of them, because a product says in ml.products what differs.
+One file for all of them, because a product says in ml/products what differs.
 """
 
 from __future__ import annotations

@@ -6,16 +6,22 @@
 
 {% macro last_feature_day(label) -%} date_sub({{ to_day() }}, {{ known_after_days(label) }}) {%- endmacro %}
 
-{# The amount of a tile that a label adds up; null where the tile has nothing to add. #}
-{% macro label_amount(label) -%}
-    {%- if label.kind == "activity" -%} case when is_first then cast(1 as decimal(19, 2)) end
-    {%- elif label.kind == "net_revenue" -%} cast(sale_amount - refund_amount as decimal(19, 2))
-    {%- else -%} {{ exceptions.raise_compiler_error("Label " ~ label.name ~ ": kind " ~ label.kind ~ " is neither activity nor net_revenue.") }}
+{#
+  One of the three macros of a label's kind, which stand in macros/labels/<kind>.sql: `amount` is what a tile adds to a label,
+  `value` the label from the sum over its window, `rule` what every value is.
+#}
+{% macro of_kind(label, part) -%}
+    {%- set name = "label_" ~ label.kind ~ "_" ~ part -%}
+    {%- if name not in context -%}
+        {{ exceptions.raise_compiler_error("Label " ~ label.name ~ " has no macro " ~ name ~ ": write macros/labels/" ~ label.kind ~ ".sql.") }}
     {%- endif -%}
+    {{ return(context[name]) }}
 {%- endmacro %}
 
-{# Names of the labels that say whether there was activity, as a SQL list. #}
-{% macro activity_labels() -%}
-    {{ "''" }}
-    {%- for label in var("labels") if label.kind == "activity" %}, '{{ label.name }}'{% endfor -%}
+{# True for a row of labels whose value is what its kind promises. #}
+{% macro label_rule() -%}
+    case
+        when false then true
+        {%- for label in var("labels") %} when label = '{{ label.name }}' then {{ of_kind(label, "rule")() }} {% endfor -%}
+    end
 {%- endmacro %}

@@ -235,7 +235,7 @@ class _Number(str):
     __slots__ = ()
 
 
-class _Repeating(dict):
+class _Repeating(dict[str, Any]):
     """A JSON object with a key twice: the first such."""
 
     name: str

@@ -30,7 +30,7 @@ def test_no_code_tests_the_name_of_a_product():
 
 def test_labels_are_named_after_their_windows(business):
     assert labels_of(PRODUCTS, business) == [
-        {"name": "active_1_7", "kind": "activity", "from_day": 1, "to_day": 7},
+        {"name": "active_1_7", "kind": "active", "from_day": 1, "to_day": 7},
         {"name": "net_revenue_1_30", "kind": "net_revenue", "from_day": 1, "to_day": 30},
         {"name": "net_revenue_31_90", "kind": "net_revenue", "from_day": 31, "to_day": 90},
     ]

@@ -23,7 +23,7 @@ FIRST, LAST = date(1999, 1, 1), date(1999, 2, 9)
 
 LATENESS = 3
 LABELS = [
-    {"name": "active_1_7", "from_day": 1, "to_day": 7, "kind": "activity"},
+    {"name": "active_1_7", "from_day": 1, "to_day": 7, "kind": "active"},
     {"name": "net_revenue_1_10", "from_day": 1, "to_day": 10, "kind": "net_revenue"},
     {"name": "net_revenue_11_20", "from_day": 11, "to_day": 20, "kind": "net_revenue"},
 ]
@@ -141,7 +141,7 @@ def expected_labels(tiles, last):
                     and day(n + label["from_day"]) <= tile["activity_on"] <= day(n + label["to_day"])
                     and tile["day"] <= day(known)
                 ]
-                if label["kind"] == "activity":
+                if label["kind"] == "active":
                     value = float(any(tile["is_first"] for tile in counted))
                 else:
                     value = float(sum(tile["sale_amount"] - tile["refund_amount"] for tile in counted))

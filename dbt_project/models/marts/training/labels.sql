@@ -10,13 +10,12 @@ with feature_days as (
         date_add(day, {{ known_after_days(label) }}) as day,
         day as feature_day,
         user_id,
-        '{{ label.name }}' as label,
-        '{{ label.kind }}' as kind
+        '{{ label.name }}' as label
     from {{ source('features', 'user') }}
     where day between {{ first_feature_day(label) }} and {{ last_feature_day(label) }}
     {{ "union all" if not loop.last }}
     {% else %}
-    select day, day as feature_day, user_id, '' as label, '' as kind from {{ source('features', 'user') }} where false
+    select day, day as feature_day, user_id, '' as label from {{ source('features', 'user') }} where false
     {% endfor %}
 ),
 
@@ -32,7 +31,7 @@ stretches as (
         ) as enters_on,
         date_sub(activity_on, {{ label.from_day - 1 }}) as leaves_on,
         {{ last_feature_day(label) }} as last_on,
-        {{ label_amount(label) }} as amount
+        {{ of_kind(label, 'amount')() }} as amount
     from {{ source('features', 'user_day') }}
     -- Nothing is delivered before its day, except what happened in the minutes after midnight: one day before.
     where day between date_add({{ first_feature_day(label) }}, {{ label.from_day - 1 }}) and {{ to_day() }}
@@ -48,11 +47,11 @@ counted as (
 ),
 
 steps as (
-    select day, feature_day, user_id, label, kind, cast(0 as decimal(19, 2)) as amount from feature_days
+    select day, feature_day, user_id, label, cast(0 as decimal(19, 2)) as amount from feature_days
     union all
-    select null, enters_on, user_id, label, null, amount from counted
+    select null, enters_on, user_id, label, amount from counted
     union all
-    select null, leaves_on, user_id, label, null, -amount from counted where leaves_on <= last_on
+    select null, leaves_on, user_id, label, -amount from counted where leaves_on <= last_on
 ),
 
 running as (
@@ -72,7 +71,14 @@ known as (
         feature_day,
         user_id,
         label,
-        cast(case kind when 'activity' then cast(total > 0 as int) else total end as double) as value
+        cast(
+            case label
+                when '' then null
+                {% for label in var('labels') %}
+                when '{{ label.name }}' then {{ of_kind(label, 'value')('total') }}
+                {% endfor %}
+            end as double
+        ) as value
     from running
     where day is not null
 )

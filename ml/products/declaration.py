@@ -1,0 +1,80 @@
+"""
+What a score product declares: what differs between products, and nothing else does.
+
+What a setting decides (a horizon, the currency) is a function that is given the settings, so that no reader can take a default
+for the value in force. Standard library only: DAG files import this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+
+class Business(Protocol):
+    """The settings that products depend on (`rekindle.settings.Settings` has them all)."""
+
+    @property
+    def recall_horizon_days(self) -> int: ...
+
+    @property
+    def ltv_horizons_days(self) -> tuple[int, ...]: ...
+
+    @property
+    def currency(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted: something about a user on the days `day + from_day` to `day + to_day`."""
+
+    kind: str
+    """What is counted of the user's days: a file of dbt_project/macros/labels."""
+    from_day: int
+    to_day: int
+    naive: Mapping[str, float] = field(hash=False)
+    """The naive rule a model has to beat: a weighted sum of features."""
+
+    @property
+    def label(self) -> str:
+        """Name of the label in marts.labels, of the prediction, and of the model's part: `active_1_7`."""
+        return f"{self.kind}_{self.from_day}_{self.to_day}"
+
+
+@dataclass(frozen=True)
+class Product:
+    """A score product."""
+
+    name: str
+    title: str
+    table: str
+    """The Iceberg table of its scores; its contract says what they are."""
+    population: str
+    """The dbt model of who is scored: a row per day and user."""
+    objective: Literal["probability", "amount"]
+    """Decides metrics, calibration and pictures: see ml.objectives."""
+    candidates: tuple[str, ...]
+    """The learners that compete on validation days, by their names in ml.candidates; the first wins a tie."""
+    sources: tuple[str, ...]
+    """Landing sources without which there is nothing to predict: where one never delivered, the product is skipped."""
+    targets: Callable[[Business], tuple[Target, ...]]
+    """In order of time. Predictions of amounts are increments: the windows touch and never overlap."""
+    columns: Callable[[Business], Mapping[str, str]]
+    """The columns of `table` that only it has, as Spark SQL over a row of the population and the scorer's output."""
+
+    @property
+    def model_name(self) -> str:
+        """Name in the model registry."""
+        return f"rekindle_{self.name}"
+
+
+def labels_of(products: Iterable[Product], business: Business) -> list[dict[str, str | int]]:
+    """List the labels that some product learns from, once each, as dbt gets them."""
+    targets = {target.label: target for product in products for target in product.targets(business)}
+    return [
+        {"name": t.label, "kind": t.kind, "from_day": t.from_day, "to_day": t.to_day}
+        for _, t in sorted(targets.items())
+    ]

@@ -1,0 +1,57 @@
+"""LTV: the net revenue to expect of every registered user, in increments that add up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ml.products.declaration import Business, Product, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MODELLED_DAYS = 90
+"""Horizons up to here are learnt from labels. Longer ones need years of history and have only a status yet."""
+
+
+def _modelled_horizons(business: Business) -> list[int]:
+    return [days for days in sorted(business.ltv_horizons_days) if days <= MODELLED_DAYS]
+
+
+def _targets(business: Business) -> tuple[Target, ...]:
+    """Increments between horizons. The naive rule: who spent goes on spending as they did in the last weeks."""
+    targets, after = [], 0
+    for horizon in _modelled_horizons(business):
+        window = 28 if horizon <= 30 else 90  # noqa: PLR2004 - the windows of features.user nearest to the horizons
+        share = (horizon - after) / window
+        naive = {f"sale_amount_{window}d": share, f"refund_amount_{window}d": -share}
+        targets.append(Target("net_revenue", after + 1, horizon, naive))
+        after = horizon
+    return tuple(targets)
+
+
+def _columns(business: Business) -> Mapping[str, str]:
+    """Each increment is rounded to cents before it is added, so that the horizons add up exactly."""
+    columns, increments = {}, []
+    modelled = dict(zip(_modelled_horizons(business), _targets(business), strict=True))
+    for horizon in sorted(business.ltv_horizons_days):
+        if horizon in modelled:
+            increments.append(f"cast({modelled[horizon].label} as decimal(18,2))")
+            columns[f"ltv_{horizon}"] = f"cast({' + '.join(increments)} as decimal(18,2))"
+            columns[f"ltv_{horizon}_status"] = "'modelled'"
+        else:
+            columns[f"ltv_{horizon}"] = "cast(null as decimal(18,2))"
+            columns[f"ltv_{horizon}_status"] = "'not_available'"
+    return {**columns, "currency": f"'{business.currency}'"}
+
+
+PRODUCT = Product(
+    name="ltv",
+    title="Expected net revenue",
+    table="scores.ltv_daily",
+    population="marts.ltv_population",
+    objective="amount",
+    candidates=("linear", "boosting", "boosted_linear"),
+    sources=("orders",),
+    targets=_targets,
+    columns=_columns,
+)
