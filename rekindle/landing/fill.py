@@ -81,7 +81,7 @@ def import_history(
     there = delivered_days(zone)
     start = options.first or min((first for first, _ in there.values()), default=None)
     history = read_history(source, path, on=on, undated_on=start)
-    notes = []
+    notes = [*history.notes]
     if on:
         days = Days.one(on)
     else:

@@ -57,11 +57,17 @@ class Lateness:
         if contract.landing.kind == "state" or len(history.days) == 0:
             return history
         identity = [name for name in contract.identity if name in history.rows.column_names]
-        # As bytes: what is not UTF-8 is for ingestion to judge.
-        keys = pd.DataFrame({name: history.rows[name].cast(pa.binary()).to_pandas() for name in identity})
+        keys = pd.DataFrame({name: _as_bytes(history.rows[name]).to_pandas() for name in identity})
         lot, wait = (
             pd.util.hash_pandas_object(keys, index=False, hash_key=key, categorize=False).to_numpy() for key in HASHES
         )
         late = lot < self.share * 2.0**64
         delays = np.where(late, 1 + wait % np.uint64(self.most_days), 0).astype("timedelta64[D]")
         return replace(history, days=np.minimum(history.days + delays, np.maximum(history.days, np.datetime64(last))))
+
+
+def _as_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts as bytes: what is not UTF-8 is for ingestion to judge. Other ids of Parquet files as their text."""
+    kind = column.type
+    is_text = any(is_(kind) for is_ in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_string))
+    return (column if is_text else column.cast(pa.string())).cast(pa.binary())

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
 from rekindle.contracts import landing_contract, landing_sources
@@ -36,17 +35,25 @@ STAGING = ".writing"
 LOCK = ".writing.lock"
 
 LINE = "line as delivered"
-"""Column of a jsonl history that holds its lines; its other columns are what was read from them."""
+"""Column of a csv or jsonl history that holds its lines; its other columns are what was read from them."""
 
 
 @dataclass(frozen=True)
 class History:
-    """Rows of one source in the order of their file, and the day on which each of them is delivered."""
+    """
+    Rows of one source in the order of their file, and the day on which each of them is delivered.
+
+    `head` begins each file of it. `is_exact` keeps the types of Parquet's columns to the letter, as somebody else has
+    chosen them. `notes` say what was done to the rows.
+    """
 
     source: str
     rows: pa.Table
     days: np.ndarray
     form: str = "parquet"
+    head: bytes = b""
+    is_exact: bool = False
+    notes: tuple[str, ...] = ()
 
     def between(self, first: date, last: date) -> History:
         """
@@ -181,27 +188,27 @@ def _stage(history: History, days: Days, folder: Path, staged: Callable[[], obje
         delivery = folder / f"day={day}"
         delivery.mkdir(parents=True)
         if end > start:
-            WRITERS[history.form](rows.slice(start, end - start), delivery / f"{history.source}.{history.form}")
+            WRITERS[history.form](
+                history, rows.slice(start, end - start), delivery / f"{history.source}.{history.form}"
+            )
         (delivery / SUCCESS).touch()
         staged()
     return [int(count) for count in ends - starts]
 
 
-def _write_parquet(rows: pa.Table, path: Path) -> None:
+def _write_parquet(history: History, rows: pa.Table, path: Path) -> None:
     # With checksums a page that was damaged on its way is noticed, and not read as other numbers.
-    pyarrow.parquet.write_table(rows.replace_schema_metadata(None), path, store_schema=False, write_page_checksum=True)
+    pyarrow.parquet.write_table(
+        rows.replace_schema_metadata(None), path, store_schema=history.is_exact, write_page_checksum=True
+    )
 
 
-def _write_csv(rows: pa.Table, path: Path) -> None:
-    pyarrow.csv.write_csv(rows, path)
+def _write_lines(history: History, rows: pa.Table, path: Path) -> None:
+    path.write_bytes(history.head + b"".join(rows[LINE].to_pylist()))
 
 
-def _write_jsonl(rows: pa.Table, path: Path) -> None:
-    path.write_bytes(b"".join(line + b"\n" for line in rows[LINE].to_pylist()))
-
-
-WRITERS: Mapping[str, Callable[[pa.Table, Path], None]] = MappingProxyType(
-    {"parquet": _write_parquet, "csv": _write_csv, "jsonl": _write_jsonl}
+WRITERS: Mapping[str, Callable[[History, pa.Table, Path], None]] = MappingProxyType(
+    {"parquet": _write_parquet, "csv": _write_lines, "jsonl": _write_lines}
 )
 
 
