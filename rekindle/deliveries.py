@@ -84,7 +84,8 @@ class LandingZone:
     """
     The landing zone that settings name, as one run sees it.
 
-    What an instance has looked at it does not read again, so a run can look at all sources before it loads the first.
+    What an instance has looked at it does not read again, on whichever days it is asked next, so a run can look at all
+    sources before it loads the first.
     """
 
     def __init__(self, url: str | None = None) -> None:

@@ -38,9 +38,13 @@ def built_days() -> dict[str, list[date]]:
     return {table: list(records.builds(table, *ALWAYS)) for table in lineage.graph().written_by("build")}
 
 
-def redelivered() -> dict[str, list[date]]:
-    """Deliveries in the landing zone that differ from what was ingested of them, or came after it was looked for."""
-    zone = LandingZone()
+def redelivered(zone: LandingZone | None = None) -> dict[str, list[date]]:
+    """
+    Deliveries in the landing zone that differ from what was ingested of them, or came after it was looked for.
+
+    What `zone` has looked at for it, whoever loads them need not read again.
+    """
+    zone = zone or LandingZone()
     # Every source is looked for on the days that something was built, also one that had delivered nothing then.
     looked_at = {day for days in built_days().values() for day in days}
     found = {}

@@ -90,13 +90,13 @@ def rebuild_stale(say: Say, bars: Progress) -> Told:
     """Load what was delivered again, then rebuild what was built from it, table by table in build order."""
     begun = time.monotonic()
     told = Told()
-    changed = history.redelivered()
+    zone = LandingZone()
+    changed = history.redelivered(zone)
     stale = history.stale_partitions()
     touched = [day for days in (*changed.values(), *stale.values()) for day in days]
     if touched:
         every = {day for days in history.built_days().values() for day in days}
         span = Days.between(min(touched), max({*touched, *every}))
-        zone = LandingZone()
         zone.refuse_unusable(span)
         stale = _build_range(span, lambda: history.wanted_again(span), zone, told, say, bars).stale
     scores = {day for table in lineage.graph().written_by("score") for day in stale.get(table, ())}
