@@ -29,7 +29,7 @@ Severity = Literal["stop", "warn"]
 BuiltBy = Literal["ingest", "build", "score"]
 
 CONTRACT_KEYS = {"table", "is", "owner", "key", "partition", "columns", "stop_if", "warn_if", "landing"}
-CONTRACT_KEYS |= {"built_by", "reads", "self", "days"}
+CONTRACT_KEYS |= {"built_by", "reads", "self", "days", "publish"}
 COLUMN_KEYS = {
     "type",
     "is",
@@ -179,8 +179,8 @@ def _quoted(text: str) -> str:
 
 @cache
 def tables() -> tuple[str, ...]:
-    """Names of all tables that have a contract, in alphabetical order."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.yml") if path.stem != "shared"))
+    """Names of all tables that have a contract, in alphabetical order; what is only published (`sms.*`) is none of them."""
+    return tuple(sorted(p.stem for p in FOLDER.glob("*.yml") if p.stem != "shared" and not p.stem.startswith("sms.")))
 
 
 @cache

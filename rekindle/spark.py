@@ -14,7 +14,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from rekindle.errors import InputError
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
 
 T = TypeVar("T")
 
@@ -78,6 +79,28 @@ def beside(spark: SparkSession, work: Callable[[], T]) -> Iterator[Future[T]]:
         except BaseException:
             spark.interruptTag(tag)
             raise
+
+
+def stream(frame: DataFrame) -> pa.RecordBatchReader:
+    """
+    Return a frame's rows as Arrow batches that arrive while they are read: memory holds one at a time.
+
+    The query begins with the first batch. Spark offers all rows at once (`toArrow`) or one by one (`toLocalIterator`): this
+    is the client's iterator that the latter stands on, and the only place that knows of it.
+    """
+    import pyarrow as pa
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    schema = to_arrow_schema(frame.schema, error_on_duplicated_field_names_in_struct=True)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        connect: Any = frame  # the frames of Spark Connect have what the types of the common class do not tell
+        client, plan = connect.sparkSession.client, connect._plan  # noqa: SLF001 - see above
+        for part in client.to_table_as_iterator(plan.to_proto(client), plan.observations):
+            if isinstance(part, pa.Table):  # what comes first is the schema
+                yield from part.cast(schema).to_batches()
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
 
 
 def _sent(spark: SparkSession) -> set[str]:

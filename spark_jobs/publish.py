@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from ml.products import PRODUCTS
 from rekindle import publishing, records
+from rekindle.contracts import load
 from rekindle.days import Days
 from rekindle.errors import InputError
+from rekindle.spark import stream
 from rekindle.tables import read_days
 from spark_jobs.scores import why_skipped
 
@@ -41,5 +43,8 @@ def main(spark: SparkSession, day: date, run_id: str, *, backfill: bool = False)
             safe="Nothing was published: readers keep what they had.",
             code="not_scored",
         )
-    scores = {product: read_days(spark, product.table, Days.one(day)).toArrow() for product in scored}
+    scores = {
+        product: stream(read_days(spark, product.table, Days.one(day)).orderBy(*load(product.table).identity))
+        for product in scored
+    }
     return publishing.publish(scores, day, run_id, backfill=backfill)

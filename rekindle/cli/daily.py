@@ -23,6 +23,7 @@ from rekindle.errors import CheckFailedError, InputError
 if TYPE_CHECKING:
     from datetime import date
 
+    from rekindle.publishing import ScoreProduct
     from rekindle.records import Run, Stage
 
 ModelOption = Annotated[
@@ -118,14 +119,15 @@ def scores(
     from rekindle.publishing import history_of
 
     platform.attach()
-    rows = history_of(named_product(product), day, user_id=user, limit=limit)
+    scored = named_product(product)
+    rows = history_of(scored, day, user_id=user, limit=limit)
     if not rows:
         raise InputError(
             f"Nothing was published of {product} for {day}" + (" and this user." if user else "."),
             todo="Look at `rekindle status` for the published days.",
             safe="Nothing was changed.",
         )
-    answer({"product": product, "day": day, "rows": rows}, as_json=json, text=score_table(rows))
+    answer({"product": product, "day": day, "rows": rows}, as_json=json, text=score_table(scored, rows))
 
 
 def report(*, day: DayOption, json: JsonOption = False) -> None:
@@ -196,15 +198,15 @@ def tell_stage(stage: Stage) -> None:
     console().print(f"  {stage.day}  {stage.stage:<24}{stage.seconds:6.1f} s{rows}{mark}")
 
 
-def score_table(rows: list[dict[str, Any]]) -> Any:
-    """Published rows as a table for a terminal of 80 columns: the score and why; `--json` has the rest."""
+def score_table(product: ScoreProduct, rows: list[dict[str, Any]]) -> Any:
+    """Published rows as a table for a terminal of 80 columns, with what their publication shows; `--json` has the rest."""
     from rich.table import Table
     from rich.text import Text
 
-    hidden = {"in_population", "percentile", "decile", "horizon_days", "other_contribution"}
-    hidden |= {"day", "updated_at", "schema_version", "run_id", "is_backfilled"}
-    hidden |= {"model_name", "model_version", "model_digest"}
-    columns = [name for name in rows[0] if name not in hidden and not name.endswith("_status")]
+    from rekindle.publishing import publications
+
+    publication = publications.of_table(product.table)
+    columns = [*publication.key, *(publication.shown or publication.figures)]
     table = Table(box=None, header_style="dim")
     for name in columns:
         # As words, which break where the terminal is narrow; a name is cut.

@@ -106,7 +106,7 @@ def _tell(day: date, took: dict[str, float], report: Path, say: Callable[..., No
     say(f"\nThe {TOP} highest of {product.name} on {day}", style="bold")
     say("Permission to send is not known yet, so nobody is eligible for a message.")
     rows = history_of(product, day, limit=TOP)
-    say(score_table(rows))
+    say(score_table(product, rows))
     say("\nWhere the time went", style="bold")
     for name, seconds in took.items():
         say(f"  {name:<48}{seconds:6.1f} s")

@@ -2,14 +2,21 @@
 Alembic's entry point, run by `rekindle.records.migrate`: one transaction on the database of the published scores.
 
 Migrations are plain SQL. They only ever go up: run records are kept, and tables that SMS tools read only gain columns.
+What SMS tools read is declared since 0004: after the migrations, its tables become what the publications say.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
+from rekindle.publishing import migration
 from rekindle.records import connect
+
+if TYPE_CHECKING:
+    from rekindle.records import Connection
 
 engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool)
 with engine.begin() as connection:
@@ -19,3 +26,4 @@ with engine.begin() as connection:
     context.configure(connection=connection, version_table="migration", version_table_schema="rekindle")
     with context.begin_transaction():
         context.run_migrations()
+    migration.bring_up_to_date(cast("Connection", connection.connection.driver_connection))

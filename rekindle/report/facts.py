@@ -10,13 +10,19 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from decimal import Decimal
 
+    from rekindle.publishing.publications import Unit
     from rekindle.records import RecordedCheck, Run, Stage
 
 DAYS_SHOWN = 14
 """Two weeks: each weekday can be compared with its like."""
 
 Kind = Literal["share", "amount"]
-"""What a score is, by the type it is published with: a share has three decimals, money two."""
+"""How a figure is drawn: a share evenly and in percent, any other amount on a logarithmic axis in its unit."""
+
+
+def kind_of(unit: Unit) -> Kind:
+    """Say how a figure of a unit is drawn."""
+    return "share" if unit == "share" else "amount"
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class Score:
     edges: tuple[float, ...]
     day: Spread | None
     before: Spread | None
+    unit: Unit = "money"
+    """What an amount is counted in."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,8 @@ class ProductDay:
     """What was published of a product for the day, and its population on the days before."""
 
     name: str
+    table: str
+    """Its table of current rows, in schema `sms`."""
     about: str
     publish: Publish | None
     populations: Mapping[date, int]
@@ -76,7 +86,7 @@ class TopUser:
 
 @dataclass(frozen=True)
 class TopList:
-    """The users with the highest scores of the product that the audience is about."""
+    """The users with the highest scores of the publication that another is of: whom tools are about to send to."""
 
     product: str
     column: str

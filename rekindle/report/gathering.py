@@ -1,8 +1,8 @@
 """
 Gathering: all that the report says, read from Postgres.
 
-Products are those that the publish log knows, their scores the columns of their history: a product or column that is
-added is in the report without a word here. What is counted is counted by Postgres: the populations may be millions.
+Products are the publications with a history that the publish log knows, their scores the figures that these declare: what
+is added there is in the report without a word here. What is counted is counted by Postgres: the populations may be millions.
 """
 
 from __future__ import annotations
@@ -18,21 +18,29 @@ from psycopg.rows import class_row
 
 from rekindle import contracts, records
 from rekindle.errors import InputError
-from rekindle.publishing import AUDIENCE_SCORES, REASONS
-from rekindle.report.facts import DAYS_SHOWN, DayFacts, Freshness, ProductDay, Publish, Score, Spread, TopList, TopUser
+from rekindle.publishing import publications
+from rekindle.report.facts import (
+    DAYS_SHOWN,
+    DayFacts,
+    Freshness,
+    ProductDay,
+    Publish,
+    Score,
+    Spread,
+    TopList,
+    TopUser,
+    kind_of,
+)
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
+    from rekindle.publishing.publications import Publication
     from rekindle.records import Connection, Run
-    from rekindle.report.facts import Kind
 
 TOP_COUNT = 10
-
-SHARE_DECIMALS = 3
-"""Shares are published with three decimals, money with two."""
 
 SHARE_BINS = 20
 SHARE_ENDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
@@ -55,17 +63,22 @@ def gather(day: date, run_id: str) -> DayFacts:
     def work(connection: Connection) -> DayFacts:
         # One picture: a publish that commits meanwhile is in none of the figures, or in all.
         connection.execute("set transaction isolation level repeatable read, read only")
-        products = tuple(_product(connection, name, day) for name in _product_names(connection))
+        shown = _shown(connection)
+        products = tuple(_product(connection, publication, day) for publication in shown)
         return DayFacts(
             day=day,
             run=run,
             stages=tuple(stages),
             checks=tuple(checks),
             products=products,
-            top=_top(connection, products, day),
+            top=_top(connection, dict(zip(shown, products, strict=True)), day),
             freshness=_freshness(connection),
-            eligible_count=_value(connection, "select count(*) from sms.audience where eligible"),
-            sources={s: contracts.landing_contract(s).landing.kind for s in contracts.landing_sources()},
+            eligible_count=_eligible_count(connection),
+            sources={
+                source: landing.kind
+                for source in contracts.landing_sources()
+                if (landing := contracts.landing_contract(source).landing)
+            },
             currency=settings().currency,
             sample_notes=_sample_notes(),
             seen_at=_value(connection, "select clock_timestamp()"),
@@ -93,18 +106,15 @@ def _sample_notes() -> tuple[str, ...]:
 # Products
 
 
-def _product_names(connection: Connection) -> list[str]:
-    """Whom the audience is about comes first."""
-    question = "select distinct product, product = %s from rekindle.publish_log order by 2 desc, 1"
-    return [name for name, _ in connection.execute(question, [_audience_product()])]
+def _shown(connection: Connection) -> list[Publication]:
+    """Find the publications that were ever published; what another one is of comes first, because tools send to it."""
+    logged = {name for (name,) in connection.execute("select distinct product from rekindle.publish_log")}
+    shown = [p for p in publications.declared() if p.history and p.name in logged]
+    return sorted(shown, key=lambda p: (p.table not in publications.leaders(), p.name))
 
 
-def _audience_product() -> str:
-    return AUDIENCE_SCORES.removeprefix("sms.").removesuffix("_scores")
-
-
-def _product(connection: Connection, name: str, day: date) -> ProductDay:
-    history = _history(name)
+def _product(connection: Connection, publication: Publication, day: date) -> ProductDay:
+    history = _history(publication)
     populations = dict(
         connection.execute(
             sql.SQL("select day, count(*) from {} where day between %s and %s group by day order by day").format(
@@ -114,23 +124,27 @@ def _product(connection: Connection, name: str, day: date) -> ProductDay:
         )
     )
     before = max((other for other in populations if other < day), default=None)
-    table = f"scores.{name}_daily"
-    contract = contracts.load(table) if table in contracts.tables() else None
-    about = {column.name: column.description for column in contract.columns} if contract else {}
     return ProductDay(
-        name=name,
-        about=contract.description.split(". ")[0] + "." if contract else "",
-        publish=_publish(connection, name, day),
+        name=publication.name,
+        table=publication.table,
+        about=publication.description.split(". ")[0] + ".",
+        publish=_publish(connection, publication.name, day),
         populations=populations,
-        scores=tuple(
-            _score(connection, history, column, kind, day, before, about.get(column, ""))
-            for column, kind in _score_columns(connection, name).items()
-        ),
+        scores=tuple(_score(connection, publication, figure, day, before) for figure in publication.figures),
     )
 
 
-def _history(product: str) -> sql.Identifier:
-    return sql.Identifier("sms", f"{product}_scores_history")
+def _history(publication: Publication) -> sql.Identifier:
+    return sql.Identifier(*publication.history_target.split("."))
+
+
+def _eligible_count(connection: Connection) -> int:
+    """Count who may be sent to, in all that says so."""
+    return sum(
+        _value(connection, f"select count(*) from {publication.target} where {publication.permits}")
+        for publication in publications.declared()
+        if publication.permits
+    )
 
 
 def _publish(connection: Connection, product: str, day: date) -> Publish | None:
@@ -144,28 +158,14 @@ def _publish(connection: Connection, product: str, day: date) -> Publish | None:
         ).fetchone()
 
 
-def _score_columns(connection: Connection, product: str) -> dict[str, Kind]:
-    """Read from Postgres' catalog which columns are scores: numbers with decimals, but for the rest of the reasons."""
-    columns = connection.execute(
-        """
-        select attname, (atttypmod - 4) & 65535 from pg_attribute
-        where attrelid = %s::regclass and atttypid = 'numeric'::regtype and attnum > 0 and not attisdropped
-            and attname <> 'other_contribution'
-        order by attnum
-        """,
-        [f"sms.{product}_scores_history"],
-    )
-    return {name: "share" if decimals == SHARE_DECIMALS else "amount" for name, decimals in columns}
-
-
 # Scores
 
 
-def _score(  # noqa: PLR0917 - what a chart is made of
-    connection: Connection, history: sql.Identifier, column: str, kind: Kind, day: date, before: date | None, about: str
-) -> Score:
+def _score(connection: Connection, publication: Publication, column: str, day: date, before: date | None) -> Score:
     days = [day] if before is None else [before, day]
-    names = {"history": history, "column": sql.Identifier(column)}
+    names = {"history": _history(publication), "column": sql.Identifier(column)}
+    about, unit = publication.column(column).description, publication.figures[column]
+    kind = kind_of(unit)
     found = connection.execute(
         sql.SQL(
             """
@@ -178,7 +178,7 @@ def _score(  # noqa: PLR0917 - what a chart is made of
         [DECILES, days],
     ).fetchall()
     if not found:
-        return Score(column, about, kind, (), None, None)
+        return Score(column, about, kind, (), None, None, unit)
     lowest, highest = min(row[4] for row in found), max(row[5] for row in found)
     least = min((row[6] for row in found if row[6] is not None), default=0.0)
     edges = share_edges(lowest, highest) if kind == "share" else amount_edges(least, highest)
@@ -194,7 +194,7 @@ def _score(  # noqa: PLR0917 - what a chart is made of
     ):
         binned[of][min(place, len(edges) - 1)] += users
     spreads = {of: Spread(of, users, mean, tuple(deciles), tuple(binned[of])) for of, users, mean, deciles, *_ in found}
-    return Score(column, about, kind, edges, spreads.get(day), spreads.get(before) if before else None)
+    return Score(column, about, kind, edges, spreads.get(day), spreads.get(before) if before else None, unit)
 
 
 def share_edges(lowest: float, highest: float) -> tuple[float, ...]:
@@ -218,43 +218,47 @@ def amount_edges(least: float, highest: float) -> tuple[float, ...]:
 # The list, and what is said of the tables
 
 
-def _top(connection: Connection, products: Sequence[ProductDay], day: date) -> TopList | None:
-    """Find the highest scores of the product that the audience is about, beside what else is known of those users."""
-    ours = next((p for p in products if p.name == _audience_product() and day in p.populations), None)
-    if ours is None:
+def _top(connection: Connection, shown: Mapping[Publication, ProductDay], day: date) -> TopList | None:
+    """Find the highest scores of whom tools are about to send to, beside what else is known of those users."""
+    leading = (p for p in shown if p.table in publications.leaders() and day in shown[p].populations)
+    ours = next(leading, None)
+    if ours is None or ours.headline is None:
         return None
-    score = ours.scores[0]
+    reasons = [column.name for column in ours.columns if column.reason]
     rows = connection.execute(
-        sql.SQL(
-            "select user_id, {column}, {reasons} from {history} where day = %s"
-            " order by {column} desc, percentile desc, user_id limit %s"
-        ).format(
-            column=sql.Identifier(score.column),
-            reasons=sql.SQL(", ").join(map(sql.Identifier, REASONS)),
-            history=_history(ours.name),
+        sql.SQL("select user_id, {columns} from {history} where day = %s order by {ranks}, user_id limit %s").format(
+            columns=sql.SQL(", ").join(map(sql.Identifier, [ours.headline, *reasons])),
+            history=_history(ours),
+            ranks=sql.SQL(", ").join(sql.SQL("{} desc").format(sql.Identifier(name)) for name in _ranks(ours)),
         ),
         [day, TOP_COUNT],
     ).fetchall()
-    others = _others(connection, [p for p in products if p is not ours], [row[0] for row in rows], day)
+    beside = {p: told for p, told in shown.items() if p is not ours and p.key == ours.key}
+    others = _others(connection, beside, [row[0] for row in rows], day)
     users = tuple(
-        TopUser(user_id, value, tuple(_reason(r) for r in reasons if r is not None), others.get(user_id, {}))
-        for user_id, value, *reasons in rows
+        TopUser(user_id, value, tuple(_reason(r) for r in said if r is not None), others.get(user_id, {}))
+        for user_id, value, *said in rows
     )
-    return TopList(ours.name, score.column, score.kind, users)
+    return TopList(ours.name, ours.headline, kind_of(ours.figures[ours.headline]), users)
+
+
+def _ranks(publication: Publication) -> list[str]:
+    names = {column.name for column in publication.columns}
+    return [name for name in (publication.headline, "percentile") if name in names]
 
 
 def _others(
-    connection: Connection, products: Sequence[ProductDay], users: Sequence[str], day: date
+    connection: Connection, beside: Mapping[Publication, ProductDay], users: Sequence[str], day: date
 ) -> dict[str, dict[str, Any]]:
     """Scores of other products on the day, by user and column."""
     found: dict[str, dict[str, Any]] = {}
-    for product in products:
+    for publication, product in beside.items():
         columns = [score.column for score in product.scores if score.day]
         if not columns:
             continue
         rows = connection.execute(
             sql.SQL("select user_id, {} from {} where day = %s and user_id = any(%s)").format(
-                sql.SQL(", ").join(map(sql.Identifier, columns)), _history(product.name)
+                sql.SQL(", ").join(map(sql.Identifier, columns)), _history(publication)
             ),
             [day, list(users)],
         )

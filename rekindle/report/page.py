@@ -186,7 +186,7 @@ def _ingestion_findings(ingested: Sequence[Ingested]) -> Iterator[Finding]:
 
 def _renewal(facts: DayFacts) -> Any:
     """Return what the first table that was published for the day says of itself, if it is still about the day."""
-    names = [f"{product.name}_scores" for product in facts.products]
+    names = [product.table for product in facts.products]
     return next((f for f in facts.freshness if f.table_name in names and f.day == facts.day), None)
 
 

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 from bench.published import published as hashes
 from ml.products import product_named
-from rekindle import publishing, records
+from rekindle import records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
-from rekindle.publishing import publish
+from rekindle.publishing import merge, publish
 from rekindle.settings import PROJECT
 
 RECALL, LTV = product_named("recall"), product_named("ltv")
@@ -478,7 +478,7 @@ def test_scores_without_a_column_are_refused_by_its_name(published):
 def test_a_publish_that_fails_halfway_leaves_no_trace(published, database, monkeypatch):
     published(recall(["u1", "u2"]))
     before = what_tools_see(database)
-    monkeypatch.setattr(publishing, "_merge_audience", lambda *_: 1 / 0)
+    monkeypatch.setattr(merge, "merge_query", lambda *_: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         published(recall(["u1", "u3"], TUESDAY), day=TUESDAY)
@@ -491,7 +491,7 @@ import os, pickle, signal, sys
 from datetime import date
 from ml.products import product_named
 from rekindle import publishing
-publishing._merge_audience = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+publishing.merge.merge_query = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 import pyarrow as pa
 scores = pa.ipc.open_stream(sys.stdin.buffer).read_all()
 publishing.publish({product_named("recall"): scores}, date(2017, 6, 6), sys.argv[1])
@@ -522,14 +522,15 @@ def test_a_publish_that_is_killed_halfway_leaves_no_trace_and_no_lock(published,
 
 def test_a_publish_whose_connection_breaks_is_done_again(published, database, monkeypatch):
     monkeypatch.setattr(records, "RETRY_PAUSES_SECONDS", (0.01, 0.01))
-    merge, breaks = publishing._merge_audience, iter([True])
+    merge_query, breaks = merge.merge_query, iter([True])
 
-    def break_once(connection, stamps):
-        merge(connection, stamps)
+    def break_once(*about):
+        changed_count = merge_query(*about)
         if next(breaks, False):
-            connection.execute("select pg_terminate_backend(pg_backend_pid())")
+            about[0].execute("select pg_terminate_backend(pg_backend_pid())")
+        return changed_count
 
-    monkeypatch.setattr(publishing, "_merge_audience", break_once)
+    monkeypatch.setattr(merge, "merge_query", break_once)
 
     result = published(recall(["u1", "u2"]))
 

@@ -56,7 +56,12 @@ def a_score(**fields: Any) -> Score:
 
 def a_product(**fields: Any) -> ProductDay:
     base = ProductDay(
-        "recall", "The chance.", Publish(RUN_ID, MORNING, is_current=True), {YESTERDAY: 2, DAY: 4}, (a_score(),)
+        "recall",
+        "recall_scores",
+        "The chance.",
+        Publish(RUN_ID, MORNING, is_current=True),
+        {YESTERDAY: 2, DAY: 4},
+        (a_score(),),
     )
     return replace(base, **fields)
 

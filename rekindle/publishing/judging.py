@@ -1,0 +1,94 @@
+"""Judging: the contract once more, by Postgres, on exactly what would be published."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from rekindle.checks import HISTORY_DAYS, MIN_HISTORY_DAYS
+from rekindle.records import CheckResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    from rekindle.publishing.spooling import Spooled
+    from rekindle.records import Connection
+
+
+def judge(connection: Connection, spooled: Spooled, day: date) -> Iterator[CheckResult]:
+    """Yield what each rule of the contract says of the staged rows."""
+    publication = spooled.publication
+    assert publication.contract is not None  # noqa: S101 - only scores are spooled
+    stop_if = publication.contract.stop_if
+    broken = dict(_broken_rows(spooled, day))
+    constants = stop_if.get("constant", ())
+    key = ", ".join(publication.key)
+    distinct = f"({key})" if len(publication.key) > 1 else key
+    ((row_count, repeated, *others),) = connection.execute(
+        f"""
+        select count(*), count(*) - count(distinct {distinct})
+            {"".join(f", count(*) filter (where {where})" for where in broken.values())}
+            {"".join(f", count(*) > 1 and min({name}) = max({name})" for name in constants)}
+        from {publication.staging}
+        """
+    )
+    yield _result(f"key {key} is unique", failed_rows=repeated)
+    for rule, failed_rows in zip(broken, others[: len(broken)], strict=True):
+        yield _result(rule, failed_rows=failed_rows)
+    for name, is_constant in zip(constants, others[len(broken) :], strict=True):
+        rule = f"{name} is not constant"
+        if row_count > 1:
+            yield _result(rule, failed_rows=row_count if is_constant else 0)
+        else:
+            yield CheckResult(rule, "stop", "not_judged")
+    if limit := stop_if.get("rows_change_by"):
+        yield _judge_row_count(connection, publication.name, day, row_count, limit)
+
+
+def _broken_rows(spooled: Spooled, day: date) -> Iterator[tuple[str, str]]:
+    """Name each rule about rows, with the SQL of a row that breaks it. NaN is greater than any number to Postgres."""
+    assert spooled.publication.contract is not None  # noqa: S101 - only scores are spooled
+    yield f"day is {day}", f"day is distinct from date '{day}'"
+    for column in spooled.publication.contract.columns:
+        name = column.name
+        if name not in spooled.types:
+            continue
+        if not column.nullable:
+            yield f"{name} is not null", f"{name} is null"
+        if column.between:
+            low, high = column.between
+            outside = [f"{name} < {low}"] * (low is not None) + [f"{name} > {high}"] * (high is not None)
+            rule = f"{name} is between {'-∞' if low is None else low} and {'∞' if high is None else high}"
+            yield rule, " or ".join(outside)
+        if column.one_of:
+            yield f"{name} is one of {', '.join(column.one_of)}", f"{name} <> all (array{list(column.one_of)})"
+        if column.matches:
+            yield f"{name} matches {column.matches}", f"{name} !~ '{column.matches}'"
+    for name, kind in spooled.types.items():
+        if kind in {"double precision", "numeric"}:
+            yield f"{name} is a finite number", f"{name} in ('nan', 'infinity', '-infinity')"
+
+
+def _judge_row_count(connection: Connection, name: str, day: date, row_count: int, limit: float) -> CheckResult:
+    """Compare with the median of what was published for the days of the week before."""
+    rule = f"rows change by at most {limit:g} of the week's median"
+    ((days, median),) = connection.execute(
+        """
+        select count(*), percentile_cont(0.5) within group (order by row_count)
+        from (
+            select distinct on (day) day, row_count from rekindle.publish_log
+            where product = %s and day between %s and %s order by day, publish_id desc
+        ) as week
+        """,
+        [name, day - timedelta(days=HISTORY_DAYS), day - timedelta(days=1)],
+    )
+    if days < MIN_HISTORY_DAYS or not median:
+        return CheckResult(rule, "stop", "not_judged", detail={"days": days})
+    change = abs(row_count - median) / median
+    detail = {"rows": row_count, "median": median, "change": round(change, 3)}
+    return CheckResult(rule, "stop", "passed" if change <= limit else "failed", detail=detail)
+
+
+def _result(rule: str, *, failed_rows: int) -> CheckResult:
+    return CheckResult(rule, "stop", "failed" if failed_rows else "passed", failed_rows or None)

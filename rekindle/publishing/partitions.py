@@ -1,0 +1,32 @@
+"""
+Partitions: a published history is cut into months, so that a day's publish works on a month and not on years.
+
+The months are in schema `rekindle`: readers see the history as one table in `sms`, and have rights on that alone.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from rekindle.publishing.publications import Publication
+    from rekindle.records import Connection
+
+LONGEST_MONTH_DAYS = 31
+
+
+def make_room(connection: Connection, publication: Publication, day: date) -> None:
+    """Make the month of a day, if it is not there."""
+    first = day.replace(day=1)
+    after = (first + timedelta(days=LONGEST_MONTH_DAYS)).replace(day=1)
+    month = f"rekindle.{publication.table}_history_{first:%Y_%m}"
+    ((there,),) = connection.execute("select to_regclass(%s) is not null", [month])
+    if there:
+        return
+    history = publication.history_target
+    # Made apart and attached: `create table … partition of` would wait for all readers, and let none in meanwhile.
+    connection.execute(f"create table {month} (like {history} including all)")
+    connection.execute(f"alter table {history} attach partition {month} for values from ('{first}') to ('{after}')")
