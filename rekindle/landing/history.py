@@ -316,7 +316,7 @@ def _rewrite_jsonl(content: bytes, read: Read, drop: str | None, numbers: Number
 
     def changed(line: str, number: str | None) -> str:
         members = [(name, text) for name, text in formats.json_members(line) if name != drop]
-        if number is not None:
+        if number is not None and column is not None:
             members = [(name, text) for name, text in members if name != column] + [(column, json.dumps(number))]
         return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in members) + "}\n"
 
