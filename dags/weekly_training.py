@@ -28,7 +28,7 @@ from ml.products import PRODUCTS
     tags=["tier-2", "models"],
 )
 def weekly_training() -> None:
-    chain(steps.begin(), [steps.train(product) for product in PRODUCTS], steps.end())
+    chain(steps.begin(), [steps.train(product) for product in PRODUCTS if product.is_trained], steps.end())
 
 
 weekly_training()

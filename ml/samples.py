@@ -17,6 +17,7 @@ from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING
 
+from ml import inputs
 from rekindle import tables
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 200_000
 """More rows moved no figure of the samples by more than its interval, and this many fit on a laptop with their maps."""
 
-FEATURES, LABELS = "features.user", "marts.labels"
+LABELS = "marts.labels"
 
 BUCKETS = 1_000_000
 """Users are sampled in steps of a millionth."""
@@ -95,16 +96,19 @@ class Split:
 def sample(spark: SparkSession, product: Product, day: date, settings: Settings) -> Sample:
     """Read the sample that was known at the end of `day`, joined and drawn in Spark."""
     targets = product.targets(settings)
-    names = (FEATURES, product.population, LABELS)
+    names = (*product.features, product.population, LABELS)
     snapshots = {name: tables.snapshot_id(spark, name) for name in names}
-    features, population, labels = (_as_read(spark, name, snapshots[name]) for name in names)
-    refuse_labels(features.columns, targets)
+    population, labels = (_as_read(spark, name, snapshots[name]) for name in (product.population, LABELS))
+    for table in product.features:
+        refuse_labels(table, spark.table(table).columns, targets)
 
     days = _weekly_days(labels, targets, day, settings)
-    member = population.where(tables.day_in(days)).select("day", "user_id")
+    member = population.where(tables.day_in(days)).select("day", *product.key)
     user_share = min(1.0, MAX_ROWS / max(1, member.count()))
     drawn = member.where(f"pmod(xxhash64('training sample', user_id), {BUCKETS}) < {round(user_share * BUCKETS)}")
-    rows = features.where(tables.day_in(days)).join(drawn, ["day", "user_id"])
+    rows = inputs.with_features(
+        product, drawn, lambda table: _as_read(spark, table, snapshots[table]).where(tables.day_in(days))
+    )
     for target in targets:
         rows = rows.join(_known(labels, target, days, day), ["day", "user_id"], "left")
     table = rows.toArrow().sort_by([("day", "ascending"), ("user_id", "ascending")])
@@ -168,12 +172,12 @@ def blocks(
     return [possible[a:b] for a, b in pairwise(edges)]
 
 
-def refuse_labels(columns: Sequence[str], targets: Sequence[Target]) -> None:
+def refuse_labels(table: str, columns: Sequence[str], targets: Sequence[Target]) -> None:
     """Refuse features that hold a label; one that hides under another name is found by `fitting.check_no_label`."""
     found = sorted({target.label for target in targets} & set(columns))
     if found:
         raise CheckFailedError(
-            f"{FEATURES} holds a column named like a label: {', '.join(found)}.",
+            f"{table} holds a column named like a label: {', '.join(found)}.",
             todo="Take it out of the features: a label is what happened after the day.",
             safe="The champion stays as it was.",
             code="label_among_features",

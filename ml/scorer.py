@@ -22,7 +22,7 @@ from ml.encoder import Encoder
 from rekindle.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ml.calibration import Level, Platt
     from ml.candidates import BoostedLinear, Boosting, Linear
@@ -76,7 +76,7 @@ class Scorer:
         by_label = {part.label: part.calibration.predict(raws[part.label]) for part in self.parts}
         return Predictions(raw=sum(raws.values()), by_label=by_label)
 
-    def score(self, rows: pa.Table | pa.RecordBatch, phrases: Phrases) -> pa.Table:
+    def score(self, rows: pa.Table | pa.RecordBatch, phrases: Phrases, key: Sequence[str] = ("user_id",)) -> pa.Table:
         """
         Return a row for each row: the prediction for each target, the raw score and what it is made of, said in `phrases`.
 
@@ -95,8 +95,7 @@ class Scorer:
         np.put_along_axis(rest, largest, 0.0, axis=1)
         return pa.table(
             {
-                "user_id": rows.column("user_id"),
-                "day": rows.column("day"),
+                **{name: rows.column(name) for name in (*key, "day")},
                 **predictions,
                 "raw_score": contributions.sum(axis=1),
                 "baseline": contributions[:, -1],
@@ -188,11 +187,12 @@ def _text(files: Mapping[str, bytes], label: str) -> str | None:
     return None if found is None else found.decode()
 
 
-def output_ddl(targets: Iterable[Target]) -> str:
+def output_ddl(targets: Iterable[Target], key: Sequence[str] = ("user_id",)) -> str:
     """Return what `Scorer.score` returns as a Spark schema."""
     predictions = "".join(f"{target.label} double, " for target in targets)
+    identity = "".join(f"{name} string, " for name in key)
     return (
-        f"user_id string, day date, {predictions}raw_score double, baseline double, other_contribution double, "
+        f"{identity}day date, {predictions}raw_score double, baseline double, other_contribution double, "
         "reasons array<struct<feature:string,words:string,contribution:double>>"
     )
 
@@ -202,13 +202,15 @@ def archive_name(digest: str) -> str:
     return f"{digest}.zip"
 
 
-def scoring_function(digest: str, phrases: Phrases) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def scoring_function(
+    digest: str, phrases: Phrases, key: Sequence[str] = ("user_id",)
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function for `DataFrame.mapInArrow`; the model's archive was given to Spark as an artifact."""
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         scorer = _on_worker(digest)
         for batch in batches:
-            yield from scorer.score(batch, phrases).to_batches()
+            yield from scorer.score(batch, phrases, key).to_batches()
 
     return score
 

@@ -1,7 +1,7 @@
 """
 Scores: the population of a day, scored by a registered model, one row per user.
 
-Reads:  a product's population, features.user, the model registry
+Reads:  a product's population and the tables of its features, the model registry
 Writes: the product's score table (scores.recall_daily, scores.ltv_daily)
 
 One file for all of them, because a product says in ml/products what differs.
@@ -15,12 +15,14 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from ml import artifact, registry
+from ml.inputs import phrases, with_features
 from ml.scorer import Scorer, archive_name, output_ddl, scoring_function
 from rekindle import contracts, records
 from rekindle.deliveries import LandingZone
 from rekindle.errors import InputError
 from rekindle.settings import settings
 from rekindle.tables import read_days, replace_days, snapshot_id
+from rekindle.warehouse import lineage
 
 if TYPE_CHECKING:
     from datetime import date
@@ -37,19 +39,24 @@ def scored(product: Product, population: DataFrame, predictions: DataFrame) -> D
     """
     Rank the predictions within their day and lay them out as the product declares.
 
-    `predictions` is what `ml.scorer` returns, `population` the product's dbt model; one row per user and day in both. Ties
-    in the raw score are ordered by user, so that a re-run ranks the same.
+    `predictions` is what `ml.scorer` returns, `population` the product's dbt model; one row per key and day in both. Ties
+    in the raw score are ordered by key, so that a re-run ranks the same.
     """
-    best = Window.partitionBy("day").orderBy(F.desc("raw_score"), "user_id")
+    best = Window.partitionBy("day").orderBy(F.desc("raw_score"), *product.key)
     everyone = F.count("*").over(Window.partitionBy("day"))
     ahead = F.row_number().over(best) - 1
-    ranked = population.join(predictions, ["day", "user_id"]).withColumns(
+    ranked = population.join(predictions, ["day", *product.key]).withColumns(
         {
             "percentile": (100 - F.floor(ahead * 100 / everyone)).cast("int"),
             "decile": (1 + F.floor(ahead * 10 / everyone)).cast("int"),
         }
     )
-    return ranked.withColumns({name: F.expr(sql) for name, sql in product.columns(settings()).items()})
+    return columns_of(product, ranked)
+
+
+def columns_of(product: Product, rows: DataFrame) -> DataFrame:
+    """Add the columns that only this product has."""
+    return rows.withColumns({name: F.expr(sql) for name, sql in product.columns(settings()).items()})
 
 
 def why_skipped(product: Product, day: date, *, backfill: bool = False, version: str | None = None) -> str | None:
@@ -105,39 +112,39 @@ def main(
     backfill: bool = False,
     version: str | None = None,
 ) -> Release:
-    """
-    Score the product's population of some days.
-
-    The model's bytes are fetched, compared with the digest that the gate recorded, and only then loaded.
-    """
-    model, is_backfilled = model_for(product, days.last, backfill=backfill, version=version)
-    files = registry.files_of(model)
-    encoder = Scorer.from_files(files).encoder
-    columns = [name for name, _ in encoder.inputs]
-
+    """Score the product's population of some days: with a model, or, where the product has none, by its columns alone."""
     population = read_days(spark, product.population, days)
-    features = read_days(spark, "features.user", days)
-    rows = features.join(population.select("day", "user_id"), ["day", "user_id"], "left_semi")
-    rows = rows.select("user_id", "day", *[name for name in columns if name in features.columns])
-    encoder.check_signature(rows.limit(0).toArrow().schema)
-    _send(spark, model.digest, files)
-    predictions = rows.mapInArrow(
-        scoring_function(model.digest, contracts.load("features.user").phrases), output_ddl(product.targets(settings()))
-    )
-
-    about = {
-        "model_name": model.name,
-        "model_version": model.version,
-        "model_digest": model.digest,
-        "run_id": run_id,
-        "is_backfilled": is_backfilled,
-    }
-    table = scored(product, population, predictions).withColumns({name: F.lit(value) for name, value in about.items()})
-    records.record_snapshots(run_id, {name: snapshot_id(spark, name) for name in (product.population, "features.user")})
-    inputs = {day: {product.population: (day, day), "features.user": (day, day)} for day in days}
+    if product.is_trained:
+        model, is_backfilled = model_for(product, days.last, backfill=backfill, version=version)
+        table = _predicted(spark, product, population, days, model)
+        about = {
+            "model_name": model.name,
+            "model_version": model.version,
+            "model_digest": model.digest,
+            "is_backfilled": is_backfilled,
+        }
+    else:
+        table, about = columns_of(product, population), {}
+    table = table.withColumns({name: F.lit(value) for name, value in {**about, "run_id": run_id}.items()})
+    inputs = {day: lineage.graph().windows(product.table, day) for day in days}
+    records.record_snapshots(run_id, {name: snapshot_id(spark, name) for name in inputs[days.first]})
     return replace_days(
         spark, product.table, table.select(*contracts.load(product.table).names), days, run_id=run_id, inputs=inputs
     )
+
+
+def _predicted(spark: SparkSession, product: Product, population: DataFrame, days: Days, model: Version) -> DataFrame:
+    """The population's scores by a model, whose bytes are checked before they are loaded, here and on the workers."""
+    files = registry.files_of(model)
+    encoder = Scorer.from_files(files).encoder
+    rows = with_features(product, population, lambda table: read_days(spark, table, days))
+    columns = [name for name, _ in encoder.inputs if name in rows.columns]
+    rows = rows.select(*product.key, "day", *columns)
+    encoder.check_signature(rows.limit(0).toArrow().schema)
+    _send(spark, model.digest, files)
+    function = scoring_function(model.digest, phrases(product), product.key)
+    predictions = rows.mapInArrow(function, output_ddl(product.targets(settings()), product.key))
+    return scored(product, population, predictions)
 
 
 def _send(spark: SparkSession, digest: str, files: dict[str, bytes]) -> None:

@@ -65,6 +65,13 @@ class Product:
     columns: Callable[[Business], Mapping[str, str]]
     """The columns of `table` that only it has, as Spark SQL over a row of the population and the scorer's output."""
 
+    features: tuple[str, ...] = ("features.user",)
+    """The tables that its features are taken from; a member of the population need not have a row there."""
+    key: tuple[str, ...] = ("user_id",)
+    """What a score is about, beside the day."""
+    is_trained: bool = True
+    """Whether a model makes the scores. If not, `columns` are computed from the population alone."""
+
     @property
     def model_name(self) -> str:
         """Name in the model registry."""

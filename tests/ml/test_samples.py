@@ -85,4 +85,4 @@ def test_blocks_can_be_bounded(recall, business):
 
 def test_a_label_that_is_a_column_of_the_features_is_refused(recall, business):
     with pytest.raises(CheckFailedError, match=r"label_among_features: .*active_1_7.*The champion stays"):
-        samples.refuse_labels(["day", "user_id", "active_1_7"], recall.targets(business))
+        samples.refuse_labels("features.user", ["day", "user_id", "active_1_7"], recall.targets(business))

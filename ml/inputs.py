@@ -1,0 +1,46 @@
+"""
+What a model is given: the members of a population, each with its features.
+
+Training reads it at the snapshots that it records, scoring as of now; there is no other way from features to a model.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rekindle import contracts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import DataFrame
+
+    from ml.products import Product
+    from ml.reasons import Phrases
+
+
+def with_features(product: Product, members: DataFrame, read: Callable[[str], DataFrame]) -> DataFrame:
+    """
+    Every member, a row per key and day, with the columns of the product's feature tables, which `read` reads.
+
+    Of a member of whom a table has no row, it holds what its contract says of somebody of whom nothing is known: a population
+    need not be in it.
+    """
+    from pyspark.sql import functions as F
+
+    rows = members.select("day", *product.key)
+    for table in product.features:
+        contract = contracts.load(table)
+        rows = rows.join(read(table), list(contract.key), "left")
+        nothing = {
+            c.name: F.create_map().cast(c.spark_type) if c.empty == {} else F.lit(c.empty).cast(c.spark_type)
+            for c in contract.columns
+            if c.empty is not None
+        }
+        rows = rows.withColumns({name: F.coalesce(name, empty) for name, empty in nothing.items()})
+    return rows
+
+
+def phrases(product: Product) -> Phrases:
+    """How the values of a product's features are said, by column."""
+    return {name: words for table in product.features for name, words in contracts.load(table).phrases.items()}

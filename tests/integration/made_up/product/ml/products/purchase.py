@@ -1,0 +1,35 @@
+"""Purchase: how likely any registered user is to buy within a fortnight. Made up, for a test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ml.products.declaration import Business, Product, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DAYS = 14
+
+
+def _targets(_business: Business) -> tuple[Target, ...]:
+    return (Target("bought", 1, DAYS, naive={"orders_90d": 1.0}),)
+
+
+def _columns(business: Business) -> Mapping[str, str]:
+    (target,) = _targets(business)
+    return {"purchase_probability": target.label, "horizon_days": str(target.to_day)}
+
+
+PRODUCT = Product(
+    name="purchase",
+    title="Chance that a user buys within a fortnight",
+    table="scores.purchase_daily",
+    population="marts.ltv_population",
+    objective="probability",
+    candidates=("logistic",),
+    sources=("orders",),
+    targets=_targets,
+    columns=_columns,
+    features=("features.user", "features.user_basket"),
+)

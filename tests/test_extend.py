@@ -1,0 +1,87 @@
+"""What adding a thing takes: the made-up ones of tests/integration, looked at in a copy of the checkout, without a server."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rekindle.settings import PROJECT
+from tests.integration.made_up import copy_of_the_checkout, files_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOOK = """
+import json
+from ml.products import PRODUCTS, labels_of
+from rekindle import contracts
+from rekindle.publishing.publications import declared
+from rekindle.settings import settings
+from rekindle.warehouse import lineage
+
+steps = lineage.graph().steps({p.table: p.name for p in PRODUCTS})
+print(json.dumps({
+    "products": [p.name for p in PRODUCTS],
+    "labels": [label["name"] for label in labels_of(PRODUCTS, settings())],
+    "steps": {step.id: step.after for step in steps},
+    "sources": contracts.landing_sources(),
+    "published": [p.target for p in declared()],
+    "features": [c.name for c in contracts.load("features.user").columns],
+    "said": contracts.load("features.user").phrases["refunded_dates_90d"].value,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_of_the_checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def seen(extended: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK],
+        cwd=extended,
+        env={"PYTHONPATH": str(extended)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+def test_a_product_is_scored_and_published_because_its_files_are_there(seen: dict[str, Any]):
+    assert seen["products"] == ["ltv", "purchase", "recall"]
+    assert "bought_1_14" in seen["labels"]
+    assert seen["steps"]["score purchase"] == ["build features.user_basket", "marts training"]
+    assert "sms.purchase_scores" in seen["published"]
+
+
+def test_a_source_is_loaded_because_its_contract_is_there(seen: dict[str, Any]):
+    assert "devices" in seen["sources"]
+    assert seen["steps"]["ingest devices"] == []
+
+
+def test_a_feature_is_a_line_of_the_contract_and_an_expression(seen: dict[str, Any]):
+    at = seen["features"].index("refund_amount_1d")
+    assert seen["features"][at - 1] == "refunded_dates_90d"
+    assert seen["said"] == "{value} within {w}"
+
+
+@pytest.mark.parametrize(
+    ("addition", "most"), [("product", 2), ("label", 1), ("table", 2), ("source", 1), ("feature", 2)]
+)
+def test_the_table_of_what_to_touch_is_true(addition: str, most: int):
+    """docs/extend.md says how many files an addition takes; this counts them."""
+    page = (PROJECT / "docs" / "extend.md").read_text()
+    (told,) = re.findall(rf"^\| [^|]*\[{addition}\][^|]*\| (\d+) \|", page, re.MULTILINE)
+
+    assert len(files_of(addition)) == int(told) <= most
+    for name in files_of(addition):
+        assert name.rpartition("/")[0] in page, f"docs/extend.md does not say that {addition} takes {name}."
