@@ -13,8 +13,32 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-NEWTON_STEPS = 50
+NEWTON_STEPS = 100
 """Newton's method on two parameters of a convex loss is done in about ten; it is stopped when it no longer moves."""
+
+HALVINGS = 60
+"""Of a step that leads uphill: after so many it moves nothing that a double can hold."""
+
+PRIOR_WEIGHT = 1.0
+"""
+How much it counts that a learner's log-odds mean what they say (slope 1): as much as one squared unit of the slope.
+
+A few dozen returns outweigh it. It decides where the rows say nothing: a constant score, or one that separates.
+"""
+
+SLOPES = (0.2, 5.0)
+"""
+Between these a calibration corrects a learner, outside it contradicts it: confidence wrong by more than five times.
+
+The factor of amounts has the same bounds, for the same reason.
+"""
+
+NEVER = 0.0006
+"""
+How near to 0, and to 1, a probability comes. Published with three decimals, a smaller one would say *never*.
+
+No sample that we train on, of 200 to 200,000 rows, tells a chance in two thousand from one in twenty thousand, either.
+"""
 
 
 class Calibration(Protocol):
@@ -26,8 +50,8 @@ class Calibration(Protocol):
         ...
 
     @property
-    def keeps_order(self) -> bool:
-        """Whether a higher raw score gives a higher prediction; if not, the order failed on days not seen before."""
+    def slope(self) -> float:
+        """By how much a step of the learner's raw score counts: below 0 the order is turned around, at 1 it is as said."""
         ...
 
     def predict(self, raw: np.ndarray) -> np.ndarray: ...
@@ -43,30 +67,50 @@ class Platt:
 
     @classmethod
     def fit(cls, raw: np.ndarray, outcome: np.ndarray) -> Platt:
-        """Maximise the likelihood, with Platt's smoothed outcomes, which keep it finite where classes separate."""
-        positives, negatives = outcome.sum(), (1 - outcome).sum()
+        """
+        Maximise the likelihood, with Platt's smoothed outcomes and a weak prior on slope 1: both keep it finite.
+
+        The loss is convex, but Newton's step on it overshoots where chances are near 0: with 32 returns among 4,557 rows
+        it ran to slopes of 1e11. So a step is halved until it leads downhill.
+        """
+        positives, negatives = float(outcome.sum()), float((1 - outcome).sum())
         smooth = np.where(outcome > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-        design = np.column_stack([raw, np.ones(len(raw))])
-        weights = np.array([0.0, np.log((positives + 1) / (negatives + 1))])
-        for _ in range(NEWTON_STEPS):
-            chance = logistic(design @ weights)
-            curvature = design.T @ (design * np.maximum(chance * (1 - chance), 1e-12)[:, None])
-            step = np.linalg.solve(curvature + 1e-9 * np.eye(2), design.T @ (smooth - chance))
-            weights = weights + step
-            if np.abs(step).max() < 1e-10:  # noqa: PLR2004 - far below what a probability of 3 decimals shows
-                break
-        return cls(slope=float(weights[0]), intercept=float(weights[1]))
+        centre, spread = float(raw.mean()), float(raw.std()) or 1.0
+        # Standardised, so that neither a score in days nor one in thousandths makes the curvature singular.
+        design = np.column_stack([(raw - centre) / spread, np.ones(len(raw))])
+        slope, intercept = _maximum(design, smooth, spread, np.log((positives + 1) / (negatives + 1)))
+        return cls(slope=slope / spread, intercept=intercept - slope / spread * centre)
 
     @property
     def factor(self) -> float:
         return 1.0
 
-    @property
-    def keeps_order(self) -> bool:
-        return np.isfinite(self.slope) and self.slope > 0
-
     def predict(self, raw: np.ndarray) -> np.ndarray:
-        return logistic(self.slope * raw + self.intercept)
+        return np.clip(logistic(self.slope * raw + self.intercept), NEVER, 1 - NEVER)
+
+
+def _maximum(design: np.ndarray, smooth: np.ndarray, spread: float, level: float) -> tuple[float, float]:
+    """Find slope and intercept of a standardised score by damped Newton steps, from the base rate's `level` on."""
+
+    def loss(weights: np.ndarray) -> float:
+        odds = design @ weights
+        return float((np.logaddexp(0, odds) - smooth * odds).sum() + PRIOR_WEIGHT * (weights[0] / spread - 1) ** 2 / 2)
+
+    weights = np.array([0.0, level])
+    for _ in range(NEWTON_STEPS):
+        chance = logistic(design @ weights)
+        gradient = design.T @ (chance - smooth)
+        gradient[0] += PRIOR_WEIGHT * (weights[0] / spread - 1) / spread
+        curvature = design.T @ (design * np.maximum(chance * (1 - chance), 1e-12)[:, None])
+        curvature[0, 0] += PRIOR_WEIGHT / spread**2
+        step = -np.linalg.solve(curvature, gradient)
+        before, downhill = loss(weights), 1e-4 * float(gradient @ step)
+        sizes = (0.5**n for n in range(HALVINGS))
+        size = next((size for size in sizes if loss(weights + size * step) <= before + size * downhill), 0.0)
+        weights = weights + size * step
+        if np.abs(size * step).max() < 1e-10:  # noqa: PLR2004 - far below what a probability of 3 decimals shows
+            break
+    return float(weights[0]), float(weights[1])
 
 
 @dataclass(frozen=True)
@@ -81,8 +125,8 @@ class Level:
         return cls(factor=float(outcome.sum() / np.maximum(raw, 0).sum())) if (raw > 0).any() else cls(factor=0.0)
 
     @property
-    def keeps_order(self) -> bool:
-        return np.isfinite(self.factor) and self.factor > 0
+    def slope(self) -> float:
+        return self.factor
 
     def predict(self, raw: np.ndarray) -> np.ndarray:
         """Predict from raw scores that were multiplied by the factor."""
@@ -93,6 +137,17 @@ def logistic(x: np.ndarray) -> np.ndarray:
     """Return 1 / (1 + exp(-x)) without overflow."""
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+
+def why_refused(calibration: Calibration) -> str | None:
+    """Say why what was calibrated must not predict; None where it may."""
+    low, high = SLOPES
+    slope = calibration.slope
+    if low <= slope <= high:
+        return None
+    if slope <= 0:
+        return f"it ranks the wrong way round (slope {slope:.3g})"
+    return f"its slope {slope:.3g} is outside {low:g} to {high:g}"
 
 
 KINDS: dict[str, type[Platt | Level]] = {kind.kind: kind for kind in (Platt, Level)}

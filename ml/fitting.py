@@ -68,6 +68,8 @@ class Contest:
     chosen: str
     validation: Mapping[str, float]
     test: Mapping[str, float]
+    refused: Mapping[str, str]
+    """Why a candidate was not let in."""
 
 
 @dataclass(frozen=True)
@@ -193,21 +195,26 @@ def _both_ways(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _contest(product: Product, encoder: Encoder, target: Target, rows: _Rows) -> tuple[Part, Contest]:
     """Fit every candidate, calibrate it on the validation days and choose by them; the test days only show."""
-    parts, by_validation, by_test = {}, {}, {}
+    parts, by_validation, by_test, refused = {}, {}, {}, {}
     figures = FIGURES[product.objective]
     for name in product.candidates:
         learner = candidates.CANDIDATES[name](encoder.features, product.objective, rows.training, rows.validation)
         fitted = CALIBRATE[product.objective](learner.raw(rows.validation.matrix), rows.validation.outcome)
         part = Part(target.label, name, learner, fitted)
         by_test[name] = figures.ranking[figures.primary](rows.test.outcome, part.raw(rows.test.matrix))
-        if fitted.keeps_order:
+        if why := calibration.why_refused(fitted):
+            refused[name] = why
+        else:
             parts[name] = part
             prediction = fitted.predict(part.raw(rows.validation.matrix))
             by_validation[name] = CHOOSE_BY[product.objective](rows.validation.outcome, prediction)
     if not parts:
-        raise _refused("no_signal", f"On the validation days no candidate for {target.label} ranks better than chance.")
+        told = "; ".join(f"{name}: {why}" for name, why in refused.items())
+        raise _refused(
+            "no_signal", f"On the validation days no candidate for {target.label} can be calibrated. {told}."
+        )
     chosen = max(by_validation, key=by_validation.__getitem__)
-    return parts[chosen], Contest(target.label, chosen, by_validation, by_test)
+    return parts[chosen], Contest(target.label, chosen, by_validation, by_test, refused)
 
 
 def _test_rows(sample: Sample, test: Days) -> pa.Table:

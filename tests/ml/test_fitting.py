@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml import fitting, gate, samples
+from ml import candidates, fitting, gate, samples
 from ml.artifact import digest_of
 from rekindle.errors import CheckFailedError
 from tests.ml.conftest import feature_rows, sample_of, sundays
@@ -85,6 +87,20 @@ def test_later_rows_do_not_change_what_was_learnt_before(recall, recall_sample, 
 
     assert digest_of(again.scorer.to_files()) == digest_of(recall_fitted.scorer.to_files())
     assert again.primary.model["auc"].value < 0.5
+
+
+def test_a_candidate_that_is_wildly_overconfident_is_out_and_named(recall, recall_sample, business, monkeypatch):
+    def boastful(features, *rows):
+        learner = candidates.fit_logistic(features, *rows)
+        columns = tuple(replace(column, weight=20 * column.weight) for column in learner.columns)
+        return replace(learner, columns=columns)
+
+    monkeypatch.setattr(candidates, "CANDIDATES", {**candidates.CANDIDATES, "logistic": boastful})
+    (contest,) = fitting.fit(recall, recall_sample, samples.split(recall_sample, business)).contests
+
+    assert contest.chosen == "boosting"
+    assert set(contest.refused) == {"logistic"}
+    assert "outside 0.2 to 5" in contest.refused["logistic"]
 
 
 def test_one_class_only_is_refused(recall, business):
