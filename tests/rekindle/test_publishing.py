@@ -355,6 +355,14 @@ def retrained(scores):
     return scores.set_column(place, "model_version", pa.array(["4"] * scores.num_rows))
 
 
+def test_a_product_is_published_also_before_there_is_whom_the_audience_is_about(published, database):
+    published(ltv(["u1"]))
+
+    assert [(row["table_name"], row["row_count"]) for row in database.rows("select * from sms.freshness")] == [
+        ("ltv_scores", 1)
+    ]
+
+
 # Which day is current
 
 
