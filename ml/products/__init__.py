@@ -15,7 +15,7 @@ from ml.products.declaration import Business, Product, Target, labels_of
 __all__ = ["PRODUCTS", "Business", "Product", "Target", "labels_of", "product_named"]
 
 PRODUCTS: tuple[Product, ...] = tuple(
-    import_module(f"{__name__}.{module.name}").PRODUCT
+    import_module(f"ml.products.{module.name}").PRODUCT
     for module in sorted(iter_modules(__path__), key=lambda module: module.name)
     if module.name != "declaration"
 )
