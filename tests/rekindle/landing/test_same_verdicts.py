@@ -110,7 +110,6 @@ def many_files(most: int) -> list[DrawnFile]:
     return found
 
 
-@pytest.mark.platform
 def test_rows_get_the_same_verdict_whether_imported_or_delivered(spark: SparkSession, tmp_path: Path):
     """Fate and reason of each row of some hundred files, by the rules that ingestion runs."""
     compared, verdicts = 0, {}
