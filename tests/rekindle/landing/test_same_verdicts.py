@@ -11,7 +11,6 @@ from datetime import date, timedelta
 from itertools import count
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from rekindle.contracts import landing_contract
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import pytest
     from pyspark.sql import SparkSession
 
 FIRST = date(2024, 3, 1)
