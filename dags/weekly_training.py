@@ -5,7 +5,7 @@ Every Monday morning: train each product on the labels that are known by the day
 it has not seen, register it, and make it champion if it passes the gate.
 
 * **Refused by name** where history or classes do not suffice; the champion stays.
-* A model that loses to the naive rule is registered with that verdict and scores nothing.
+* Where a model loses to the best naive rule, or its level is off, the rule is registered and scores in its place.
 * Champions are moved by hand with `rekindle promote` and `rekindle rollback`; both append to the promotion log.
 """
 

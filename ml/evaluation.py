@@ -129,6 +129,10 @@ class Figures:
     """Of the prediction."""
     has_level: bool
     """Whether the naive rule is in the unit of the outcome, so that its level can be shown as well."""
+    chance: float
+    """The primary figure of a ranking by lot."""
+    proper: str | None = None
+    """The figure of `level` that is compared with the base rate as a forecast for everybody; less is better."""
     noise: Mapping[str, Callable[[np.ndarray], float]] = field(default_factory=dict)
     """Of the prediction alone: what a perfect model would show."""
 
@@ -139,6 +143,8 @@ FIGURES: dict[str, Figures] = {
         ranking={"auc": auc, "lift_10": lift, "capture_40": capture},
         level={"ece": ece, "log_loss": log_loss, "predicted_over_actual": predicted_over_actual},
         has_level=False,
+        chance=0.5,
+        proper="log_loss",
         noise={"ece_floor": ece_floor},
     ),
     "amount": Figures(
@@ -146,6 +152,7 @@ FIGURES: dict[str, Figures] = {
         ranking={"gini": gini},
         level={"decile_mape": decile_mape, "predicted_over_actual": predicted_over_actual},
         has_level=True,
+        chance=0.0,
     ),
 }
 
@@ -159,9 +166,17 @@ class Judged:
     raw: np.ndarray
     prediction: np.ndarray
     naive: np.ndarray
+    base: float
+    """The mean outcome of the validation days: a forecast that is the same for everybody, and known beforehand."""
 
     def take(self, rows: np.ndarray) -> Judged:
-        return Judged(self.users[rows], self.outcome[rows], self.raw[rows], self.prediction[rows], self.naive[rows])
+        """Return some of the rows."""
+        taken = (part[rows] for part in (self.users, self.outcome, self.raw, self.prediction, self.naive))
+        return Judged(*taken, self.base)
+
+
+TABLES = ("model", "naive", "difference", "over_base")
+"""The figures of an evaluation that have intervals."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +202,8 @@ class Evaluation:
     naive: Mapping[str, Figure]
     difference: Mapping[str, Figure]
     """Model minus naive rule, paired."""
+    over_base: Mapping[str, Figure]
+    """Model minus the base rate as a forecast for everybody, paired; empty where an objective has none."""
     noise: Mapping[str, float]
 
     @property
@@ -194,9 +211,7 @@ class Evaluation:
         return self.difference[self.primary].value > 0
 
     def to_json(self) -> dict[str, Any]:
-        tables = {
-            name: {k: vars(v) for k, v in getattr(self, name).items()} for name in ("model", "naive", "difference")
-        }
+        tables = {name: {k: vars(v) for k, v in getattr(self, name).items()} for name in TABLES}
         return {
             "primary": self.primary,
             "verdict": "better than the naive rule" if self.beats_naive else "loses to the naive rule",
@@ -212,20 +227,20 @@ class Evaluation:
 def evaluate(objective: str, judged: Judged) -> Evaluation:
     """Compute every figure of an objective, with intervals over draws of users."""
     figures = FIGURES[objective]
-    drawn = [_values(figures, judged.take(rows)) for rows in draws(judged.users)]
-    model, naive, difference = (
-        {name: _figure(value, [values[i][name] for values in drawn]) for name, value in whole.items()}
-        for i, whole in enumerate(_values(figures, judged))
-    )
+    # A draw of users may have nobody who returned: its figures are then none, and no part of an interval.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drawn = [_values(figures, judged.take(rows)) for rows in draws(judged.users)]
+    tables = {
+        table: {name: _figure(value, [values[table][name] for values in drawn]) for name, value in whole.items()}
+        for table, whole in _values(figures, judged).items()
+    }
     return Evaluation(
         primary=figures.primary,
         row_count=len(judged.outcome),
         user_count=len(np.unique(judged.users)),
         rate=float(judged.outcome.mean()),
         zero_share=float((judged.outcome <= 0).mean()),
-        model=model,
-        naive=naive,
-        difference=difference,
+        **tables,
         noise={name: noise(judged.prediction) for name, noise in figures.noise.items()},
     )
 
@@ -259,17 +274,22 @@ def draws(users: np.ndarray, rounds: int = RESAMPLES) -> Iterator[np.ndarray]:
         yield np.repeat(np.arange(len(codes)), times[codes])
 
 
-def _values(figures: Figures, judged: Judged) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    """Return the figures of the model, of the naive rule, and their differences where a difference has a direction."""
+def _values(figures: Figures, judged: Judged) -> dict[str, dict[str, float]]:
+    """Return the figures of `TABLES`; differences where a difference has a direction."""
     model = {name: metric(judged.outcome, judged.raw) for name, metric in figures.ranking.items()}
     naive = {name: metric(judged.outcome, judged.naive) for name, metric in figures.ranking.items()}
     difference = {name: model[name] - naive[name] for name in figures.ranking}
     model |= {name: metric(judged.outcome, judged.prediction) for name, metric in figures.level.items()}
     if figures.has_level:
         naive |= {name: metric(judged.outcome, judged.naive) for name, metric in figures.level.items()}
-    return model, naive, difference
+    over_base = {}
+    if figures.proper:
+        metric, constant = figures.level[figures.proper], np.full(len(judged.outcome), judged.base)
+        over_base[figures.proper] = model[figures.proper] - metric(judged.outcome, constant)
+    return dict(zip(TABLES, (model, naive, difference, over_base), strict=True))
 
 
 def _figure(value: float, drawn: list[float]) -> Figure:
-    low, high = np.nanquantile(drawn, INTERVAL)
+    found = np.array(drawn)
+    low, high = np.nanquantile(np.where(np.isfinite(found), found, np.nan), INTERVAL)
     return Figure(value, float(low), float(high))

@@ -1,13 +1,14 @@
 """
 From a sample and a split to a model and its evaluation: nothing here knows of Spark, MLflow or Postgres.
 
-For each target the product's candidates are fitted on the training days, calibrated and compared on the validation
-days, and the better one becomes that part of the model. All of them are then shown on the same test days.
+For each target the product's candidates and its naive rules are fitted on the training days, calibrated and compared on
+the validation days. The best candidate becomes that part of the model, the best rule is what the model has to beat, and
+what is published where it does not. All of them are then shown on the same test days.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +19,15 @@ from ml import calibration, candidates, evaluation
 from ml.candidates import Examples
 from ml.encoder import Encoder
 from ml.evaluation import FIGURES, Evaluation, Judged
+from ml.rules import fit_rule
 from ml.scorer import Part, Scorer
 from rekindle.errors import CheckFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ml.calibration import Level, Platt
+    from ml.candidates import Learner
     from ml.products import Product, Target
     from ml.samples import Sample, Split
     from rekindle.days import Days
@@ -62,14 +65,20 @@ CHOOSE_BY: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
 
 @dataclass(frozen=True)
 class Contest:
-    """The candidates for one target: what they were chosen by on validation days, and the test days' primary figure."""
+    """The candidates and naive rules for one target: figures of the validation days, the test days' primary figure."""
 
     label: str
-    chosen: str
+    chosen: str | None
+    """The candidate; None where each was refused."""
     validation: Mapping[str, float]
+    """What candidates are chosen by."""
     test: Mapping[str, float]
     refused: Mapping[str, str]
-    """Why a candidate was not let in."""
+    """Why a candidate, or a naive rule, is not let in."""
+    rule: str | None
+    """The naive rule to beat; None where none ranks better than chance, which is then to be beaten."""
+    rules: Mapping[str, float]
+    """The primary figure of each naive rule on validation days."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +86,16 @@ class Fitted:
     """A model, how its parts were chosen, and how it did on the test days."""
 
     scorer: Scorer
+    """The model; where no candidate was let in for some target, the best naive rules."""
+    has_model: bool
+    rule: Scorer | None
+    """The best naive rules that may predict, calibrated; None where there is none for some target."""
     contests: tuple[Contest, ...]
     judged: Mapping[str, Judged]
     """Test rows by horizon, the longest last."""
     evaluations: Mapping[str, Evaluation]
+    to_beat: tuple[Part | None, ...]
+    """The naive rule of each target that `judged` compares with."""
 
     @property
     def primary(self) -> Evaluation:
@@ -91,6 +106,11 @@ class Fitted:
     def longest(self) -> Judged:
         """The test rows behind `primary`."""
         return list(self.judged.values())[-1]
+
+    @property
+    def why_no_model(self) -> str:
+        """Why candidates were not let in."""
+        return "; ".join(f"{name} for {c.label}: {why}" for c in self.contests for name, why in c.refused.items())
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -114,7 +134,7 @@ def fit(product: Product, sample: Sample, split: Split) -> Fitted:
     encoder = Encoder.fit(pa.concat_tables(train.values()), leave_out=[t.label for t in sample.targets])
     if not encoder.features:
         raise _refused("features_constant", "No feature differs between any two training rows.")
-    parts, contests = [], []
+    contested = []
     for target in sample.targets:
         rows = _Rows(
             training=_examples(encoder, train[target.label], target),
@@ -124,37 +144,48 @@ def fit(product: Product, sample: Sample, split: Split) -> Fitted:
         for days, examples in vars(rows).items():
             check_examples(product.objective, days, examples)
         check_no_label(product.objective, encoder, rows.training)
-        part, contest = _contest(product, encoder, target, rows)
-        parts.append(part)
-        contests.append(contest)
-    scorer = Scorer(product.name, encoder, tuple(parts))
-    judged = judge(scorer, sample, split.test)
-    return Fitted(
-        scorer, tuple(contests), judged, {h: evaluation.evaluate(product.objective, j) for h, j in judged.items()}
+        contested.append(_contest(product, encoder, target, rows))
+    contests = tuple(c.contest for c in contested)
+    model, rule = (
+        _scorer(product, encoder, parts) for parts in zip(*((c.model, c.rule) for c in contested), strict=True)
     )
+    if model is None and rule is None:
+        told = "; ".join(f"{name} for {c.label}: {why}" for c in contests for name, why in c.refused.items())
+        raise _refused(
+            "no_signal", f"On the validation days neither candidate nor naive rule is fit to predict. {told}."
+        )
+    to_beat = tuple(c.to_beat for c in contested)
+    return judged_as(product, sample, split, Fitted(model or rule, model is not None, rule, contests, {}, {}, to_beat))
 
 
-def judge(scorer: Scorer, sample: Sample, test: Days) -> dict[str, Judged]:
+def as_rule(product: Product, sample: Sample, split: Split, fitted: Fitted) -> Fitted:
+    """Put the best naive rules in the place of the model, judged on the same rows."""
+    return judged_as(product, sample, split, replace(fitted, scorer=fitted.rule, has_model=False))
+
+
+def judged_as(product: Product, sample: Sample, split: Split, fitted: Fitted) -> Fitted:
+    """Judge what was fitted, by horizon."""
+    judged = judge(fitted.scorer, sample, split, fitted.to_beat)
+    evaluations = {horizon: evaluation.evaluate(product.objective, rows) for horizon, rows in judged.items()}
+    return replace(fitted, judged=judged, evaluations=evaluations)
+
+
+def judge(scorer: Scorer, sample: Sample, split: Split, to_beat: Sequence[Part | None]) -> dict[str, Judged]:
     """Put predictions and naive rule beside what came true, by horizon: increments add up from the first target on."""
-    rows = _test_rows(sample, test)
+    rows = _test_rows(sample, split.test)
     matrix = scorer.encoder.encode(rows)
     users = rows["user_id"].to_numpy(zero_copy_only=False)
     outcome, raw, prediction, naive = (np.zeros(rows.num_rows) for _ in range(4))
-    judged = {}
-    for target, part in zip(sample.targets, scorer.parts, strict=True):
+    base, judged = 0.0, {}
+    for target, part, rule in zip(sample.targets, scorer.parts, to_beat, strict=True):
         part_raw = part.raw(matrix)
         outcome = outcome + _outcomes(rows, target)
         raw = raw + part_raw
         prediction = prediction + part.calibration.predict(part_raw)
-        naive = naive + naive_rule(rows, target)
-        judged[f"1_{target.to_day}"] = Judged(users, outcome, raw, prediction, naive)
+        naive = naive + (rule.learner.raw(matrix) if rule else 0.0)
+        base += float(_outcomes(sample.of(split.validation[target.label], target), target).mean())
+        judged[f"1_{target.to_day}"] = Judged(users, outcome, raw, prediction, naive, base)
     return judged
-
-
-def naive_rule(rows: pa.Table, target: Target) -> np.ndarray:
-    """Compute the rule that a model has to beat; a missing feature counts as nothing."""
-    columns = {name: np.nan_to_num(rows[name].cast(pa.float64()).to_numpy()) for name in target.naive}
-    return sum((weight * columns[name] for name, weight in target.naive.items()), np.zeros(rows.num_rows))
 
 
 def check_examples(objective: str, days: str, examples: Examples) -> None:
@@ -193,28 +224,74 @@ def _both_ways(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return up, down
 
 
-def _contest(product: Product, encoder: Encoder, target: Target, rows: _Rows) -> tuple[Part, Contest]:
-    """Fit every candidate, calibrate it on the validation days and choose by them; the test days only show."""
-    parts, by_validation, by_test, refused = {}, {}, {}, {}
+@dataclass(frozen=True)
+class _Contested:
+    """What came of a contest: the candidate and the naive rule that may predict, and the rule to beat."""
+
+    contest: Contest
+    model: Part | None
+    rule: Part | None
+    to_beat: Part | None
+
+
+def _contest(product: Product, encoder: Encoder, target: Target, rows: _Rows) -> _Contested:
+    """Fit every candidate and rule, calibrate it on the validation days and choose by them; the test days only show."""
+    learners = {
+        name: candidates.CANDIDATES[name](encoder.features, product.objective, rows.training, rows.validation)
+        for name in product.candidates
+    }
+    by_rule = {rule.name: fit_rule(rule, encoder.features, product.objective, rows.training) for rule in target.rules}
+    told = {
+        name: "its features do not vary, or rank the wrong way round" for name, fit in by_rule.items() if fit is None
+    }
+    learners |= {name: learner for name, learner in by_rule.items() if learner is not None}
+    parts = {name: _calibrated(product, target, name, learner, rows.validation) for name, learner in learners.items()}
+    rank = FIGURES[product.objective].ranking[FIGURES[product.objective].primary]
+    ranks = {name: rank(rows.validation.outcome, part.raw(rows.validation.matrix)) for name, part in parts.items()}
+    why = {name: _why_refused(product, part, ranks[name]) for name, part in parts.items()}
+
+    by_validation = {
+        name: CHOOSE_BY[product.objective](rows.validation.outcome, _predicted(parts[name], rows.validation.matrix))
+        for name in product.candidates
+        if why[name] is None
+    }
+    rules = sorted((name for name in by_rule if name in parts), key=lambda name: -ranks[name])
+    to_beat = next((name for name in rules if ranks[name] > FIGURES[product.objective].chance), None)
+    chosen = max(by_validation, key=by_validation.__getitem__, default=None)
+    contest = Contest(
+        label=target.label,
+        chosen=chosen,
+        validation=by_validation,
+        test={name: rank(rows.test.outcome, part.raw(rows.test.matrix)) for name, part in parts.items()},
+        refused={**{name: reason for name, reason in why.items() if reason}, **told},
+        rule=to_beat,
+        rules={name: ranks[name] for name in rules},
+    )
+    allowed = next((name for name in rules if why[name] is None), None)
+    return _Contested(contest, parts.get(chosen), parts.get(allowed), parts.get(to_beat))
+
+
+def _calibrated(product: Product, target: Target, name: str, learner: Learner, validation: Examples) -> Part:
+    fitted = CALIBRATE[product.objective](learner.raw(validation.matrix), validation.outcome)
+    return Part(target.label, name, learner, fitted)
+
+
+def _why_refused(product: Product, part: Part, ranked: float) -> str | None:
+    """Say why a candidate or a rule must not predict: it contradicts the validation days, or says nothing about them."""
+    if why := calibration.why_refused(part.calibration):
+        return why
     figures = FIGURES[product.objective]
-    for name in product.candidates:
-        learner = candidates.CANDIDATES[name](encoder.features, product.objective, rows.training, rows.validation)
-        fitted = CALIBRATE[product.objective](learner.raw(rows.validation.matrix), rows.validation.outcome)
-        part = Part(target.label, name, learner, fitted)
-        by_test[name] = figures.ranking[figures.primary](rows.test.outcome, part.raw(rows.test.matrix))
-        if why := calibration.why_refused(fitted):
-            refused[name] = why
-        else:
-            parts[name] = part
-            prediction = fitted.predict(part.raw(rows.validation.matrix))
-            by_validation[name] = CHOOSE_BY[product.objective](rows.validation.outcome, prediction)
-    if not parts:
-        told = "; ".join(f"{name}: {why}" for name, why in refused.items())
-        raise _refused(
-            "no_signal", f"On the validation days no candidate for {target.label} can be calibrated. {told}."
-        )
-    chosen = max(by_validation, key=by_validation.__getitem__)
-    return parts[chosen], Contest(target.label, chosen, by_validation, by_test, refused)
+    if not ranked > figures.chance:
+        return f"{figures.primary} {ranked:.3f} on validation days is no better than chance"
+    return None
+
+
+def _predicted(part: Part, matrix: np.ndarray) -> np.ndarray:
+    return part.calibration.predict(part.raw(matrix))
+
+
+def _scorer(product: Product, encoder: Encoder, parts: Sequence[Part | None]) -> Scorer | None:
+    return Scorer(product.name, encoder, tuple(parts)) if all(parts) else None
 
 
 def _test_rows(sample: Sample, test: Days) -> pa.Table:

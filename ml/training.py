@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ml import evaluation, fitting, gate, pictures, registry, samples
+from ml.gate import Verdict
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from ml.fitting import Fitted
-    from ml.gate import Verdict
     from ml.products import Product
     from ml.registry import Version
     from ml.samples import Sample, Split
@@ -42,6 +42,13 @@ class Training:
     fitted: Fitted
     split: Split
 
+    @property
+    def published(self) -> str | None:
+        """What scores if it is champion: a model, or the naive rule in the place of one that lost."""
+        if not self.verdict.passed:
+            return None
+        return "naive rule" if self.verdict.is_rule else "model"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "product": self.product,
@@ -50,6 +57,8 @@ class Training:
             "version": self.version.version,
             "digest": self.version.digest,
             "gate": "passed" if self.verdict.passed else "failed",
+            "published": self.published,
+            "criteria": [vars(criterion) for criterion in self.verdict.criteria],
             "why": self.verdict.why,
             "promoted": self.promoted,
             "days": self.split.to_json(),
@@ -58,14 +67,25 @@ class Training:
 
 
 def train(spark: SparkSession, product: Product, day: date, run_id: str) -> Training:
-    """Train on what was known at the end of `day`. A model that does not pass is registered too, but scores nothing."""
+    """Train on what was known at the end of `day`. Where the model is out, the best naive rule scores in its place."""
     sample = samples.sample(spark, product, day, settings())
     split = samples.split(sample, settings())
     fitted = fitting.fit(product, sample, split)
-    verdict = gate.judge(fitted.primary)
+    fitted, verdict = _judged(product, sample, split, fitted)
     version = registry.register(product, _record(product, sample, split, fitted, verdict, run_id=run_id))
     promoted = _succeeds(product, version, verdict, run_id)
     return Training(product.name, day, version, verdict, promoted, fitted, split)
+
+
+def _judged(product: Product, sample: Sample, split: Split, fitted: Fitted) -> tuple[Fitted, Verdict]:
+    """Let the gate judge the model; where it is out, the best naive rule, which then is what was trained."""
+    verdict = gate.judge(fitted.primary) if fitted.has_model else Verdict(passed=False, why=fitted.why_no_model)
+    if verdict.passed or fitted.rule is None:
+        return fitted, verdict
+    rule = fitting.as_rule(product, sample, split, fitted)
+    names = " and ".join(dict.fromkeys(part.candidate for part in rule.scorer.parts))
+    of_rule = gate.judge_rule(rule.primary, names, verdict.why)
+    return (rule, of_rule) if of_rule.passed or not fitted.has_model else (fitted, verdict)
 
 
 def backtest(
@@ -126,7 +146,8 @@ def _record(
             "user_share": f"{sample.user_share:.6f}",
             "features": str(len(fitted.scorer.encoder.features)),
             **{f"snapshot.{table}": str(snapshot) for table, snapshot in sample.snapshots.items()},
-            **{f"chosen.{contest.label}": contest.chosen for contest in fitted.contests},
+            **{f"chosen.{part.label}": part.candidate for part in fitted.scorer.parts},
+            **{f"to_beat.{contest.label}": contest.rule or "chance" for contest in fitted.contests},
             **{f"train_days.{label}": str(days) for label, days in split.train.items()},
             **{f"validation_days.{label}": str(days) for label, days in split.validation.items()},
             "test_days": str(split.test),
@@ -143,6 +164,7 @@ def _record(
         },
         tags={
             "test_days": str(split.test),
+            "scores_by": "naive rule" if verdict.is_rule else "model",
             **{f"{part}.{primary.primary}": f"{figures[primary.primary].value:.6f}" for part, figures in told.items()},
         },
     )

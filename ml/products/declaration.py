@@ -28,6 +28,18 @@ class Business(Protocol):
 
 
 @dataclass(frozen=True)
+class Rule:
+    """A naive rule: a weighted sum of features that ranks, or foretells, without having learnt anything."""
+
+    name: str
+    says: str
+    """In words, for people."""
+    weights: Mapping[str, float] = field(hash=False)
+    missing: float = 0.0
+    """What a missing feature counts as."""
+
+
+@dataclass(frozen=True)
 class Target:
     """What is predicted: something about a user on the days `day + from_day` to `day + to_day`."""
 
@@ -35,8 +47,8 @@ class Target:
     """What is counted of the user's days: a file of dbt_project/macros/labels."""
     from_day: int
     to_day: int
-    naive: Mapping[str, float] = field(hash=False)
-    """The naive rule a model has to beat: a weighted sum of features."""
+    rules: tuple[Rule, ...]
+    """The naive rules. A model has to beat the one that is best on validation days; the first wins a tie."""
 
     @property
     def label(self) -> str:

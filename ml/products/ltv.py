@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ml.products.declaration import Business, Product, Target
+from ml.products.declaration import Business, Product, Rule, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,21 +12,29 @@ if TYPE_CHECKING:
 MODELLED_DAYS = 90
 """Horizons up to here are learnt from labels. Longer ones need years of history and have only a status yet."""
 
+SPENDING_WINDOWS = (28, 90, 365)
+"""Of features.user, in days, over which past spending is a rule for future spending."""
+
 
 def _modelled_horizons(business: Business) -> list[int]:
     return [days for days in sorted(business.ltv_horizons_days) if days <= MODELLED_DAYS]
 
 
 def _targets(business: Business) -> tuple[Target, ...]:
-    """Increments between horizons. The naive rule: who spent goes on spending as they did in the last weeks."""
+    """Increments between horizons. The naive rules: who spent goes on spending as they did."""
     targets, after = [], 0
     for horizon in _modelled_horizons(business):
-        window = 28 if horizon <= 30 else 90  # noqa: PLR2004 - the windows of features.user nearest to the horizons
-        share = (horizon - after) / window
-        naive = {f"sale_amount_{window}d": share, f"refund_amount_{window}d": -share}
-        targets.append(Target("net_revenue", after + 1, horizon, naive))
+        rules = tuple(_spending(window, horizon - after) for window in SPENDING_WINDOWS)
+        targets.append(Target("net_revenue", after + 1, horizon, rules))
         after = horizon
     return tuple(targets)
+
+
+def _spending(window: int, days: int) -> Rule:
+    """Net spending of a window, scaled to as many days as are foretold."""
+    share = days / window
+    weights = {f"sale_amount_{window}d": share, f"refund_amount_{window}d": -share}
+    return Rule(f"spending_{window}d", f"net spending within {window} days, scaled to the horizon", weights)
 
 
 def _columns(business: Business) -> Mapping[str, str]:

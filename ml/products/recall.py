@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ml.products.declaration import Business, Product, Target
+from ml.products.declaration import Business, Product, Rule, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+RULES = (
+    Rule("recency", "days since the last activity, the fewest first", {"recency_days": -1.0}),
+    # Where people come once a year, who was away longest is next.
+    Rule("due", "days since the last activity, the most first", {"recency_days": 1.0}),
+    Rule("frequency_28d", "active days within 28 days", {"active_days_28d": 1.0}),
+    Rule("frequency_90d", "active days within 90 days", {"active_days_90d": 1.0}),
+    Rule("frequency_365d", "active days within 365 days", {"active_days_365d": 1.0}),
+    # Without two active days nobody knows a usual gap: such users come last, as if they were years beyond it.
+    Rule("gap_ratio", "the gap against the usual one, the shortest first", {"current_gap_ratio": -1.0}, missing=365.0),
+)
+
+
 def _targets(business: Business) -> tuple[Target, ...]:
-    return (Target("active", 1, business.recall_horizon_days, naive={"recency_days": -1.0}),)
+    return (Target("active", 1, business.recall_horizon_days, RULES),)
 
 
 def _columns(business: Business) -> Mapping[str, str]:

@@ -35,8 +35,10 @@ def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False)
     """
     Train a product on what was known at the end of a day: candidates, evaluation, gate, registry.
 
-    A model that beats the naive rule on the test days becomes champion, unless a champion of a later day is there. One
-    that does not is registered, too, but scores nothing; the exit code is then 1.
+    A model that ranks better than the best naive rule on the test days, and whose level holds, becomes champion, unless a
+    champion of a later day is there. Where the model is out, the naive rule scores in its place, calibrated, and the
+    answer says that the model lost; the exit code is 0, because somebody is scored. Where the rule is out, too, the exit
+    code is 1 and the champion stays.
     """
     from rekindle import platform
 
@@ -166,7 +168,8 @@ def _training(done: Training) -> RenderableType:
     champion = "is champion" if done.promoted else "did not become champion"
     lines = [f"Version {done.version.version} of {done.version.name} {champion}: {done.verdict.why}."]
     for label, contest in told["candidates"].items():
-        lines.append(f"{label}: {contest['chosen']} of {', '.join(contest['test'])}, chosen on validation days.")
+        chosen = f"{contest['chosen']} of {', '.join(contest['validation'])}" if contest["chosen"] else "no candidate"
+        lines.append(f"{label}: {chosen}, chosen on validation days; to beat: {contest['rule'] or 'chance'}.")
     return Group(*lines, "", *(_figures(days, result) for days, result in told["evaluations"].items()))
 
 

@@ -108,7 +108,7 @@ def test_the_difference_is_paired_and_has_the_sign_of_the_better():
     good, bad = truth + shared, truth + 1.1 * shared
     users = np.arange(2000)
 
-    found = evaluation.evaluate("probability", Judged(users, outcome, good, 1 / (1 + np.exp(-good)), bad))
+    found = evaluation.evaluate("probability", Judged(users, outcome, good, 1 / (1 + np.exp(-good)), bad, 0.5))
 
     wide = found.model["auc"].high - found.model["auc"].low
     difference = found.difference["auc"]
@@ -123,7 +123,7 @@ def test_a_model_that_loses_is_said_to_lose():
     outcome = (draw.random(500) < 0.3).astype(float)
     noise = draw.random(500)
 
-    found = evaluation.evaluate("probability", Judged(np.arange(500), outcome, noise, noise, outcome))
+    found = evaluation.evaluate("probability", Judged(np.arange(500), outcome, noise, noise, outcome, 0.5))
 
     assert not found.beats_naive
     assert found.to_json()["verdict"] == "loses to the naive rule"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ml.products.declaration import Business, Product, Target
+from ml.products.declaration import Business, Product, Rule, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +13,7 @@ DAYS = 14
 
 
 def _targets(_business: Business) -> tuple[Target, ...]:
-    return (Target("bought", 1, DAYS, naive={"orders_90d": 1.0}),)
+    return (Target("bought", 1, DAYS, (Rule("orders_90d", "orders within 90 days", {"orders_90d": 1.0}),)),)
 
 
 def _columns(business: Business) -> Mapping[str, str]:
