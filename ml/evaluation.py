@@ -8,7 +8,7 @@ naive rule are taken within each draw (paired), so luck that both share cancels 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -171,8 +171,8 @@ class Judged:
 
     def take(self, rows: np.ndarray) -> Judged:
         """Return some of the rows."""
-        taken = (part[rows] for part in (self.users, self.outcome, self.raw, self.prediction, self.naive))
-        return Judged(*taken, self.base)
+        parts = {name: getattr(self, name)[rows] for name in ("users", "outcome", "raw", "prediction", "naive")}
+        return replace(self, **parts)
 
 
 TABLES = ("model", "naive", "difference", "over_base")

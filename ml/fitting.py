@@ -149,18 +149,19 @@ def fit(product: Product, sample: Sample, split: Split) -> Fitted:
     model, rule = (
         _scorer(product, encoder, parts) for parts in zip(*((c.model, c.rule) for c in contested), strict=True)
     )
-    if model is None and rule is None:
+    fitted = model or rule
+    if fitted is None:
         told = "; ".join(f"{name} for {c.label}: {why}" for c in contests for name, why in c.refused.items())
         raise _refused(
             "no_signal", f"On the validation days neither candidate nor naive rule is fit to predict. {told}."
         )
     to_beat = tuple(c.to_beat for c in contested)
-    return judged_as(product, sample, split, Fitted(model or rule, model is not None, rule, contests, {}, {}, to_beat))
+    return judged_as(product, sample, split, Fitted(fitted, model is not None, rule, contests, {}, {}, to_beat))
 
 
 def as_rule(product: Product, sample: Sample, split: Split, fitted: Fitted) -> Fitted:
     """Put the best naive rules in the place of the model, judged on the same rows."""
-    return judged_as(product, sample, split, replace(fitted, scorer=fitted.rule, has_model=False))
+    return judged_as(product, sample, split, replace(fitted, scorer=fitted.rule or fitted.scorer, has_model=False))
 
 
 def judged_as(product: Product, sample: Sample, split: Split, fitted: Fitted) -> Fitted:
@@ -268,7 +269,7 @@ def _contest(product: Product, encoder: Encoder, target: Target, rows: _Rows) ->
         rules={name: ranks[name] for name in rules},
     )
     allowed = next((name for name in rules if why[name] is None), None)
-    return _Contested(contest, parts.get(chosen), parts.get(allowed), parts.get(to_beat))
+    return _Contested(contest, *(parts.get(name) if name else None for name in (chosen, allowed, to_beat)))
 
 
 def _calibrated(product: Product, target: Target, name: str, learner: Learner, validation: Examples) -> Part:
@@ -291,7 +292,8 @@ def _predicted(part: Part, matrix: np.ndarray) -> np.ndarray:
 
 
 def _scorer(product: Product, encoder: Encoder, parts: Sequence[Part | None]) -> Scorer | None:
-    return Scorer(product.name, encoder, tuple(parts)) if all(parts) else None
+    there = tuple(part for part in parts if part is not None)
+    return Scorer(product.name, encoder, there) if len(there) == len(parts) else None
 
 
 def _test_rows(sample: Sample, test: Days) -> pa.Table:

@@ -41,7 +41,7 @@ def fit_rule(rule: Rule, features: Sequence[Feature], objective: str, train: Exa
     if not used:
         return None
     scaled = SCALES[SCALE[objective]]
-    missing = float(scaled(np.float64(rule.missing)))
+    missing = float(scaled(np.array([rule.missing]))[0])
     x = np.column_stack([scaled(np.nan_to_num(train.matrix[:, i], nan=rule.missing)) for i in used])
     slope, intercept = WORTH[objective](x @ np.array([*used.values()]), train.outcome)
     if not slope > 0:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ml.calibration import Level, Platt
-    from ml.candidates import BoostedLinear, Boosting, Linear
+    from ml.candidates import Learner
     from ml.products import Target
     from ml.reasons import Phrases
 
@@ -43,7 +43,7 @@ class Part:
 
     label: str
     candidate: str
-    learner: Linear | Boosting | BoostedLinear
+    learner: Learner
     calibration: Platt | Level
 
     def raw(self, matrix: np.ndarray) -> np.ndarray:

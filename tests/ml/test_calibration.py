@@ -150,7 +150,7 @@ def test_a_model_that_an_earlier_version_calibrated_to_the_end_no_longer_says_ne
     files = stored_files("recall")
     model = json.loads(files["model.json"])
     model["parts"][0]["calibration"] |= {"slope": 1e11}
-    scores = Scorer.from_files({"model.json": json.dumps(model).encode()}).score(feature_rows(sundays(1), 50))
+    scores = Scorer.from_files({"model.json": json.dumps(model).encode()}).score(feature_rows(sundays(1), 50), {})
 
     assert set(scores["active_1_7"].to_pylist()) == {NEVER, 1 - NEVER}
 

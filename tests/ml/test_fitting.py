@@ -9,6 +9,7 @@ from ml.artifact import digest_of
 from ml.candidates import Examples
 from ml.rules import fit_rule
 from ml.scorer import Scorer
+from rekindle import contracts
 from rekindle.errors import CheckFailedError
 from tests.ml.conftest import feature_rows, sample_of, sundays
 
@@ -193,7 +194,7 @@ def test_a_rule_that_wins_is_a_calibrated_model_of_its_name(recall, recall_sampl
     (contest,), (part,) = rule.contests, rule.scorer.parts
     again = Scorer.from_files(rule.scorer.to_files())
     rows = recall_sample.rows.slice(0, 50)
-    scored = again.score(rows).to_pylist()
+    scored = again.score(rows, contracts.load("features.user").phrases).to_pylist()
 
     assert part.candidate == contest.rule == max(contest.rules, key=contest.rules.get)
     assert rule.primary.difference["auc"].value == pytest.approx(0)
