@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -157,40 +157,46 @@ def is_utf8(text: str) -> bool:
 # csv
 
 
-def csv_records(text: str) -> Iterator[tuple[list[str], str]]:
+def csv_records(text: str) -> Iterator[list[str]]:
     """
-    Read the records of a csv file, each with the text that it stands in.
+    Read the records of a csv file.
 
     A quote that is never closed makes the rest of the file one cell of one row, which nobody misses: a last line of our
     own is then not a record of its own. Raises UnreadableFileError.
     """
     csv.field_size_limit(sys.maxsize)
-    taken: list[str] = []
-    lines = io.StringIO(f"{text}\n{END_OF_CSV}\n", newline="")
-    record = raw = None
-    # map and not a generator: the lines of a record are noted without a Python frame for each of them.
-    for following in csv.reader(map(_noting(taken), lines)):
-        if record is not None and raw is not None:
-            yield record, raw
-        record, raw = following, "".join(taken)
-        taken.clear()
+    record = None
+    for following in csv.reader(_csv_lines(text)):
+        if record is not None:
+            yield record
+        record = following
     if record != [END_OF_CSV]:
         raise UnreadableFileError("open_quote")
 
 
-def _noting(taken: list[str]) -> Callable[[str], str]:
-    def note(line: str, append: Callable[[str], None] = taken.append) -> str:
-        append(line)
+def _csv_lines(text: str) -> io.StringIO:
+    return io.StringIO(f"{text}\n{END_OF_CSV}\n", newline="")
+
+
+def csv_records_as_written(text: str) -> Iterator[tuple[list[str], str]]:
+    """Records as `csv_records` reads them, each with the lines that it stands in."""
+    taken: list[str] = []
+
+    def note(line: str) -> str:
+        taken.append(line)
         return line
 
-    return note
+    noted = csv.reader(map(note, _csv_lines(text)))
+    for record in csv_records(text):
+        next(noted)
+        yield record, "".join(taken)
+        taken.clear()
 
 
-def csv_table(text: str) -> tuple[list[str], Iterator[tuple[list[str], str]]]:
+def csv_table(text: str) -> tuple[list[str], Iterator[list[str]]]:
     """Header and records of a csv file; a blank line is none."""
     records = csv_records(text)
-    header, _ = next(records, ([], ""))
-    return header, (record for record in records if record[0])
+    return next(records, []), filter(None, records)
 
 
 def csv_rows(text: str, columns: Columns) -> Iterator[Row]:
@@ -199,7 +205,7 @@ def csv_rows(text: str, columns: Columns) -> Iterator[Row]:
     place = {name: header.index(name) for name in columns.names if name in header}
     maps = columns.maps & place.keys()
     width = len(header)
-    for number, (record, _) in enumerate(records, 1):
+    for number, record in enumerate(records, 1):
         if len(record) != width:
             yield _broken(number, "wrong_cell_count", json.dumps(record, ensure_ascii=False))
             continue
@@ -328,7 +334,7 @@ def _broken(number: int, reason: str, raw: str, column: str | None = None) -> Ro
 def _checked(number: int, cells: dict[str, str | None], *, has_text_number: bool) -> Row:
     """A row whose cells are UTF-8, or the error that they are not."""
     for value in cells.values():
-        if value is not None and not is_utf8(value):
+        if value is not None and not value.isascii() and not is_utf8(value):
             return _broken(number, "not_utf8", json.dumps(cells))
     return Row(number, None, None, None, has_text_number, cells)
 

@@ -157,7 +157,7 @@ class RepeatedKeyError(Exception):
 
 
 def _read_csv(content: bytes, wanted: Columns) -> Read:
-    records = formats.csv_records(formats.decoded(content))
+    records = formats.csv_records_as_written(formats.decoded(content))
     header, head = next(records, ([], ""))
     place = {name: header.index(name) for name in wanted.names if name in header}
     texts: dict[str, list[str | None]] = {name: [] for name in place}
@@ -298,7 +298,7 @@ def _rewrite_csv(content: bytes, read: Read, drop: str | None, numbers: Numbers 
 
     values = numbers.texts if numbers else [None] * len(read.rows)
     head = changed(header, numbers.column if numbers else None)
-    lines = [changed(record, value) for (record, _), value in zip(records, values, strict=True)]
+    lines = [changed(record, value) for record, value in zip(records, values, strict=True)]
     return formats.encoded(head), _with_lines(read.rows, lines)
 
 
