@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from bench import world
 from rekindle import contracts, history, platform, records
 from rekindle.days import Days
+from rekindle.platform import spark_connect
+from rekindle.platform.home import Home
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -42,8 +44,19 @@ def main(users: int, days: int) -> None:
         print(f"{users:,} users, {days} days, {rows:,} orders, made up")
         platform.up(home, tools=())
         measure(Days.between(world.FIRST, world.FIRST + timedelta(days - 1)))
+        print(f"{'peak memory of Spark':<60}{peak_memory_gib(home):8.1f} GiB")
     finally:
         platform.delete(home)
+
+
+def peak_memory_gib(home: Path) -> float:
+    """The most memory that the home's Spark server has had at once, as Linux has noted it."""
+    server = spark_connect.running(Home(home))
+    if server is None:
+        raise RuntimeError("Spark has ended before the benchmark: its log says why.")
+    status = Path(f"/proc/{server['pid']}/status").read_text(encoding="ascii")
+    (peak_kib,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(peak_kib) / 1024**2
 
 
 def measure(days: Days) -> None:

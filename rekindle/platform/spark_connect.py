@@ -32,7 +32,15 @@ NAME = "spark"
 MIN_MEMORY_GIB, MAX_MEMORY_GIB = 1, 6
 MEMORY_SHARE = 0.35
 """Spark's share of the machine: training, dbt and Airflow need the rest."""
+MEMORY_PER_TASK_GIB = 0.5
+"""Of Spark's share: with more cores than that, tasks at once would leave each other no room to sort in."""
 FEW_CORES = 2
+SMALL_HEAP = "-XX:+UseSerialGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 "
+"""
+Java's usual collector lets garbage lie until the heap is as large as it may be, and gives nothing back: of 6.4 GiB that a server
+had grown to, 0.4 were in use. This one collects what it has before it takes more. Loading and tiling 90 days of 3,000 users took
+66 s of processor time with it and 68 s without, and 0.9 GiB of memory instead of 3.5.
+"""
 QUICK_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m "
 """
 Java's optimising compiler takes a third of two cores for plans that run a few times each: a first day takes 105 s without it
@@ -96,14 +104,14 @@ def _place(home: Home, postgres_port: int, passwords: Credentials) -> str:
     """Return the conf of this home, but for the server's port."""
     memory = min(MAX_MEMORY_GIB, max(MIN_MEMORY_GIB, memory_bytes() * MEMORY_SHARE / GIB))
     conf = {
-        "spark.master": "local[*]",
+        "spark.master": f"local[{min(_cores(), max(1, int(memory / MEMORY_PER_TASK_GIB)))}]",
         "spark.driver.memory": f"{memory * 1024:.0f}m",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         # On two cores Java's common pool has one thread, and Hadoop then starts a thread for each range of a file it reads.
         "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:-UsePerfData "
         "-Djava.util.concurrent.ForkJoinPool.common.parallelism=4 "
-        f"{QUICK_COMPILER if (os.cpu_count() or 1) <= FEW_CORES else ''}"
+        f"{SMALL_HEAP + QUICK_COMPILER if _cores() <= FEW_CORES else ''}"
         f'-Djava.io.tmpdir="{home.folder("spark", "local")}"',
         "spark.jars.ivy": str(JARS),
         # Without its native library, Hadoop starts a chmod process for each local file and folder that it writes: with a
@@ -120,6 +128,10 @@ def _place(home: Home, postgres_port: int, passwords: Credentials) -> str:
         "spark.sql.catalog.lake.warehouse": f"file://{home.path / 'warehouse'}",  # Hadoop reads no %20
     }
     return "".join(f"{name} {value}\n" for name, value in conf.items())
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
 
 
 def _spark_home() -> Path:

@@ -13,6 +13,8 @@ from pyspark.sql import SparkSession
 
 from rekindle.platform import postgres, spark_connect
 from rekindle.platform.credentials import credentials
+from rekindle.platform.home import Home
+from rekindle.platform.machine import GIB
 from tests.rekindle.platform.conftest import connect
 
 
@@ -64,6 +66,35 @@ def test_no_secret_stands_on_its_command_line(home, start):
     assert spark_connect.SERVER_CLASS in command
     assert not [name for name, secret in asdict(credentials(home)).items() if secret in command]
     assert (home.path / "spark" / "place.conf").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("memory_gib", "cores", "heap_mib", "tasks"),
+    [(4, 2, 1434, 2), (4, 16, 1434, 2), (8, 4, 2867, 4), (2, 8, 1024, 2), (64, 4, 6144, 4), (64, 64, 6144, 12)],
+)
+def test_heap_and_tasks_follow_the_machine(monkeypatch, tmp_path, memory_gib, cores, heap_mib, tasks):  # noqa: PLR0917 - a case
+    monkeypatch.setattr(spark_connect, "memory_bytes", lambda: memory_gib * GIB)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    home = Home(tmp_path)
+
+    place = spark_connect._place(home, 5432, credentials(home))
+
+    assert f"spark.driver.memory {heap_mib}m\n" in place
+    assert f"spark.master local[{tasks}]\n" in place
+
+
+@pytest.mark.skipif(
+    (os.cpu_count() or 1) > spark_connect.FEW_CORES, reason="with more cores Java's usual collector is used"
+)
+def test_gives_back_what_it_no_longer_needs(home, start):
+    """Thirty small queries left 0.8 GiB of garbage behind, a long backfill as much as the heap could hold."""
+    server = start()
+    spark = session(server["port"], credentials(home).spark_token)
+    for _ in range(30):
+        spark.range(0, 800, 1, 8).selectExpr("id % 80 as k").groupBy("k").count().orderBy("k").collect()
+    spark.stop()
+
+    assert psutil.Process(server["pid"]).memory_info().rss < GIB
 
 
 def test_comes_back_after_a_kill(home, start):
