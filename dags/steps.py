@@ -140,9 +140,9 @@ def score(product: str) -> Any:
         from ml.products import product_named
 
         with _stage(day, airflow_run, f"score {name}", spark) as (run_id, days, notes):
-            job, product, version = import_module("spark_jobs.scores"), product_named(name), model_version or None
-            backfill = kind == "backfill"
-            if why := job.why_skipped(product, days.last, backfill=backfill, version=version):
+            product, version, backfill = product_named(name), model_version or None, kind == "backfill"
+            registry, job = import_module("ml.registry"), import_module("spark_jobs.scores")
+            if why := registry.why_skipped(product, days.last, backfill=backfill, version=version):
                 notes.detail = {"skipped": why}
             else:
                 done = job.main(spark, product, days, run_id, backfill=backfill, version=version)

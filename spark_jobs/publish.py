@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ml.products import PRODUCTS
+from ml.registry import why_skipped
 from rekindle import publishing, records
 from rekindle.contracts import load
 from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.spark import stream
 from rekindle.tables import read_days
-from spark_jobs.scores import why_skipped
 
 if TYPE_CHECKING:
     from datetime import date

@@ -18,15 +18,11 @@ from ml import artifact, registry
 from ml.inputs import phrases, with_features
 from ml.scorer import Scorer, archive_name, output_ddl, scoring_function
 from rekindle import contracts, records
-from rekindle.deliveries import LandingZone
-from rekindle.errors import InputError
 from rekindle.settings import settings
 from rekindle.tables import read_days, replace_days, snapshot_id
 from rekindle.warehouse import lineage
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from pyspark.sql import DataFrame, SparkSession
 
     from ml.products import Product
@@ -59,50 +55,6 @@ def columns_of(product: Product, rows: DataFrame) -> DataFrame:
     return rows.withColumns({name: F.expr(sql) for name, sql in product.columns(settings()).items()})
 
 
-def why_skipped(product: Product, day: date, *, backfill: bool = False, version: str | None = None) -> str | None:
-    """
-    Why a product has nothing to say on a day; None where it has to be scored.
-
-    A product that never had a champion is not in use yet, and in a backfill one that had none then was not in use yet:
-    no reason to hold the others back. One whose champion is gone is an error, see `model_for`.
-    """
-    if why := LandingZone().why_unsupplied(product.sources, day):
-        return why
-    if version is not None:
-        return None
-    if not registry.has_had_champion(product):
-        return "no model of it has become champion yet"
-    if backfill and registry.champion_on(product, day) is None:
-        return f"it had no champion in effect on {day}"
-    return None
-
-
-def model_for(product: Product, day: date, *, backfill: bool, version: str | None) -> tuple[Version, bool]:
-    """
-    The version that scores a day, and whether it is another than the one in effect then.
-
-    That is the version named, else the one in effect on the day: the champion, for a day before its time the one before
-    it. Where there was none, a daily run takes the champion; a backfill raises InputError `no_champion`.
-    """
-    if version is not None:
-        named = registry.version(product, version)
-        return named, named != registry.champion_on(product, day)
-    if not backfill:
-        champion = registry.champion(product)
-        if registry.in_effect_since(product, champion) <= day:
-            return champion, False
-    if found := registry.champion_on(product, day):
-        return found, False
-    if not backfill:
-        return champion, True
-    raise InputError(
-        f"{product.model_name} had no champion in effect on {day}.",
-        todo="Name a version with --model to score the day; its rows are then marked as backfilled.",
-        safe="Nothing was scored.",
-        code="no_champion",
-    )
-
-
 def main(
     spark: SparkSession,
     product: Product,
@@ -115,7 +67,7 @@ def main(
     """Score the product's population of some days: with a model, or, where the product has none, by its columns alone."""
     population = read_days(spark, product.population, days)
     if product.is_trained:
-        model, is_backfilled = model_for(product, days.last, backfill=backfill, version=version)
+        model, is_backfilled = registry.model_for(product, days.last, backfill=backfill, version=version)
         table = _predicted(spark, product, population, days, model)
         about = {
             "model_name": model.name,

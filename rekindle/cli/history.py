@@ -189,7 +189,7 @@ def _marts(spark: SparkSession, group: str, days: Days, run_id: str, told: Told)
 def _wanted(days: Days, model: str | None) -> dict[date, list[Product]]:
     """The products to score by day: all with a named version, else those with a champion in effect. No day without one."""
     from ml.products import PRODUCTS
-    from spark_jobs.scores import why_skipped
+    from ml.registry import why_skipped
 
     # Where nothing was promoted, asking the registry for each of a year's days would only repeat that.
     used = [product for product in PRODUCTS if model or records.promotions(product.name)]

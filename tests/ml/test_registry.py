@@ -19,7 +19,6 @@ from ml.scorer import Scorer
 from rekindle import records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
-from spark_jobs.scores import model_for
 
 pytestmark = pytest.mark.usefixtures("mlflow_ready")
 
@@ -163,14 +162,14 @@ def test_a_day_is_scored_by_who_was_in_effect_and_says_so_where_nobody_was(produ
     """Also a daily run of an old day: a model of later weeks has learnt from what came after it."""
     first, second = promote(register(SUNDAY)), promote(register(NEXT_SUNDAY))
     before, between, after = (SUNDAY + timedelta(n) for n in (-1, 3, 20))
-    daily = {day: model_for(product, day, backfill=False, version=None) for day in (before, between, after)}
+    daily = {day: registry.model_for(product, day, backfill=False, version=None) for day in (before, between, after)}
 
     assert daily == {before: (second, True), between: (first, False), after: (second, False)}
-    assert model_for(product, between, backfill=True, version=None) == (first, False)
-    assert model_for(product, between, backfill=True, version=second.version) == (second, True)
-    assert model_for(product, after, backfill=True, version=second.version) == (second, False)
+    assert registry.model_for(product, between, backfill=True, version=None) == (first, False)
+    assert registry.model_for(product, between, backfill=True, version=second.version) == (second, True)
+    assert registry.model_for(product, after, backfill=True, version=second.version) == (second, False)
     with pytest.raises(InputError, match="no_champion"):
-        model_for(product, before, backfill=True, version=None)
+        registry.model_for(product, before, backfill=True, version=None)
 
 
 def test_a_rollback_to_a_newer_version_comes_to_no_day_before_its_training(product, register, promote):

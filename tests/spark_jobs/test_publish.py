@@ -10,12 +10,12 @@ from uuid import uuid4
 import pytest
 
 from ml.products import product_named
+from ml.registry import why_skipped
 from rekindle import records
 from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.warehouse import builds, lineage
 from spark_jobs import publish
-from spark_jobs.scores import why_skipped
 from tests.rekindle.test_publishing import recall as recall_scores
 
 if TYPE_CHECKING:

@@ -1,9 +1,7 @@
 """
-The model registry: versions in MLflow, the alias `champion`, and the promotion log.
+The versions of a product's model in MLflow, with what the gate said and the digest of the bytes that it judged.
 
-A version carries as tags what the gate said and the digest of the bytes that it judged. Nothing becomes champion, and
-nothing is loaded to score, without a passed gate and exactly those bytes. The alias says who scores from now on; the
-promotion log says who scored any day, so that a backfill scores a day with the model that was in effect.
+Nothing is loaded to score without a passed gate and exactly those bytes.
 """
 
 from __future__ import annotations
@@ -13,16 +11,16 @@ import logging
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml import artifact, flavour
-from rekindle import records
-from rekindle.errors import CheckFailedError, InputError
+from ml import artifact
+from ml.registry import flavour
+from rekindle.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
@@ -31,15 +29,10 @@ if TYPE_CHECKING:
     from ml.gate import Verdict
     from ml.products import Product
     from ml.scorer import Scorer
-    from rekindle.records import Promotion
 
-CHAMPION = "champion"
 PASSED = "passed"
 BESIDE_NATIVE = {"MLmodel", "requirements.txt", "registered_model_meta", flavour.NATIVE}
 """What MLflow keeps beside a model's native files."""
-
-ROLLBACK = "rollback"
-"""How the promotion log marks a step back."""
 
 
 @dataclass(frozen=True)
@@ -125,43 +118,23 @@ def version(product: Product, number: str) -> Version:
     )
 
 
-def champion(product: Product) -> Version:
-    """Return the version that scores from now on; its gate has passed."""
-    found = find_champion(product)
-    if found is None:
-        raise InputError(
-            f"{product.model_name} has no champion: the alias {CHAMPION!r} is on no version.",
-            todo=f"Train one with `rekindle train {product.name} --day D`.",
-            safe="Nothing was scored; the last good scores stay.",
-            code="no_champion",
-        )
-    return _passed(found)
-
-
-def find_champion(product: Product) -> Version | None:
-    """Return the version that has the alias, if there is one, whatever its gate said."""
-    client = _client()
-    models = client.search_registered_models(f"name = '{product.model_name}'")
-    number = models[0].aliases.get(CHAMPION) if models else None
+def aliased(product: Product, alias: str) -> Version | None:
+    """Return the version that has an alias, if there is one, whatever its gate said."""
+    models = _client().search_registered_models(f"name = '{product.model_name}'")
+    number = models[0].aliases.get(alias) if models else None
     return version(product, str(number)) if number is not None else None
 
 
-def has_had_champion(product: Product) -> bool:
-    """Whether a version has, or by our log ever had, the alias."""
-    return bool(records.promotions(product.name)) or find_champion(product) is not None
-
-
-def champion_on(product: Product, day: date) -> Version | None:
-    """Return the version that was in effect for the data of `day`, None before there was any."""
-    in_effect = [p for p in _standing(records.promotions(product.name)) if p.effective_from_day <= day]
-    return version(product, in_effect[-1].version) if in_effect else None
+def set_alias(found: Version, alias: str) -> None:
+    """Move an alias to a version."""
+    _client().set_registered_model_alias(found.name, alias, found.version)
 
 
 def files_of(found: Version) -> dict[str, bytes]:
     """Fetch the native files of a version that passed. Whatever is not expected there is refused before it is read."""
     from mlflow.artifacts import download_artifacts, list_artifacts
 
-    _passed(found)
+    refuse_failed(found)
     location = model_location(found)
     beside = {Path(info.path).name for info in list_artifacts(artifact_uri=location)}
     artifact.check_names(beside - BESIDE_NATIVE)
@@ -179,65 +152,8 @@ def files_of(found: Version) -> dict[str, bytes]:
     return files
 
 
-def in_effect_since(product: Product, found: Version) -> date:
-    """The first day whose data a champion is for; of one that was named in MLflow alone, the day it was trained on."""
-    standing = _standing(records.promotions(product.name))
-    is_last = standing and standing[-1].version == found.version
-    return standing[-1].effective_from_day if is_last else found.trained_day
-
-
-def promote(product: Product, number: str, *, run_id: str, reason: str) -> Version:
-    """Make a version champion from the day it was trained on, or from the day after the last that another has served."""
-    chosen = version(product, number)
-    if not chosen.gate_passed:
-        raise CheckFailedError(
-            f"Version {number} of {product.model_name} did not pass the gate.",
-            todo="Promote a version that passed, or train on a longer history.",
-            safe="The champion stays as it was.",
-            code="gate_not_passed",
-        )
-    files_of(chosen)
-    served = records.last_served(product.table)
-    first_open = chosen.trained_day if served is None else max(chosen.trained_day, served + timedelta(1))
-    _move(product, chosen, first_open, reason, run_id)
-    return chosen
-
-
-def rollback(product: Product, *, run_id: str) -> Version:
-    """Go back to the champion before this one, for all days since this one took effect: it should not have been."""
-    standing = _standing(records.promotions(product.name))
-    if len(standing) < 2:  # noqa: PLR2004 - the one in office and the one before
-        raise InputError(
-            f"{product.model_name} has no earlier champion to go back to.",
-            todo=f"Train with `rekindle train {product.name} --day D`, or promote a version by number.",
-            safe="The champion stays as it was.",
-            code="no_earlier_champion",
-        )
-    before, withdrawn = standing[-2:]
-    chosen = version(product, before.version)
-    files_of(chosen)
-    _move(product, chosen, withdrawn.effective_from_day, ROLLBACK, run_id)
-    return chosen
-
-
-def _standing(promotions: Iterable[Promotion]) -> list[Promotion]:
-    """Return the promotions that no rollback has withdrawn, the champion last."""
-    standing: list[Promotion] = []
-    for promotion in promotions:
-        if promotion.reason == ROLLBACK:
-            standing.pop()
-        else:
-            standing.append(promotion)
-    return standing
-
-
-def _move(product: Product, chosen: Version, effective_from_day: date, reason: str, run_id: str) -> None:
-    """Write the log first: an alias without an entry would score days that no backfill could repeat."""
-    records.append_promotion(product.name, chosen.version, chosen.digest, effective_from_day, reason, run_id)
-    _client().set_registered_model_alias(product.model_name, CHAMPION, chosen.version)
-
-
-def _passed(found: Version) -> Version:
+def refuse_failed(found: Version) -> None:
+    """Raise InputError if a version that is to score did not pass the gate."""
     if not found.gate_passed:
         raise InputError(
             f"Version {found.version} of {found.name} is to score, but it did not pass the gate.",
@@ -245,7 +161,6 @@ def _passed(found: Version) -> Version:
             safe="Nothing was loaded; the last good scores stay.",
             code="gate_not_passed",
         )
-    return found
 
 
 def _version(product: Product, found: ModelVersion) -> Version:

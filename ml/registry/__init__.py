@@ -1,0 +1,42 @@
+"""
+The model registry: which versions of a product there are, what the gate said of them, and who is in office.
+
+`versions` keeps models in MLflow, `champions` says which of them scores a day. Nothing becomes champion, and nothing is
+loaded to score, without a passed gate and exactly the bytes that it judged.
+"""
+
+from ml.registry.champions import (
+    CHAMPION,
+    ROLLBACK,
+    champion,
+    champion_on,
+    find_champion,
+    has_had_champion,
+    in_effect_since,
+    model_for,
+    promote,
+    rollback,
+    why_skipped,
+)
+from ml.registry.versions import Trained, Version, files_of, model_location, register, version, versions
+
+__all__ = [
+    "CHAMPION",
+    "ROLLBACK",
+    "Trained",
+    "Version",
+    "champion",
+    "champion_on",
+    "files_of",
+    "find_champion",
+    "has_had_champion",
+    "in_effect_since",
+    "model_for",
+    "model_location",
+    "promote",
+    "register",
+    "rollback",
+    "version",
+    "versions",
+    "why_skipped",
+]

@@ -1,0 +1,162 @@
+"""
+Who is in office, since when, and which version scores a day.
+
+The alias `champion` says who scores from now on; the promotion log says who scored any day, so that a backfill scores a day
+with the model that was in effect.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from ml.registry.versions import aliased, files_of, refuse_failed, set_alias
+from ml.registry.versions import version as version_numbered
+from rekindle import records
+from rekindle.deliveries import LandingZone
+from rekindle.errors import CheckFailedError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
+    from ml.products import Product
+    from ml.registry.versions import Version
+    from rekindle.records import Promotion
+
+CHAMPION = "champion"
+
+ROLLBACK = "rollback"
+"""How the promotion log marks a step back."""
+
+
+def champion(product: Product) -> Version:
+    """Return the version that scores from now on; its gate has passed."""
+    found = find_champion(product)
+    if found is None:
+        raise InputError(
+            f"{product.model_name} has no champion: the alias {CHAMPION!r} is on no version.",
+            todo=f"Train one with `rekindle train {product.name} --day D`.",
+            safe="Nothing was scored; the last good scores stay.",
+            code="no_champion",
+        )
+    refuse_failed(found)
+    return found
+
+
+def find_champion(product: Product) -> Version | None:
+    """Return the version that has the alias, if there is one, whatever its gate said."""
+    return aliased(product, CHAMPION)
+
+
+def has_had_champion(product: Product) -> bool:
+    """Whether a version has, or by our log ever had, the alias."""
+    return bool(records.promotions(product.name)) or find_champion(product) is not None
+
+
+def champion_on(product: Product, day: date) -> Version | None:
+    """Return the version that was in effect for the data of `day`, None before there was any."""
+    in_effect = [p for p in _standing(records.promotions(product.name)) if p.effective_from_day <= day]
+    return version_numbered(product, in_effect[-1].version) if in_effect else None
+
+
+def in_effect_since(product: Product, found: Version) -> date:
+    """The first day whose data a champion is for; of one that was named in MLflow alone, the day it was trained on."""
+    standing = _standing(records.promotions(product.name))
+    is_last = standing and standing[-1].version == found.version
+    return standing[-1].effective_from_day if is_last else found.trained_day
+
+
+def why_skipped(product: Product, day: date, *, backfill: bool = False, version: str | None = None) -> str | None:
+    """
+    Why a product has nothing to say on a day; None where it has to be scored.
+
+    A product that never had a champion is not in use yet, and in a backfill one that had none then was not in use yet:
+    no reason to hold the others back. One whose champion is gone is an error, see `model_for`.
+    """
+    if why := LandingZone().why_unsupplied(product.sources, day):
+        return why
+    if version is not None or not product.is_trained:
+        return None
+    if not has_had_champion(product):
+        return "no model of it has become champion yet"
+    if backfill and champion_on(product, day) is None:
+        return f"it had no champion in effect on {day}"
+    return None
+
+
+def model_for(product: Product, day: date, *, backfill: bool, version: str | None) -> tuple[Version, bool]:
+    """
+    The version that scores a day, and whether it is another than the one in effect then.
+
+    That is the version named, else the one in effect on the day: the champion, for a day before its time the one before
+    it. Where there was none, a daily run takes the champion; a backfill raises InputError `no_champion`.
+    """
+    if version is not None:
+        named = version_numbered(product, version)
+        return named, named != champion_on(product, day)
+    if not backfill:
+        in_office = champion(product)
+        if in_effect_since(product, in_office) <= day:
+            return in_office, False
+    if found := champion_on(product, day):
+        return found, False
+    if not backfill:
+        return in_office, True
+    raise InputError(
+        f"{product.model_name} had no champion in effect on {day}.",
+        todo="Name a version with --model to score the day; its rows are then marked as backfilled.",
+        safe="Nothing was scored.",
+        code="no_champion",
+    )
+
+
+def promote(product: Product, number: str, *, run_id: str, reason: str) -> Version:
+    """Make a version champion from the day it was trained on, or from the day after the last that another has served."""
+    chosen = version_numbered(product, number)
+    if not chosen.gate_passed:
+        raise CheckFailedError(
+            f"Version {number} of {product.model_name} did not pass the gate.",
+            todo="Promote a version that passed, or train on a longer history.",
+            safe="The champion stays as it was.",
+            code="gate_not_passed",
+        )
+    files_of(chosen)
+    served = records.last_served(product.table)
+    first_open = chosen.trained_day if served is None else max(chosen.trained_day, served + timedelta(1))
+    _move(product, chosen, first_open, reason, run_id)
+    return chosen
+
+
+def rollback(product: Product, *, run_id: str) -> Version:
+    """Go back to the champion before this one, for all days since this one took effect: it should not have been."""
+    standing = _standing(records.promotions(product.name))
+    if len(standing) < 2:  # noqa: PLR2004 - the one in office and the one before
+        raise InputError(
+            f"{product.model_name} has no earlier champion to go back to.",
+            todo=f"Train with `rekindle train {product.name} --day D`, or promote a version by number.",
+            safe="The champion stays as it was.",
+            code="no_earlier_champion",
+        )
+    before, withdrawn = standing[-2:]
+    chosen = version_numbered(product, before.version)
+    files_of(chosen)
+    _move(product, chosen, withdrawn.effective_from_day, ROLLBACK, run_id)
+    return chosen
+
+
+def _standing(promotions: Iterable[Promotion]) -> list[Promotion]:
+    """Return the promotions that no rollback has withdrawn, the champion last."""
+    standing: list[Promotion] = []
+    for promotion in promotions:
+        if promotion.reason == ROLLBACK:
+            standing.pop()
+        else:
+            standing.append(promotion)
+    return standing
+
+
+def _move(product: Product, chosen: Version, effective_from_day: date, reason: str, run_id: str) -> None:
+    """Write the log first: an alias without an entry would score days that no backfill could repeat."""
+    records.append_promotion(product.name, chosen.version, chosen.digest, effective_from_day, reason, run_id)
+    set_alias(chosen, CHAMPION)
