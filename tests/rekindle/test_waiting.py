@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from rekindle import waiting
 from rekindle.settings import settings
 from rekindle.waiting import DeliveryTrigger, WaitForDeliveries
 
@@ -93,3 +94,25 @@ def test_a_source_that_cannot_be_used_stops_the_day_before_another_is_loaded(use
 
     with pytest.raises(AirflowFailException, match=r"rows\.csv has no column 'user_id'.*Did you mean 'userId'"):
         wait.execute({})
+
+
+@pytest.mark.usefixtures("users")
+def test_a_landing_zone_that_does_not_answer_for_a_while_does_not_end_the_wait(wait, monkeypatch):
+    """In a trigger an error would end it, and `dag.test` would wait for ever. At the end the task says what is."""
+    looks = iter([OSError("endpoint"), ["users"], OSError("endpoint"), []])
+
+    def look(_day):
+        found = next(looks)
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    monkeypatch.setattr(waiting, "missing_sources", look)
+    trigger = DeliveryTrigger(str(DAY), deadline_seconds=30, poll_seconds=0.01)
+
+    assert asyncio.run(anext(aiter(trigger.run()))).payload == []
+    looks = iter([OSError("endpoint"), OSError("endpoint")])
+    trigger = DeliveryTrigger(str(DAY), deadline_seconds=0, poll_seconds=0.01)
+    event = asyncio.run(anext(aiter(trigger.run()))).payload
+    with pytest.raises(OSError, match="endpoint"):
+        wait.arrived({}, event)

@@ -105,10 +105,32 @@ def test_a_product_that_is_in_use_and_was_not_scored_holds_all_back(warehouse, l
 
 
 @pytest.mark.usefixtures("ltv")
-def test_a_day_without_any_score_is_refused_and_says_why(warehouse, run_id):
+def test_what_was_not_scored_is_named_and_not_trained_once_more(warehouse, run_id):
     promote(RECALL, run_id)
     try:
-        with pytest.raises(InputError, match=r"scores.recall_daily was not scored for 2011-05-10 \(ltv_\w+: "):
+        with pytest.raises(InputError, match=r"scores.recall_daily was not scored for 2011-05-10\.") as refused:
             publish.main(warehouse.spark, DAY, run_id)
     finally:
         records.transact(lambda c: c.execute("delete from rekindle.promotion where product = %s", [RECALL.name]))
+    assert refused.value.todo == "Score it: rekindle run --day 2011-05-10"
+
+
+def test_a_day_without_any_score_says_of_each_product_why_and_what_helps(warehouse, landing, ltv, run_id, monkeypatch):
+    monkeypatch.setattr(publish, "PRODUCTS", (ltv,))
+    no_scores = rf"No product has scores for 2011-05-10\. {ltv.name}: "
+
+    with pytest.raises(InputError, match=f"{no_scores}nothing was ever delivered of orders") as refused:
+        publish.main(warehouse.spark, DAY, run_id)
+    assert refused.value.todo == f"{ltv.name} begins when orders are delivered."
+
+    delivered(landing, "orders")
+    with pytest.raises(InputError, match=f"{no_scores}no model of it") as refused:
+        publish.main(warehouse.spark, DAY, run_id)
+    assert refused.value.todo == f"{ltv.name} begins with its first model: rekindle train {ltv.name} --day D"
+
+    # Training that was refused is not what is advised.
+    monkeypatch.setattr(publish.registry, "versions", lambda _product: ["refused", "refused again"])
+    with pytest.raises(InputError, match=no_scores) as refused:
+        publish.main(warehouse.spark, DAY, run_id)
+    assert refused.value.todo.startswith(f"No version of {ltv.name} has become champion, of 2: ")
+    assert "rekindle train" not in refused.value.todo
