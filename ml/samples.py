@@ -11,8 +11,10 @@ model scores, and no window of a label reaches into a later part.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING
@@ -60,6 +62,18 @@ class Sample:
     user_share: float
     """The share of users that was drawn, by a hash of the user."""
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the rows, as one Parquet file that holds nothing else: equal rows have equal digests."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        sha = _Sha256()
+        whole = self.rows.combine_chunks().replace_schema_metadata(None)
+        with pa.PythonFile(sha, "w") as sink:
+            pq.write_table(whole, sink, compression="none", use_dictionary=False, store_schema=False)
+        return sha.hexdigest()
+
     def days_known(self, target: Target) -> list[date]:
         """Return the days whose label is known, in order."""
         import pyarrow.compute as pc
@@ -76,6 +90,26 @@ class Sample:
             pc.is_valid(self.rows[target.label]),
         )
         return self.rows.filter(there)
+
+
+class _Sha256:
+    """A file that keeps nothing of what is written to it but the digest."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._sha = hashlib.sha256()
+        self.hexdigest = self._sha.hexdigest
+
+    def write(self, content: bytes) -> int:
+        self._sha.update(content)
+        return len(content)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 @dataclass(frozen=True)

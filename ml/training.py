@@ -158,6 +158,8 @@ def _record(
             for part in told
             for name, figure in getattr(result, part).items()
         },
+        figures=fitted.to_json()["evaluations"],
+        sample_digest=sample.digest,
         documents={
             **{f"pictures/{name}": text for name, text in documents.items()},
             "training.json": json.dumps({"days": split.to_json(), **fitted.to_json()}, indent=1),

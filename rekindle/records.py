@@ -613,6 +613,85 @@ def promotions(product: str) -> list[Promotion]:
     return _select(Promotion, "rekindle.promotion where product = %s order by promotion_id", [product])
 
 
+# Gates
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the gate said of a version of a product's model, and of which bytes."""
+
+    product: str
+    version: str
+    digest: str
+    passed: bool
+    why: str
+    figures: Mapping[str, Any] = field(hash=False)
+    sample_digest: str | None
+    """Of the rows that it was trained and judged on; None where `from_tags`."""
+    trained_day: date
+    from_tags: bool = False
+    """Whether it was registered before gates were kept here, and taken over from MLflow."""
+    recorded_at: datetime | None = None
+
+
+def record_gate(gate: Gate) -> None:
+    """Record what the gate said. Rows are only ever added; one that says something else of the same version is refused."""
+
+    def work(connection: Connection) -> tuple[str, bool]:
+        _insert_gates(connection, [gate])
+        (found,) = connection.execute(
+            "select digest, passed from rekindle.gates where product = %s and version = %s",
+            [gate.product, gate.version],
+        )
+        return found
+
+    if transact(work) != (gate.digest, gate.passed):
+        raise InputError(
+            f"Another version {gate.version} of {gate.product} was judged before: MLflow counts its versions anew.",
+            todo="Connect the MLflow that goes with this database, or give both a new start.",
+            safe="The version just registered can neither score nor be promoted.",
+            code="gate_recorded_otherwise",
+        )
+
+
+def gates(product: str) -> dict[str, Gate]:
+    """Find what the gate said of a product's versions, by version."""
+    found = _select(Gate, "rekindle.gates where product = %s", [product])
+    return {gate.version: gate for gate in found}
+
+
+def has_taken_over_gates() -> bool:
+    """Whether the verdicts of versions that were registered before gates were kept are taken over, or there were none."""
+    return transact(lambda c: _one(c.execute("select exists (select from rekindle.gates_taken_over)")))
+
+
+def take_over_gates(gates: Sequence[Gate]) -> bool:
+    """Record the verdicts of versions that were registered before, which happens once; False where it had happened."""
+
+    def work(connection: Connection) -> bool:
+        first = connection.execute(f"insert into rekindle.gates_taken_over default values {SAME_AGAIN}").rowcount == 1
+        if first:
+            _insert_gates(connection, gates)
+        return first
+
+    return transact(work)
+
+
+def _insert_gates(connection: Connection, gates: Sequence[Gate]) -> None:
+    _insert_many(
+        connection,
+        "rekindle.gates (product, version, digest, passed, why, figures, sample_digest, trained_day, from_tags)",
+        [
+            (
+                *(g.product, g.version, g.digest, g.passed, _text(g.why)),
+                *(_json(g.figures), g.sample_digest, g.trained_day, g.from_tags),
+            )
+            for g in gates
+        ],
+        again=SAME_AGAIN,
+    )
+
+
 # SQL
 
 OF_RUN_AND_DAY = "(%(run_id)s::text is null or run_id = %(run_id)s) and (%(day)s::date is null or day = %(day)s)"

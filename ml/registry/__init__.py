@@ -18,11 +18,13 @@ from ml.registry.champions import (
     rollback,
     why_skipped,
 )
+from ml.registry.gates import TakenOver, take_over
 from ml.registry.versions import Trained, Version, files_of, model_location, register, version, versions
 
 __all__ = [
     "CHAMPION",
     "ROLLBACK",
+    "TakenOver",
     "Trained",
     "Version",
     "champion",
@@ -36,6 +38,7 @@ __all__ = [
     "promote",
     "register",
     "rollback",
+    "take_over",
     "version",
     "versions",
     "why_skipped",

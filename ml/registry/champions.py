@@ -114,7 +114,7 @@ def model_for(product: Product, day: date, *, backfill: bool, version: str | Non
 def promote(product: Product, number: str, *, run_id: str, reason: str) -> Version:
     """Make a version champion from the day it was trained on, or from the day after the last that another has served."""
     chosen = version_numbered(product, number)
-    if not chosen.gate_passed:
+    if not chosen.judged.passed:
         raise CheckFailedError(
             f"Version {number} of {product.model_name} did not pass the gate.",
             todo="Promote a version that passed, or train on a longer history.",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mlflow.models import Model
     from mlflow.types import Schema
@@ -28,8 +28,10 @@ NEEDS = ("numpy", "pyarrow", "lightgbm")
 """What a scorer imports. Named here, because MLflow would otherwise import the model to find out, for 15 seconds."""
 
 
-def save_model(path: str, mlflow_model: Model, *, files: Mapping[str, bytes], inputs: Mapping[str, str]) -> None:
-    """Write what MLflow keeps of a model; called by `mlflow.models.Model.log`."""
+def save_model(
+    path: str, mlflow_model: Model, *, files: Mapping[str, bytes], signature: tuple[Mapping[str, str], Sequence[str]]
+) -> None:
+    """Write what MLflow keeps of a model; called by `mlflow.models.Model.log`. `signature`: inputs and predicted labels."""
     from mlflow.models.signature import ModelSignature
 
     native = Path(path) / NATIVE
@@ -38,11 +40,11 @@ def save_model(path: str, mlflow_model: Model, *, files: Mapping[str, bytes], in
         (native / name).write_bytes(content)
     (Path(path) / "requirements.txt").write_text("".join(f"{need}=={version(need)}\n" for need in NEEDS))
     mlflow_model.add_flavor(FLAVOUR, data=NATIVE, note=FORMAT_NOTE)
-    mlflow_model.signature = ModelSignature(inputs=_schema(inputs))
+    mlflow_model.signature = ModelSignature(inputs=_inputs(signature[0]), outputs=_outputs(signature[1]))
     mlflow_model.save(str(Path(path) / "MLmodel"))
 
 
-def _schema(inputs: Mapping[str, str]) -> Schema:
+def _inputs(inputs: Mapping[str, str]) -> Schema:
     """Say in MLflow's types which columns the encoder expects; the exact Arrow types are in model.json."""
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Map
@@ -53,3 +55,14 @@ def _schema(inputs: Mapping[str, str]) -> Schema:
         return DataType.double if type_.startswith("decimal") else DataType[MLFLOW_NAMES.get(type_, type_)]
 
     return Schema([ColSpec(of(type_), name, required=False) for name, type_ in inputs.items()])
+
+
+def _outputs(labels: Sequence[str]) -> Schema:
+    """Say what `Scorer.score` returns beside the row's key: raw_score = baseline + reasons' contributions + the other."""
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array, Object, Property
+
+    reason = {"feature": DataType.string, "words": DataType.string, "contribution": DataType.double}
+    reasons = Array(Object([Property(name, type_) for name, type_ in reason.items()]))
+    amounts = (*labels, "raw_score", "baseline", "other_contribution")
+    return Schema([*(ColSpec(DataType.double, name) for name in amounts), ColSpec(reasons, "reasons")])

@@ -1,7 +1,8 @@
 """
-The versions of a product's model in MLflow, with what the gate said and the digest of the bytes that it judged.
+The versions of a product's model: files in MLflow, what the gate said and the digest of what it judged in Postgres.
 
-Nothing is loaded to score without a passed gate and exactly those bytes.
+Nothing is loaded to score without a passed gate and exactly those bytes. The tags in MLflow say the same to people, but
+whoever may edit there may set them: they are written here and never read.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import logging
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ml import artifact
 from ml.registry import flavour
+from rekindle import records
 from rekindle.errors import InputError
+from rekindle.records import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import date
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
@@ -42,11 +45,34 @@ class Version:
     product: str
     name: str
     version: str
-    digest: str
-    gate_passed: bool
-    trained_day: date
     source: str
     """Where MLflow keeps it: `models:/m-…`."""
+    gate: Gate | None
+    """What the gate said; None of a version that somebody registered by hand."""
+
+    @property
+    def judged(self) -> Gate:
+        """What the gate said. Raises InputError where nothing is recorded: then nobody knows which bytes were judged."""
+        if self.gate is None:
+            raise InputError(
+                f"Version {self.version} of {self.name} has no verdict: nothing says that a gate judged it, or which bytes.",
+                todo="Train the product. If an earlier Rekindle registered it, `rekindle migrate` takes its verdict over.",
+                safe="The champion stays as it was, and so do the last good scores.",
+                code="no_gate",
+            )
+        return self.gate
+
+    @property
+    def gate_passed(self) -> bool:
+        return self.gate is not None and self.gate.passed
+
+    @property
+    def digest(self) -> str:
+        return self.judged.digest
+
+    @property
+    def trained_day(self) -> date:
+        return self.judged.trained_day
 
 
 @dataclass(frozen=True)
@@ -59,28 +85,34 @@ class Trained:
     verdict: Verdict
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    figures: Mapping[str, Any]
+    """The evaluations with their intervals, by horizon."""
+    sample_digest: str
+    """Of the rows that it was fitted and judged on."""
     documents: Mapping[str, str]
     """Texts and pictures, by file name."""
     tags: Mapping[str, str]
 
 
 def register(product: Product, trained: Trained) -> Version:
-    """Store a model with all that was found out about it. A model that is there already, byte for byte, is returned."""
+    """
+    Store a model with all that was found out about it.
+
+    The same bytes from the same rows are no news, whatever day they are from: the version that is there is returned.
+    """
     from mlflow.models import Model
 
     files = trained.scorer.to_files()
     digest = artifact.digest_of(files)
-    for known in versions(product):
-        same = (known.digest, known.trained_day, known.gate_passed) == (digest, trained.day, trained.verdict.passed)
-        if same:
-            return known
+    if known := _find_same(product, digest, trained):
+        return known
 
     client = _client()
     with _run(client, product, trained) as run:
         run_id = run.info.run_id
         model = client.create_logged_model(run.info.experiment_id, name=product.name, source_run_id=run_id)
-        inputs = dict(trained.scorer.encoder.inputs)
-        Model.log(None, flavour, model_id=model.model_id, run_id=run_id, files=files, inputs=inputs)
+        signature = dict(trained.scorer.encoder.inputs), [part.label for part in trained.scorer.parts]
+        Model.log(None, flavour, model_id=model.model_id, run_id=run_id, files=files, signature=signature)
         _log_metrics(client, run, model.model_id, trained.metrics)
         _create_registered_model(client, product)
         created = client.create_model_version(
@@ -97,13 +129,45 @@ def register(product: Product, trained: Trained) -> Version:
                 "run_id": trained.run_id,
             },
         )
-    return version(product, str(created.version))
+    gate = Gate(
+        product=product.name,
+        version=str(created.version),
+        digest=digest,
+        passed=trained.verdict.passed,
+        why=trained.verdict.why,
+        figures=trained.figures,
+        sample_digest=trained.sample_digest,
+        trained_day=trained.day,
+    )
+    # Last: a version without its verdict scores nothing, a verdict without its version would be another's.
+    records.record_gate(gate)
+    return version(product, gate.version)
+
+
+def _find_same(product: Product, digest: str, trained: Trained) -> Version | None:
+    """Find a version of the same bytes and verdict from the same rows; of one that was taken over, from the same day."""
+    for known in versions(product):
+        if (gate := known.gate) and (gate.digest, gate.passed) == (digest, trained.verdict.passed):
+            if gate.sample_digest is None and gate.trained_day == trained.day:
+                return known
+            if gate.sample_digest == trained.sample_digest:
+                return known
+    return None
 
 
 def versions(product: Product) -> list[Version]:
     """Return all registered versions, the latest first."""
+    gates = records.gates(product.name)
+    return [
+        Version(product.name, stored.name, str(stored.version), stored.source, gates.get(str(stored.version)))
+        for stored in stored_versions(product)
+    ]
+
+
+def stored_versions(product: Product) -> list[ModelVersion]:
+    """Return the versions as MLflow has them, the latest first."""
     found = _client().search_model_versions(f"name = '{product.model_name}'")
-    return sorted((_version(product, v) for v in found), key=lambda v: -int(v.version))
+    return sorted(found, key=lambda stored: -int(stored.version))
 
 
 def version(product: Product, number: str) -> Version:
@@ -153,28 +217,14 @@ def files_of(found: Version) -> dict[str, bytes]:
 
 
 def refuse_failed(found: Version) -> None:
-    """Raise InputError if a version that is to score did not pass the gate."""
-    if not found.gate_passed:
+    """Raise InputError if a version that is to score did not pass the gate, or was never judged."""
+    if not found.judged.passed:
         raise InputError(
             f"Version {found.version} of {found.name} is to score, but it did not pass the gate.",
             todo=f"Go back with `rekindle rollback {found.product}`, and find out who moved the alias.",
             safe="Nothing was loaded; the last good scores stay.",
             code="gate_not_passed",
         )
-
-
-def _version(product: Product, found: ModelVersion) -> Version:
-    """Read a version; one that somebody registered by hand has no gate, and so cannot score."""
-    tags = found.tags
-    return Version(
-        product=product.name,
-        name=found.name,
-        version=str(found.version),
-        digest=tags.get("digest", ""),
-        gate_passed=tags.get("gate") == PASSED and "digest" in tags,
-        trained_day=date.fromisoformat(tags.get("trained_day", date.min.isoformat())),
-        source=found.source,
-    )
 
 
 def model_location(found: Version) -> str:

@@ -17,6 +17,7 @@ from rekindle.cli.common import (
     example,
     progress,
     refuse_unfinished,
+    take_over_verdicts,
 )
 from rekindle.errors import CheckFailedError, InputError
 
@@ -188,7 +189,9 @@ def migrate(*, json: JsonOption = False) -> None:
     spark = session()
     tables.create_tables(spark)
     dbt.create_marts(spark)
-    answer({"migrated": True}, as_json=json, text="Schemas, tables and marts are up to date.")
+    taken_over = take_over_verdicts()
+    text = "\n".join(["Schemas, tables and marts are up to date.", *taken_over])
+    answer({"migrated": True, "taken_over": taken_over}, as_json=json, text=text)
 
 
 def tell_stage(stage: Stage) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from rekindle.cli.common import JsonOption, answer, console, example, progress
+from rekindle.cli.common import JsonOption, answer, console, example, progress, take_over_verdicts
 from rekindle.cli.daily import score_table, tell_stage
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def demo(*, json: JsonOption = False) -> None:
     say("The sample data are simulated by their authors. Rekindle sends nothing.")
     with part("Local platform"):
         platform.up(settings().home, lambda step, seconds: say(f"  {step:<24}{seconds:6.1f} s"))
+        for line in take_over_verdicts():
+            say(f"  {line}")
     with part("Deliveries of Complete Journey"), progress(as_json=json) as bars:
         bar = bars.add_task("deliveries", total=None)
         filled = fill.sample(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rekindle.cli.common import JsonOption, answer, console, example
+from rekindle.cli.common import JsonOption, answer, console, example, take_over_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +32,9 @@ def up(*, json: JsonOption = False) -> None:
     from rekindle.settings import settings
 
     services = platform.up(settings().home, _quiet if json else _tell)
-    answer(_as_data(services), as_json=json, text=_as_table(services))
+    taken_over = take_over_verdicts()
+    told = _as_data(services) | {"taken_over": taken_over}
+    answer(told, as_json=json, text=_stacked([_as_table(services), *taken_over]))
 
 
 def down(
@@ -101,7 +103,8 @@ def ui(*, json: JsonOption = False) -> None:
     from rekindle.settings import settings
 
     pages = platform.ui(settings().home, _quiet if json else _tell)
-    text = (
+    taken_over = "".join(f"{line}\n" for line in take_over_verdicts())
+    text = taken_over + (
         f"Airflow  {pages.airflow}  log in as {pages.airflow_user}, password {pages.airflow_password}\n"
         f"MLflow   {pages.mlflow}\n"
         "They answer on this machine only. `rekindle down` stops them."

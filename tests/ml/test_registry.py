@@ -10,11 +10,12 @@ from uuid import uuid4
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.models import Model
 
 from ml import artifact, registry
 from ml.gate import Verdict
 from ml.products import Product
-from ml.registry import Trained
+from ml.registry import Trained, gates
 from ml.scorer import Scorer
 from rekindle import records
 from rekindle.days import Days
@@ -37,7 +38,7 @@ def register(product, recall_fitted):
     """Register a model that differs from every other in its calibration."""
     count = iter(range(1, 100))
 
-    def one(day: date = SUNDAY, *, passed: bool = True) -> registry.Version:
+    def one(day: date = SUNDAY, *, passed: bool = True, rows: str | None = None) -> registry.Version:
         scorer = recall_fitted.scorer
         part = scorer.parts[0]
         shifted = replace(part, calibration=replace(part.calibration, intercept=-next(count) / 10))
@@ -48,6 +49,8 @@ def register(product, recall_fitted):
             verdict=Verdict(passed, "auc 0.8 beats the naive rule's 0.7"),
             params={"rows": "3000"},
             metrics={"1_7.model.auc": 0.8},
+            figures={"1_7": {"model": {"auc": {"value": 0.8, "low": 0.7, "high": 0.9}}}},
+            sample_digest=rows or uuid4().hex,
             documents={"pictures/roc.svg": "<svg/>"},
             tags={"test_days": "2002-05-05"},
         )
@@ -91,7 +94,11 @@ def test_what_is_stored_is_text_with_a_signature_and_no_pyfunc(register):
     assert stored - native == {"MLmodel", "requirements.txt"}
     assert all(artifact.NATIVE_FILE.fullmatch(name.removeprefix("native/")) for name in native)
     assert "python_function" not in described
-    assert "recency_days" in described
+    signature = Model.load(folder).signature
+    assert "recency_days" in signature.inputs.input_names()
+    assert signature.outputs.input_names() == [
+        *("active_1_7", "raw_score", "baseline", "other_contribution", "reasons"),
+    ]
 
 
 def test_the_registered_bytes_score_like_the_fitted_model(register, recall_fitted, recall_sample):
@@ -102,9 +109,13 @@ def test_the_registered_bytes_score_like_the_fitted_model(register, recall_fitte
 
 
 def test_training_again_on_the_same_data_registers_nothing_new(product, register):
-    first = register()
+    """A day later, too: what no label was added to is the same sample."""
+    first = register(rows="the rows")
     trained = SimpleNamespace(
-        day=SUNDAY, scorer=Scorer.from_files(registry.files_of(first)), verdict=Verdict(passed=True, why="")
+        day=SUNDAY + timedelta(days=1),
+        scorer=Scorer.from_files(registry.files_of(first)),
+        verdict=Verdict(passed=True, why=""),
+        sample_digest="the rows",
     )
 
     assert registry.register(product, trained) == first
@@ -203,8 +214,100 @@ def test_an_alias_on_a_version_registered_by_hand_is_refused(product, register):
     by_hand = client.create_model_version(product.model_name, "file:///nowhere")
     client.set_registered_model_alias(product.model_name, registry.CHAMPION, by_hand.version)
 
-    with pytest.raises(InputError, match="gate_not_passed"):
+    with pytest.raises(InputError, match="no_gate"):
         registry.champion(product)
+    with pytest.raises(InputError, match="no_gate"):
+        registry.promote(product, str(by_hand.version), run_id="a run", reason="test")
+
+
+def test_a_tag_that_somebody_sets_changes_nothing(product, register, promote):
+    """Whoever may edit in MLflow may write that a gate has passed, and which bytes it judged."""
+    passed, failed = register(), register(passed=False)
+    client = MlflowClient()
+    for version, tags in (
+        (passed, {"gate": "failed", "digest": "0" * 64, "trained_day": "2030-01-01"}),
+        (failed, {"gate": "passed"}),
+    ):
+        for name, value in tags.items():
+            client.set_model_version_tag(product.model_name, version.version, name, value)
+
+    assert registry.versions(product) == [failed, passed]
+    with pytest.raises(CheckFailedError, match="gate_not_passed"):
+        promote(failed)
+    assert promote(passed).trained_day == SUNDAY
+    assert artifact.digest_of(registry.files_of(passed)) == passed.digest
+
+
+def test_bytes_that_were_changed_together_with_their_tag_are_refused(product, register):
+    version = register()
+    file = folder_of(version) / "native" / artifact.MODEL_FILE
+    file.write_bytes(file.read_bytes().replace(b'"intercept": -0.1', b'"intercept": 9.9'))
+    changed = artifact.digest_of({path.name: path.read_bytes() for path in file.parent.iterdir()})
+    MlflowClient().set_model_version_tag(product.model_name, version.version, "digest", changed)
+
+    assert changed != version.digest
+    with pytest.raises(InputError, match="digest_mismatch"):
+        registry.files_of(version)
+
+
+def test_a_verdict_is_only_ever_added(product, register):
+    failed = register(passed=False)
+    record = records.gates(product.name)[failed.version]
+
+    with pytest.raises(InputError, match="gate_recorded_otherwise"):
+        records.record_gate(replace(record, passed=True))
+    with pytest.raises(InputError, match="only ever added"):
+        records.transact(lambda c: c.execute("update rekindle.gates set passed = true"))
+    assert records.gates(product.name) == {failed.version: record}
+
+
+@pytest.fixture
+def before_gates(product, monkeypatch):
+    """As on a database that has just been migrated: versions have tags, and nothing says yet that they were taken over."""
+    monkeypatch.setattr(gates, "PRODUCTS", (product,))
+    records.transact(lambda c: c.execute("delete from rekindle.gates_taken_over"))
+    yield
+    records.take_over_gates([])
+
+
+@pytest.mark.usefixtures("before_gates")
+def test_versions_of_an_earlier_rekindle_are_taken_over_once(product, register, monkeypatch):
+    """What was registered with tags alone goes on scoring; a tag that is set later is nobody's verdict."""
+    monkeypatch.setattr(records, "record_gate", lambda _gate: None)
+    passed, failed, forged = register(), register(passed=False), register()
+    client = MlflowClient()
+    digest = client.get_model_version(product.model_name, forged.version).tags["digest"]
+    records.append_promotion(product.name, forged.version, "f" * 64, SUNDAY, "test", "a run")
+    by_hand = client.create_model_version(product.model_name, "file:///nowhere")
+    client.set_registered_model_alias(product.model_name, registry.CHAMPION, passed.version)
+    with pytest.raises(InputError, match=r"no_gate: .*`rekindle migrate` takes its verdict over"):
+        registry.champion(product)
+
+    told = registry.take_over()
+
+    assert [(gate.version, gate.passed, gate.from_tags) for gate in told.gates] == [
+        (failed.version, False, True),
+        (passed.version, True, True),
+    ]
+    assert f"version {passed.version} of {product.name}, gate passed" in told.lines()[1]
+    assert [line.rpartition(": ")[2] for line in told.left_out] == [
+        "it has no verdict.",
+        "its tag has another digest than the promotion log.",
+    ]
+    assert digest != "f" * 64
+    assert registry.champion(product).trained_day == SUNDAY
+    assert registry.files_of(registry.champion(product))
+
+    client.set_model_version_tag(product.model_name, str(by_hand.version), "gate", "passed")
+    client.set_model_version_tag(product.model_name, str(by_hand.version), "digest", digest)
+    client.set_model_version_tag(product.model_name, str(by_hand.version), "trained_day", "2002-06-02")
+    assert registry.take_over().lines() == []
+    assert registry.version(product, str(by_hand.version)).gate is None
+
+
+def test_a_database_without_a_run_has_nothing_to_take_over():
+    """So whatever tag MLflow gains later is never asked."""
+    assert records.has_taken_over_gates()
 
 
 def test_changed_bytes_are_neither_promoted_nor_loaded(product, register, promote):
