@@ -64,6 +64,11 @@ Scale = Literal["log", "plain"]
 class Learner(Protocol):
     kind: ClassVar[str]
 
+    @property
+    def trees(self) -> int:
+        """How many trees it holds: what the validation days decided, and a refit keeps."""
+        ...
+
     def raw(self, matrix: np.ndarray) -> np.ndarray: ...
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray: ...
@@ -115,6 +120,10 @@ class Linear:
     baseline: float
     columns: tuple[Column, ...]
 
+    @property
+    def trees(self) -> int:
+        return 0
+
     def raw(self, matrix: np.ndarray) -> np.ndarray:
         return self.contributions(matrix).sum(axis=1)
 
@@ -143,6 +152,10 @@ class Boosting:
     kind: ClassVar[str] = "boosting"
     text: str
     booster: lightgbm.Booster = field(compare=False, repr=False)
+
+    @property
+    def trees(self) -> int:
+        return self.booster.num_trees()
 
     def raw(self, matrix: np.ndarray) -> np.ndarray:
         # LightGBM divides by the number of rows; Spark hands over batches without any.
@@ -178,6 +191,10 @@ class BoostedLinear:
     linear: Linear
     rest: Boosting
 
+    @property
+    def trees(self) -> int:
+        return self.rest.trees
+
     def raw(self, matrix: np.ndarray) -> np.ndarray:
         return self.linear.raw(matrix) + self.rest.raw(matrix)
 
@@ -200,7 +217,11 @@ LEARNERS: Mapping[str, type[Linear | Boosting | BoostedLinear]] = {
 }
 
 
-def fit_logistic(features: Sequence[Feature], objective: str, train: Examples, validation: Examples) -> Linear:  # noqa: ARG001 - candidates share it
+Stop = Examples | int
+"""When boosting stops: by the validation rows, or after so many trees."""
+
+
+def fit_logistic(features: Sequence[Feature], objective: str, train: Examples, stop: Stop) -> Linear:  # noqa: ARG001 - candidates share it
     """Logistic regression on log-scaled, standardised columns and flags; missing is a column of its own."""
     from sklearn.linear_model import LogisticRegression
 
@@ -214,7 +235,7 @@ def fit_logistic(features: Sequence[Feature], objective: str, train: Examples, v
     return design.learner(len(features), fitted.coef_[0], float(fitted.intercept_[0]))
 
 
-def fit_linear(features: Sequence[Feature], objective: str, train: Examples, validation: Examples) -> Linear:  # noqa: ARG001 - candidates share it
+def fit_linear(features: Sequence[Feature], objective: str, train: Examples, stop: Stop) -> Linear:  # noqa: ARG001 - candidates share it
     """Learn the weights of past amounts: the naive rule of spending, with its windows weighed by the data."""
     used = np.array([i for i, feature in enumerate(features) if feature.kind == "amount"], dtype=int)
     design = _Design.of(train.matrix, used, ["plain"] * len(used), tail=TAIL)
@@ -223,32 +244,36 @@ def fit_linear(features: Sequence[Feature], objective: str, train: Examples, val
     return design.learner(len(features), weights, mean)
 
 
-def fit_boosting(features: Sequence[Feature], objective: str, train: Examples, validation: Examples) -> Boosting:
-    """Boosted trees, as many as go on improving the validation days."""
+def fit_boosting(features: Sequence[Feature], objective: str, train: Examples, stop: Stop) -> Boosting:
+    """Boosted trees, as many as go on improving the validation days, or as many as are given."""
     import lightgbm as lgb
 
+    by_rows = isinstance(stop, Examples)
     names = [f"f{i}" for i in range(len(features))]
     data = lgb.Dataset(train.matrix, train.outcome, feature_name=names, free_raw_data=True)
     booster = lgb.train(
         {**TREES, "objective": LOSSES[objective]},
         data,
-        num_boost_round=MAX_TREES,
-        valid_sets=[lgb.Dataset(validation.matrix, validation.outcome, reference=data)],
-        callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
+        num_boost_round=MAX_TREES if by_rows else stop,
+        valid_sets=[lgb.Dataset(stop.matrix, stop.outcome, reference=data)] if by_rows else [],
+        callbacks=[lgb.early_stopping(PATIENCE, verbose=False)] if by_rows else [],
     )
-    return Boosting.from_text(booster.model_to_string(num_iteration=booster.best_iteration))
+    kept = booster.best_iteration if by_rows else stop
+    return Boosting.from_text(booster.model_to_string(num_iteration=kept))
 
 
-def fit_boosted_linear(
-    features: Sequence[Feature], objective: str, train: Examples, validation: Examples
-) -> BoostedLinear:
+def fit_boosted_linear(features: Sequence[Feature], objective: str, train: Examples, stop: Stop) -> BoostedLinear:
     """Trees for what past amounts do not explain: trees alone cannot say more than the most that training saw."""
-    linear = fit_linear(features, objective, train, validation)
-    left = (Examples(some.matrix, some.outcome - linear.raw(some.matrix)) for some in (train, validation))
-    return BoostedLinear(linear, fit_boosting(features, objective, *left))
+    linear = fit_linear(features, objective, train, stop)
+
+    def left(some: Examples) -> Examples:
+        return Examples(some.matrix, some.outcome - linear.raw(some.matrix))
+
+    until = left(stop) if isinstance(stop, Examples) else stop
+    return BoostedLinear(linear, fit_boosting(features, objective, left(train), until))
 
 
-CANDIDATES: Mapping[str, Callable[[Sequence[Feature], str, Examples, Examples], Linear | Boosting | BoostedLinear]] = {
+CANDIDATES: Mapping[str, Callable[[Sequence[Feature], str, Examples, Stop], Linear | Boosting | BoostedLinear]] = {
     "logistic": fit_logistic,
     "linear": fit_linear,
     "boosting": fit_boosting,

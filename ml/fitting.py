@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ml.calibration import Level, Platt
     from ml.candidates import Learner
     from ml.products import Product, Target
-    from ml.samples import Sample, Split
+    from ml.samples import RefitDays, Sample, Split
     from rekindle.days import Days
 
 MIN_ROWS = 200
@@ -187,6 +187,63 @@ def judge(scorer: Scorer, sample: Sample, split: Split, to_beat: Sequence[Part |
         base += float(_outcomes(sample.of(split.validation[target.label], target), target).mean())
         judged[f"1_{target.to_day}"] = Judged(users, outcome, raw, prediction, naive, base)
     return judged
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """What scores: the recipe that was judged, fitted again on all days; or, where that failed, what was judged."""
+
+    scorer: Scorer
+    days: RefitDays | None
+    why_not: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        days = self.days.everything if self.days else {}
+        return {"days": {label: str(some) for label, some in days.items()}, "why_not": self.why_not}
+
+
+def refit(product: Product, sample: Sample, judged: Scorer, days: RefitDays) -> Refitted:
+    """
+    Fit the recipe of a judged model again, on every day with a known label: the same learner with as many trees.
+
+    Calibrated is it as it will be used: the recipe, fitted on what was known when the first test day was scored, foretells
+    the test days, and how those came out corrects it. The parameters of the validation days would correct twice for what
+    the business did since the training days, which the new fit has seen; and on its own rows every learner is right.
+    """
+    everything = [sample.of(days.everything[target.label], target) for target in sample.targets]
+    encoder = Encoder.fit(pa.concat_tables(everything), leave_out=[t.label for t in sample.targets])
+    parts = []
+    for target, part, rows in zip(sample.targets, judged.parts, everything, strict=True):
+        learner = _again(product, target, part, encoder, rows)
+        fitted = _out_of_time(product, sample, target, part, days)
+        if fitted is None or learner is None:
+            return Refitted(
+                judged, None, f"{part.candidate} for {target.label}: on other days it ranks the wrong way round"
+            )
+        if why := calibration.why_refused(fitted):
+            return Refitted(judged, None, f"{part.candidate} for {target.label}: {why}")
+        parts.append(Part(target.label, part.candidate, learner, fitted))
+    return Refitted(Scorer(product.name, encoder, tuple(parts)), days)
+
+
+def _again(product: Product, target: Target, part: Part, encoder: Encoder, rows: pa.Table) -> Learner | None:
+    """Fit a candidate, or a naive rule, by its name on other rows; there are no rows left to stop its trees by."""
+    examples = _examples(encoder, rows, target)
+    for rule in target.rules:
+        if rule.name == part.candidate:
+            return fit_rule(rule, encoder.features, product.objective, examples)
+    return candidates.CANDIDATES[part.candidate](encoder.features, product.objective, examples, part.learner.trees)
+
+
+def _out_of_time(product: Product, sample: Sample, target: Target, part: Part, days: RefitDays) -> Platt | Level | None:
+    """Calibrate a recipe by days that come as long after those it was fitted on as scored days will."""
+    before, after = (sample.of(some[target.label], target) for some in (days.before, days.after))
+    encoder = Encoder.fit(before, leave_out=[t.label for t in sample.targets])
+    learner = _again(product, target, part, encoder, before)
+    if learner is None:
+        return None
+    examples = _examples(encoder, after, target)
+    return CALIBRATE[product.objective](learner.raw(examples.matrix), examples.outcome)
 
 
 def check_examples(objective: str, days: str, examples: Examples) -> None:

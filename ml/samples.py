@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from ml import inputs
 from rekindle import tables
 from rekindle.days import Days
-from rekindle.errors import CheckFailedError
+from rekindle.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +38,8 @@ MAX_ROWS = 200_000
 """More rows moved no figure of the samples by more than its interval, and this many fit on a laptop with their maps."""
 
 LABELS = "marts.labels"
+
+DELIVERIES = "raw.deliveries"
 
 BUCKETS = 1_000_000
 """Users are sampled in steps of a millionth."""
@@ -127,6 +129,18 @@ class Split:
         return {**listed, "test": _isoformat(self.test)}
 
 
+@dataclass(frozen=True)
+class RefitDays:
+    """Which days a recipe is refitted on, by label, once the test days have judged it."""
+
+    before: Mapping[str, Days]
+    """Known when the first test day was scored: fitted on, to see how the test days come out."""
+    after: Mapping[str, Days]
+    """From the first test day on: calibrated by."""
+    everything: Mapping[str, Days]
+    """All with a known label: what the model that scores has learnt from."""
+
+
 def sample(spark: SparkSession, product: Product, day: date, settings: Settings) -> Sample:
     """Read the sample that was known at the end of `day`, joined and drawn in Spark."""
     targets = product.targets(settings)
@@ -189,6 +203,32 @@ def split_before(sample: Sample, test: Sequence[date], settings: Settings) -> Sp
         _, fitted_on, chosen_by = min(choices)
         train[target.label], validation[target.label] = Days(tuple(fitted_on)), Days(tuple(chosen_by))
     return Split(train, validation, Days(tuple(test)))
+
+
+def refit_days(sample: Sample, split: Split, settings: Settings) -> RefitDays:
+    """Cut all known days at the first test day, with the gap that lies between learning and scoring."""
+    before, after, everything = {}, {}, {}
+    for target in sample.targets:
+        known, first = sample.days_known(target), split.test.first
+        before[target.label] = Days(tuple(d for d in known if d + _reach(target, settings) <= first))
+        after[target.label] = Days(tuple(d for d in known if d >= first))
+        everything[target.label] = Days(tuple(known))
+    return RefitDays(before, after, everything)
+
+
+def refuse_undelivered(spark: SparkSession, day: date) -> None:
+    """Refuse a day later than all that has arrived: its sample would be an older one under a newer name."""
+    from pyspark.sql import functions as F
+
+    found = [spark.table(name).agg(F.max("day")).first()[0] for name in (DELIVERIES, LABELS)]
+    last = max((d for d in found if d is not None), default=None)
+    if last is not None and day > last:
+        raise InputError(
+            f"Nothing of {day} has been delivered: the last delivery that was loaded is of {last}.",
+            todo=f"Train as of {last} or an earlier day, or load the deliveries up to {day} first.",
+            safe="Nothing was trained; the champion stays as it was.",
+            code="day_not_delivered",
+        )
 
 
 def blocks(

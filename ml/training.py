@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ml import evaluation, fitting, gate, pictures, registry, samples
+from ml.fitting import Refitted
 from ml.gate import Verdict
 from rekindle.settings import settings
 
@@ -41,6 +42,10 @@ class Training:
     promoted: bool
     fitted: Fitted
     split: Split
+    refitted: Refitted
+    same_as: Version | None
+    """The version that was there already, of the same rows."""
+    why_not_promoted: str | None
 
     @property
     def published(self) -> str | None:
@@ -61,6 +66,9 @@ class Training:
             "criteria": [vars(criterion) for criterion in self.verdict.criteria],
             "why": self.verdict.why,
             "promoted": self.promoted,
+            "why_not_promoted": self.why_not_promoted,
+            "same_as": None if self.same_as is None else self.same_as.version,
+            "refitted": self.refitted.to_json(),
             "days": self.split.to_json(),
             **self.fitted.to_json(),
         }
@@ -68,13 +76,24 @@ class Training:
 
 def train(spark: SparkSession, product: Product, day: date, run_id: str) -> Training:
     """Train on what was known at the end of `day`. Where the model is out, the best naive rule scores in its place."""
+    samples.refuse_undelivered(spark, day)
     sample = samples.sample(spark, product, day, settings())
     split = samples.split(sample, settings())
     fitted = fitting.fit(product, sample, split)
     fitted, verdict = _judged(product, sample, split, fitted)
-    version = registry.register(product, _record(product, sample, split, fitted, verdict, run_id=run_id))
-    promoted = _succeeds(product, version, verdict, run_id)
-    return Training(product.name, day, version, verdict, promoted, fitted, split)
+    refitted = _refitted(product, sample, split, fitted, verdict)
+    record = _record(product, sample, split, fitted=fitted, verdict=verdict, refitted=refitted, run_id=run_id)
+    same_as = registry.same(product, record)
+    version = same_as or registry.register(product, record)
+    why_not = _succeeds(product, version, verdict, run_id)
+    return Training(product.name, day, version, verdict, why_not is None, fitted, split, refitted, same_as, why_not)
+
+
+def _refitted(product: Product, sample: Sample, split: Split, fitted: Fitted, verdict: Verdict) -> Refitted:
+    """Fit what passed again, on all that is known; what did not pass scores nothing."""
+    if not verdict.passed:
+        return Refitted(fitted.scorer, None, "it did not pass the gate")
+    return fitting.refit(product, sample, fitted.scorer, samples.refit_days(sample, split, settings()))
 
 
 def _judged(product: Product, sample: Sample, split: Split, fitted: Fitted) -> tuple[Fitted, Verdict]:
@@ -117,19 +136,31 @@ def _tested(product: Product, sample: Sample, block: Sequence[date]) -> tuple[Sp
     return split, fitting.fit(product, sample, split)
 
 
-def _succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> bool:
-    """Make a version that passed champion, unless one that was trained on a later day holds the office."""
+def _succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> str | None:
+    """Make a version that passed champion; say why not where it is not, or one of a later day holds the office."""
     champion = registry.find_champion(product)
     if champion and champion.version == version.version:
-        return True
-    if not verdict.passed or (champion and champion.trained_day > version.trained_day):
-        return False
+        return None
+    if not verdict.passed:
+        return "it did not pass the gate"
+    if champion and champion.trained_day > version.trained_day:
+        return (
+            f"version {champion.version}, the champion, was trained as of {champion.trained_day}, a later day than "
+            f"{version.trained_day}"
+        )
     registry.promote(product, version.version, run_id=run_id, reason=f"gate passed: {verdict.why}")
-    return True
+    return None
 
 
 def _record(
-    product: Product, sample: Sample, split: Split, fitted: Fitted, verdict: Verdict, *, run_id: str
+    product: Product,
+    sample: Sample,
+    split: Split,
+    *,
+    fitted: Fitted,
+    verdict: Verdict,
+    refitted: Refitted,
+    run_id: str,
 ) -> registry.Trained:
     """Gather what the registry keeps about a training."""
     primary = fitted.primary
@@ -138,7 +169,8 @@ def _record(
     return registry.Trained(
         day=sample.day,
         run_id=run_id,
-        scorer=fitted.scorer,
+        scorer=refitted.scorer,
+        description=_description(product, sample, split, verdict, refitted),
         verdict=verdict,
         params={
             "day": sample.day.isoformat(),
@@ -151,6 +183,8 @@ def _record(
             **{f"train_days.{label}": str(days) for label, days in split.train.items()},
             **{f"validation_days.{label}": str(days) for label, days in split.validation.items()},
             "test_days": str(split.test),
+            **{f"refitted_days.{label}": days for label, days in refitted.to_json()["days"].items()},
+            **({"not_refitted": refitted.why_not} if refitted.why_not else {}),
         },
         metrics={
             f"{horizon}.{part}.{name}": figure.value
@@ -162,7 +196,9 @@ def _record(
         sample_digest=sample.digest,
         documents={
             **{f"pictures/{name}": text for name, text in documents.items()},
-            "training.json": json.dumps({"days": split.to_json(), **fitted.to_json()}, indent=1),
+            "training.json": json.dumps(
+                {"days": split.to_json(), **fitted.to_json(), "refitted": refitted.to_json()}, indent=1
+            ),
         },
         tags={
             "test_days": str(split.test),
@@ -170,3 +206,23 @@ def _record(
             **{f"{part}.{primary.primary}": f"{figures[primary.primary].value:.6f}" for part, figures in told.items()},
         },
     )
+
+
+def _description(product: Product, sample: Sample, split: Split, verdict: Verdict, refitted: Refitted) -> str:
+    """Write the page of a version, for whoever decides about it: the verdict first, in Markdown."""
+    gate = "Passed" if verdict.passed else "Did not pass"
+    what = "a naive rule in the place of a model that lost" if verdict.is_rule else "a model"
+    learnt = "; ".join(f"{label}: {days}" for label, days in refitted.to_json()["days"].items())
+    again = f"Then fitted again, the same recipe, on all days with a known label ({learnt})."
+    todo = (
+        f"It scores once it is champion: `rekindle promote {product.name} VERSION`, which checks gate and digest. "
+        f"`rekindle rollback {product.name}` goes back. (MLflow's *Promote model* copies to another model, which nothing "
+        "here reads.)"
+    )
+    paragraphs = [
+        f"**{gate}** ({what}): {verdict.why}.",
+        f"Judged on the days {split.test}, which it had not seen, with what was known at the end of {sample.day}.",
+        again if learnt else f"Not fitted again on later days: {refitted.why_not}.",
+        todo,
+    ]
+    return "\n\n".join(paragraphs)

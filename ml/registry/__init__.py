@@ -19,7 +19,7 @@ from ml.registry.champions import (
     why_skipped,
 )
 from ml.registry.gates import TakenOver, take_over
-from ml.registry.versions import Trained, Version, files_of, model_location, register, version, versions
+from ml.registry.versions import Trained, Version, files_of, model_location, register, same, version, versions
 
 __all__ = [
     "CHAMPION",
@@ -38,6 +38,7 @@ __all__ = [
     "promote",
     "register",
     "rollback",
+    "same",
     "take_over",
     "version",
     "versions",

@@ -122,6 +122,15 @@ def promote(product: Product, number: str, *, run_id: str, reason: str) -> Versi
             code="gate_not_passed",
         )
     files_of(chosen)
+    standing = _standing(records.promotions(product.name))
+    # An alias that somebody set in MLflow alone is no champion of ours yet: promoting it writes the log.
+    if find_champion(product) == chosen and standing and standing[-1].version == chosen.version:
+        raise InputError(
+            f"Version {number} of {product.model_name} is the champion already, since {standing[-1].effective_from_day}.",
+            todo="Name another version, or leave it.",
+            safe="The champion stays as it was.",
+            code="already_champion",
+        )
     served = records.last_served(product.table)
     first_open = chosen.trained_day if served is None else max(chosen.trained_day, served + timedelta(1))
     _move(product, chosen, first_open, reason, run_id)

@@ -92,6 +92,8 @@ class Trained:
     documents: Mapping[str, str]
     """Texts and pictures, by file name."""
     tags: Mapping[str, str]
+    description: str = ""
+    """The version's page, in Markdown."""
 
 
 def register(product: Product, trained: Trained) -> Version:
@@ -102,11 +104,10 @@ def register(product: Product, trained: Trained) -> Version:
     """
     from mlflow.models import Model
 
+    if known := same(product, trained):
+        return known
     files = trained.scorer.to_files()
     digest = artifact.digest_of(files)
-    if known := _find_same(product, digest, trained):
-        return known
-
     client = _client()
     with _run(client, product, trained) as run:
         run_id = run.info.run_id
@@ -120,6 +121,7 @@ def register(product: Product, trained: Trained) -> Version:
             f"models:/{model.model_id}",
             run_id=run_id,
             model_id=model.model_id,
+            description=trained.description,
             tags={
                 **trained.tags,
                 "gate": PASSED if trained.verdict.passed else "failed",
@@ -144,8 +146,9 @@ def register(product: Product, trained: Trained) -> Version:
     return version(product, gate.version)
 
 
-def _find_same(product: Product, digest: str, trained: Trained) -> Version | None:
+def same(product: Product, trained: Trained) -> Version | None:
     """Find a version of the same bytes and verdict from the same rows; of one that was taken over, from the same day."""
+    digest = artifact.digest_of(trained.scorer.to_files())
     for known in versions(product):
         if (gate := known.gate) and (gate.digest, gate.passed) == (digest, trained.verdict.passed):
             if gate.sample_digest is None and gate.trained_day == trained.day:

@@ -165,12 +165,26 @@ def _training(done: Training) -> RenderableType:
     from rich.console import Group
 
     told = done.to_json()
-    champion = "is champion" if done.promoted else "did not become champion"
+    champion = "is champion" if done.promoted else f"did not become champion, for {done.why_not_promoted}"
     lines = [f"Version {done.version.version} of {done.version.name} {champion}: {done.verdict.why}."]
+    if done.same_as:
+        lines.append(
+            f"No news: version {done.version.version}, of {done.version.trained_day}, learnt from the same rows."
+        )
+    lines.append(_learnt(told))
     for label, contest in told["candidates"].items():
         chosen = f"{contest['chosen']} of {', '.join(contest['validation'])}" if contest["chosen"] else "no candidate"
         lines.append(f"{label}: {chosen}, chosen on validation days; to beat: {contest['rule'] or 'chance'}.")
     return Group(*lines, "", *(_figures(days, result) for days, result in told["evaluations"].items()))
+
+
+def _learnt(told: Mapping[str, Any]) -> str:
+    """Say which days the figures are of, and which the version that scores has learnt from."""
+    test, refitted = told["days"]["test"], told["refitted"]
+    judged = f"Judged on days from {test[0]} to {test[-1]}"
+    if refitted["why_not"]:
+        return f"{judged}; not fitted again on later ones: {refitted['why_not']}."
+    return f"{judged}, then fitted again on all days with a known label: {'; '.join(refitted['days'].values())}."
 
 
 def _figures(horizon: str, result: Mapping[str, Any]) -> RenderableType:

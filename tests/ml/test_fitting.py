@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml import candidates, fitting, gate, samples
+from ml import candidates, evaluation, fitting, gate, samples
 from ml.artifact import digest_of
+from ml.calibration import Platt
 from ml.candidates import Examples
 from ml.rules import fit_rule
 from ml.scorer import Scorer
@@ -239,3 +240,56 @@ def test_where_every_candidate_is_refused_the_rule_stands_in(recall, recall_samp
     assert found.contests[0].chosen is None
     assert found.scorer == found.rule
     assert "logistic for active_1_7: it ranks the wrong way round" in found.why_no_model
+
+
+def of_a_changing_business(weeks: int) -> pa.Table:
+    """Ever more come back, and ever less because they came often: what was learnt long ago is no longer true."""
+    rows = feature_rows(sundays(weeks), 200, seed=6)
+    recency, often = (rows[name].to_numpy().astype(float) for name in ("recency_days", "active_days_28d"))
+    time = np.repeat(np.linspace(0, 1, weeks), 200)
+    odds = (0.8 - 0.7 * time) * often - (0.01 + 0.05 * time) * recency - 3 + 4 * time
+    draw = np.random.default_rng(6)
+    return replaced(rows, active_1_7=(draw.random(len(odds)) < 1 / (1 + np.exp(-odds))).astype(float))
+
+
+def test_a_refitted_recipe_is_no_worse_on_later_days(recall, business):
+    """On a business that changes it is better, in order and in level."""
+    rows = of_a_changing_business(36)
+    cut = rows.num_rows * 28 // 36
+    sample, later = sample_of(recall, rows.slice(0, cut), business), rows.slice(cut)
+    split = samples.split(sample, business)
+    judged = fitting.fit(recall, sample, split).scorer
+    refitted = fitting.refit(recall, sample, judged, samples.refit_days(sample, split, business))
+    outcome = later["active_1_7"].to_numpy()
+    before, after = (scorer.predict(later) for scorer in (judged, refitted.scorer))
+
+    assert refitted.why_not is None
+    assert evaluation.auc(outcome, after.raw) > evaluation.auc(outcome, before.raw)
+    loss = [evaluation.log_loss(outcome, p.by_label["active_1_7"]) for p in (before, after)]
+    assert loss[1] < loss[0]
+
+
+@pytest.mark.parametrize("product", ["recall", "ltv"])
+def test_a_refit_keeps_the_recipe(product, business, request):
+    """The same learner with as many trees, for the same labels; where nothing has changed it says about the same."""
+    sample, fitted, product = (request.getfixturevalue(f"{product}{name}") for name in ("_sample", "_fitted", ""))
+    days = samples.refit_days(sample, samples.split(sample, business), business)
+    refitted = fitting.refit(product, sample, fitted.scorer, days).scorer
+    rows = sample.rows.slice(0, 500)
+
+    for old, new in zip(fitted.scorer.parts, refitted.parts, strict=True):
+        assert (new.label, new.candidate, new.learner.kind) == (old.label, old.candidate, old.learner.kind)
+        assert new.learner.trees == old.learner.trees
+    assert np.corrcoef(refitted.predict(rows).raw, fitted.scorer.predict(rows).raw)[0, 1] > 0.9
+    assert digest_of(refitted.to_files()) != digest_of(fitted.scorer.to_files())
+
+
+def test_a_refit_that_cannot_be_calibrated_leaves_what_was_judged(
+    recall, recall_sample, recall_fitted, business, monkeypatch
+):
+    days = samples.refit_days(recall_sample, samples.split(recall_sample, business), business)
+    monkeypatch.setitem(fitting.CALIBRATE, "probability", lambda _raw, _outcome: Platt(slope=-1.0, intercept=0.0))
+    refitted = fitting.refit(recall, recall_sample, recall_fitted.scorer, days)
+
+    assert refitted.scorer == recall_fitted.scorer
+    assert "wrong way round" in refitted.why_not

@@ -86,3 +86,16 @@ def test_blocks_can_be_bounded(recall, business):
 def test_a_label_that_is_a_column_of_the_features_is_refused(recall, business):
     with pytest.raises(CheckFailedError, match=r"label_among_features: .*active_1_7.*The champion stays"):
         samples.refuse_labels("features.user", ["day", "user_id", "active_1_7"], recall.targets(business))
+
+
+def test_a_recipe_is_refitted_on_all_that_is_known_and_calibrated_after_the_gap(ltv, business):
+    """A label of 30 days is known of later days than one of 90."""
+    sample = known_labels(ltv.targets(business), 45, last_known={"net_revenue_31_90": 36})
+    split = samples.split(sample, business)
+    found = samples.refit_days(sample, split, business)
+
+    assert [days.last for days in found.everything.values()] == [sundays(45)[-1], sundays(36)[-1]]
+    for target in sample.targets:
+        reach = timedelta(days=target.to_day + business.lateness_days)
+        assert found.before[target.label].last + reach <= split.test.first == found.after[target.label].first
+        assert set(found.before[target.label]) >= {*split.train[target.label], *split.validation[target.label]}

@@ -8,14 +8,16 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from mlflow import MlflowClient
 from typer.testing import CliRunner
 
-from ml import artifact, products, registry, samples, training
+from ml import artifact, candidates, products, registry, samples, training
+from ml.candidates import Column, Linear
 from ml.scorer import Scorer, archive_name, output_ddl, scoring_function
 from rekindle import contracts, records, tables
 from rekindle.cli import app
 from rekindle.days import Days
-from rekindle.errors import CheckFailedError
+from rekindle.errors import CheckFailedError, InputError
 from tests.ml.conftest import COLUMNS, feature_rows, sundays
 
 pytestmark = pytest.mark.usefixtures("mlflow_ready", "world")
@@ -124,7 +126,8 @@ def test_training_makes_a_champion_that_workers_score_with(spark, product, busin
 def test_training_twice_is_training_once(spark, product):
     first, second = (training.train(spark, product, DAY, run_id) for run_id in ("one run", "another"))
 
-    assert first.version == second.version
+    assert first.version == second.version == second.same_as
+    assert first.same_as is None
     assert second.promoted
     assert len(records.promotions(product.name)) == 1
 
@@ -135,7 +138,60 @@ def test_an_earlier_day_does_not_depose_the_champion(spark, product):
 
     assert earlier.verdict.passed
     assert not earlier.promoted
+    assert f"was trained as of {DAY}, a later day" in earlier.why_not_promoted
     assert registry.champion(product) == champion.version
+
+
+def test_the_same_rows_are_named_and_registered_once_whatever_day_they_are_asked_for(spark, product):
+    """The days after it bring no new label of a Sunday."""
+    champion = training.train(spark, product, DAY - timedelta(days=6), "a run")
+    again = training.train(spark, product, DAY - timedelta(days=1), "another")
+
+    assert again.same_as == again.version == champion.version
+    assert again.to_json()["same_as"] == champion.version.version
+    assert registry.champion(product).trained_day == DAY - timedelta(days=6)
+    assert len(records.promotions(product.name)) == 1
+
+
+def test_a_day_that_nobody_has_delivered_is_refused_by_name(spark, product):
+    """It would learn from the same rows and then hold the office against every earlier day."""
+    with pytest.raises(
+        InputError, match=r"day_not_delivered: Nothing of 2222-02-02 has been delivered: .*the champion stays"
+    ):
+        training.train(spark, product, date(2222, 2, 2), "a run")
+    assert registry.versions(product) == []
+
+
+def without_a_clue(features, *_rows):
+    """A learner that has found the weakest of signals, and believes in it."""
+    at = [feature.column for feature in features].index("recency_days")
+    return Linear(len(features), 0.0, (Column(at, "log", 7.0, 120.0, 3.9, -0.5, 0.0, 0.0),))
+
+
+def test_where_the_model_loses_the_best_naive_rule_is_champion_and_the_answer_says_so(product, monkeypatch):
+    """Somebody is scored, so the exit code is 0; the verdict tells that the model lost."""
+    monkeypatch.setattr(candidates, "CANDIDATES", dict.fromkeys(candidates.CANDIDATES, without_a_clue))
+    done = CliRunner().invoke(app, ["train", product.name, "--day", str(DAY), "--json"], catch_exceptions=False)
+    told = json.loads(done.stdout)
+    version = registry.champion(product)
+    tags = MlflowClient().get_model_version(product.model_name, version.version)
+    scorer = Scorer.from_files(registry.files_of(version))
+
+    assert (done.exit_code, told["gate"], told["published"], told["promoted"]) == (0, "passed", "naive rule", True)
+    assert told["why"].startswith("the model did not pass: auc")
+    assert scorer.parts[0].candidate in {"frequency_28d", "frequency_90d"}
+    assert tags.tags["scores_by"] == "naive rule"
+    assert tags.description.startswith("**Passed** (a naive rule in the place of a model that lost)")
+
+
+def test_the_page_of_a_version_says_what_judged_it_and_what_it_learnt_from(spark, product):
+    done = training.train(spark, product, DAY, "a run")
+    page = MlflowClient().get_model_version(product.model_name, done.version.version).description
+
+    assert page.startswith("**Passed** (a model): auc")
+    assert f"Judged on the days {done.split.test}" in page
+    assert f"active_1_7: {WEEKS[0]} to {LAST} (20 days)" in page
+    assert f"rekindle rollback {product.name}" in page
 
 
 def test_too_short_a_history_leaves_the_champion(spark, product):
@@ -167,6 +223,8 @@ def test_the_command_line_trains_promotes_and_rolls_back(product):
     assert told("train", product.name, "--day", str(DAY))["version"] == "2"
     assert told("rollback", product.name)["version"] == "1"
     assert told("promote", product.name, "2")["version"] == "2"
+    with pytest.raises(InputError, match="already_champion"):
+        told("promote", product.name, "2")
     assert [p.version for p in records.promotions(product.name)] == ["1", "2", "1", "2"]
 
 
