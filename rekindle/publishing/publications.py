@@ -36,6 +36,7 @@ MEMBER = "in_population"
 FILE_KEYS = {"table", "is", "owner", "key", "publish"}
 KEYS = {"name", "table", "history", "who_left", "keeps", "figures", "headline", "shown", "columns", "schema_version"}
 KEYS |= {"query", "of", "reads", "permits"}
+REQUIRED = {"name", "table", "who_left", "columns"}
 COLUMN_KEYS = {"type", "is", "nullable", "between", "in", "matches", "reason", "only", "like"}
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -186,7 +187,7 @@ def _from_file(path: Path) -> Publication:
     raw = _yaml(path)
     _refuse_unknown(path.stem, raw, FILE_KEYS)
     section = raw["publish"]
-    if "query" not in section or raw["table"] != path.stem or path.stem != f"sms.{section['table']}":
+    if "query" not in section or raw["table"] != path.stem or path.stem != f"sms.{section.get('table')}":
         raise _wrong(path.stem, "needs a query, and the name of its file as its table")
     return _publication(section, raw["is"], tuple(raw["key"]), None)
 
@@ -194,8 +195,10 @@ def _from_file(path: Path) -> Publication:
 def _publication(
     section: Mapping[str, Any], description: str, key: tuple[str, ...], contract: Contract | None
 ) -> Publication:
-    where = f"sms.{section['table']}"
+    where = f"sms.{section.get('table')}" if contract is None else contract.table
     _refuse_unknown(where, section, KEYS)
+    if missing := REQUIRED - set(section):
+        raise _wrong(where, f"does not say {', '.join(sorted(missing))}")
     columns = [_column(where, name, spec, contract) for name, spec in section["columns"].items()]
     if section["who_left"] == "blanked":
         columns.insert(0, _column(where, MEMBER, "shared", None))

@@ -220,7 +220,9 @@ def amount_edges(least: float, highest: float) -> tuple[float, ...]:
 
 def _top(connection: Connection, shown: Mapping[Publication, ProductDay], day: date) -> TopList | None:
     """Find the highest scores of whom tools are about to send to, beside what else is known of those users."""
-    leading = (p for p in shown if p.table in publications.leaders() and day in shown[p].populations)
+    leading = (
+        p for p in shown if p.table in publications.leaders() and p.key == ("user_id",) and day in shown[p].populations
+    )
     ours = next(leading, None)
     if ours is None or ours.headline is None:
         return None

@@ -163,6 +163,7 @@ WRONG = {
     "a type that is not spelt as Postgres does": ({"columns": {"kind": {"type": "varchar"}}}, "a type as Postgres spells"),
     "SQL for a name": ({"table": "x; drop table y"}, "no name for Postgres"),
     "another's name": ({"name": "recall"}, "share a name"),
+    "nothing on who left": (None, "does not say who_left"),
     "a table that nobody publishes": ({"reads": ["nothing"]}, "reads nothing, which nobody publishes"),
     "a stamp as a column": (NO_FIGURES | {"columns": {"run_id": {"type": "text"}}}, "run_id, which every published table has"),
 }  # fmt: skip
@@ -170,7 +171,10 @@ WRONG = {
 
 @pytest.mark.parametrize(("changes", "told"), WRONG.values(), ids=WRONG.keys())
 def test_a_declaration_that_does_not_fit_is_refused_by_name(changes, told, declarations):
-    declarations(VISITS, **changes)
+    if changes is None:
+        declarations(VISITS.replace("  who_left: blanked\n", ""))
+    else:
+        declarations(VISITS, **changes)
 
     with pytest.raises(InputError, match=told):
         publications.declared()
