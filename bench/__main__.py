@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import world
-from rekindle import contracts, history, platform, records
+from rekindle import platform, records
 from rekindle.days import Days
 from rekindle.platform import spark_connect
 from rekindle.platform.home import Home
 from rekindle.settings import settings
+from rekindle.warehouse import contracts
+from rekindle.workflow import due
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,9 +63,9 @@ def peak_memory_gib(home: Path) -> float:
 
 def measure(days: Days) -> None:
     """Print the seconds of each step."""
-    from rekindle.spark import session
-    from spark_jobs import raw
+    from rekindle.warehouse.spark import session
     from spark_jobs.features import user, user_day, user_item_day
+    from spark_jobs.ingest import raw
 
     spark = session()
     run_id = records.start_run("bench", days)
@@ -73,7 +75,7 @@ def measure(days: Days) -> None:
     for job in (user_day, user_item_day):
         with clock(f"{job.TABLE}, {len(days)} deliveries"):
             job.main(spark, days, run_id)
-    weekly = Days(tuple(history.weekly_days(days)))
+    weekly = Days(tuple(due.weekly_days(days)))
     with clock(f"{user.TABLE}, {len(weekly)} weekly days in one plan"):
         user.main(spark, weekly, run_id)
     some = Days(weekly.all[-DAYS_ONE_BY_ONE:])

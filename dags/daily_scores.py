@@ -13,30 +13,30 @@ population with its champion, publish, and write the report.
 
 from __future__ import annotations
 
-import steps
 from airflow.sdk import CronDataIntervalTimetable, chain, dag
 
 from ml.products import PRODUCTS
+from rekindle.workflow import tasks
 
 
 @dag(
     # The data interval makes `ds` the day that has just finished.
     schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
-    start_date=steps.START,
+    start_date=tasks.START,
     catchup=False,
     # One may wait for its deliveries while another day is repeated; a late older day is published into history only.
     max_active_runs=2,
     max_active_tasks=2,
-    params=steps.PARAMS,
-    default_args=steps.DEFAULTS | {"on_failure_callback": steps.failed},
+    params=tasks.PARAMS,
+    default_args=tasks.DEFAULTS | {"on_failure_callback": tasks.failed},
     doc_md=__doc__,
     tags=["tier-1", "scores"],
 )
 def daily_scores() -> None:
-    deliveries, published = steps.wait(), steps.publish()
-    chain(steps.begin(), deliveries)
-    steps.build_tables(PRODUCTS, after=deliveries, before=published)
-    chain(published, steps.report())
+    deliveries, published = tasks.wait(), tasks.publish()
+    chain(tasks.begin(), deliveries)
+    tasks.build_tables(PRODUCTS, after=deliveries, before=published)
+    chain(published, tasks.report())
 
 
 daily_scores()

@@ -8,22 +8,23 @@ compaction while a branch is open would make its release fail.
 
 from __future__ import annotations
 
-import steps
 from airflow.sdk import CronDataIntervalTimetable, chain, dag
+
+from rekindle.workflow import tasks
 
 
 @dag(
     schedule=CronDataIntervalTimetable("0 1 * * *", timezone="UTC"),
-    start_date=steps.START,
+    start_date=tasks.START,
     catchup=False,
     max_active_runs=1,
-    params={"day": steps.PARAMS["day"], "kind": "upkeep"},
-    default_args=steps.DEFAULTS | {"on_failure_callback": steps.failed},
+    params={"day": tasks.PARAMS["day"], "kind": "upkeep"},
+    default_args=tasks.DEFAULTS | {"on_failure_callback": tasks.failed},
     doc_md=__doc__,
     tags=["tier-2", "tables"],
 )
 def table_upkeep() -> None:
-    chain(steps.begin(), steps.upkeep(), steps.end())
+    chain(tasks.begin(), tasks.upkeep(), tasks.end())
 
 
 table_upkeep()

@@ -11,24 +11,24 @@ it has not seen, register it, and make it champion if it passes the gate.
 
 from __future__ import annotations
 
-import steps
 from airflow.sdk import CronDataIntervalTimetable, chain, dag
 
 from ml.products import PRODUCTS
+from rekindle.workflow import tasks
 
 
 @dag(
     schedule=CronDataIntervalTimetable("0 5 * * 1", timezone="UTC"),
-    start_date=steps.START,
+    start_date=tasks.START,
     catchup=False,
     max_active_runs=1,
-    params={"day": steps.PARAMS["day"], "kind": "training"},
-    default_args=steps.DEFAULTS | {"on_failure_callback": steps.failed},
+    params={"day": tasks.PARAMS["day"], "kind": "training"},
+    default_args=tasks.DEFAULTS | {"on_failure_callback": tasks.failed},
     doc_md=__doc__,
     tags=["tier-2", "models"],
 )
 def weekly_training() -> None:
-    chain(steps.begin(), [steps.train(product) for product in PRODUCTS if product.is_trained], steps.end())
+    chain(tasks.begin(), [tasks.train(product) for product in PRODUCTS if product.is_trained], tasks.end())
 
 
 weekly_training()

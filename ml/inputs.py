@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rekindle import contracts
+from rekindle.warehouse import contracts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyspark.sql import DataFrame
 
+    from ml.model.reasons import Phrases
     from ml.products import Product
-    from ml.reasons import Phrases
 
 
 def with_features(product: Product, members: DataFrame, read: Callable[[str], DataFrame]) -> DataFrame:

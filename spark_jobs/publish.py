@@ -13,12 +13,12 @@ from ml import registry
 from ml.products import PRODUCTS
 from ml.registry import why_skipped
 from rekindle import publishing, records
-from rekindle.contracts import load
 from rekindle.days import Days
-from rekindle.deliveries import LandingZone
 from rekindle.errors import InputError
-from rekindle.spark import stream
-from rekindle.tables import read_days
+from rekindle.landing.zone import LandingZone
+from rekindle.warehouse.contracts import load
+from rekindle.warehouse.spark import stream
+from rekindle.warehouse.tables import read_days
 
 if TYPE_CHECKING:
     from datetime import date

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from ml import artifact, registry
+from ml import registry
 from ml.inputs import phrases, with_features
-from ml.scorer import Scorer, archive_name, output_ddl, scoring_function
-from rekindle import contracts, records
+from ml.model import artifact
+from ml.model.scorer import Scorer, archive_name, output_ddl, scoring_function
+from rekindle import records
 from rekindle.settings import settings
-from rekindle.tables import read_days, replace_days, snapshot_id
-from rekindle.warehouse import lineage
+from rekindle.warehouse import contracts, lineage
+from rekindle.warehouse.tables import read_days, replace_days, snapshot_id
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
     from ml.products import Product
     from ml.registry import Version
     from rekindle.days import Days
-    from rekindle.tables import Release
+    from rekindle.warehouse.tables import Release
 
 
 def scored(product: Product, population: DataFrame, predictions: DataFrame) -> DataFrame:
     """
     Rank the predictions within their day and lay them out as the product declares.
 
-    `predictions` is what `ml.scorer` returns, `population` the product's dbt model; one row per key and day in both. Ties
+    `predictions` is what `ml.model.scorer` returns, `population` the product's dbt model; one row per key and day in both. Ties
     in the raw score are ordered by key, so that a re-run ranks the same.
     """
     best = Window.partitionBy("day").orderBy(F.desc("raw_score"), *product.key)

@@ -81,7 +81,7 @@ def platform(server: None) -> Iterator[Path]:  # noqa: ARG001 - says that it is 
 @pytest.fixture(scope="session")
 def spark(platform: Path) -> Iterator[SparkSession]:  # noqa: ARG001 - must run, and must outlive the session
     """A session on the platform's Spark, with our code on its workers."""
-    from rekindle.spark import session
+    from rekindle.warehouse.spark import session
 
     spark = session()
     yield spark

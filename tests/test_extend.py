@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOOK = """
 import json
 from ml.products import PRODUCTS, labels_of
-from rekindle import contracts
+from rekindle.warehouse import contracts
 from rekindle.publishing.publications import declared
 from rekindle.settings import settings
 from rekindle.warehouse import lineage

@@ -69,7 +69,7 @@ class Product:
     objective: Literal["probability", "amount"]
     """Decides metrics, calibration and pictures: see ml.objectives."""
     candidates: tuple[str, ...]
-    """The learners that compete on validation days, by their names in ml.candidates; the first wins a tie."""
+    """The learners that compete on validation days, by their names in ml.model.learners; the first wins a tie."""
     sources: tuple[str, ...]
     """Landing sources without which there is nothing to predict: where one never delivered, the product is skipped."""
     targets: Callable[[Business], tuple[Target, ...]]

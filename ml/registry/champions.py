@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from ml.registry.versions import aliased, files_of, refuse_failed, set_alias
 from ml.registry.versions import version as version_numbered
 from rekindle import records
-from rekindle.deliveries import LandingZone
 from rekindle.errors import CheckFailedError, InputError
+from rekindle.landing.zone import LandingZone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,7 +2,7 @@
 Rekindle's MLflow flavour: a model stored as its native text files, below `native/`, and nothing else.
 
 There is no pyfunc and no pickle in it, because reading those runs code that came with the model. So there is no
-`load_model` either: `ml.registry` hands out the files after checking them, and `ml.scorer` reads them.
+`load_model` either: `ml.registry` hands out the files after checking them, and `ml.model.scorer` reads them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FLAVOUR = "rekindle"
 NATIVE = "native"
-FORMAT_NOTE = "Rekindle's own text format; read by ml.scorer"
+FORMAT_NOTE = "Rekindle's own text format; read by ml.model.scorer"
 
 MLFLOW_NAMES = {"int32": "integer", "int64": "long", "bool": "boolean"}
 """Arrow's names of types that MLflow calls otherwise."""

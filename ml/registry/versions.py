@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml import artifact
+from ml.model import artifact
 from ml.registry import flavour
 from rekindle import records
 from rekindle.errors import InputError
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-    from ml.gate import Verdict
+    from ml.model.scorer import Scorer
     from ml.products import Product
-    from ml.scorer import Scorer
+    from ml.training.gate import Verdict
 
 PASSED = "passed"
 BESIDE_NATIVE = {"MLmodel", "requirements.txt", "registered_model_meta", flavour.NATIVE}

@@ -57,14 +57,15 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Run the daily DAG for a day, through Airflow: load, build features, score, publish, report."""
-    from rekindle import orchestration, platform
+    from rekindle import platform
     from rekindle.days import Days
+    from rekindle.workflow import running
 
     platform.attach()
     refuse_unfinished(day)
     _refuse_unready(day, wait_minutes)
     tell = _quiet if json else tell_stage
-    (done,) = orchestration.run_days("daily_scores", Days.one(day), {"kind": "daily"}, tell, wait_minutes=wait_minutes)
+    (done,) = running.run_days("daily_scores", Days.one(day), {"kind": "daily"}, tell, wait_minutes=wait_minutes)
     answer(_told(done), as_json=json, text=f"Done. The report: {_report_path(day)}")
 
 
@@ -84,8 +85,8 @@ def backfill(
     all days, also those that have scores.
     """
     from rekindle import platform
-    from rekindle.cli import history
     from rekindle.days import Days, NotADayError
+    from rekindle.workflow import backfill
 
     if stale == (first is not None and last is not None):
         raise InputError(
@@ -99,10 +100,10 @@ def backfill(
     say = _say_nothing if json else console().print
     with progress(as_json=json) as bars:
         if days is None:
-            told = history.rebuild_stale(say, bars)
+            told = backfill.rebuild_stale(say, bars)
         else:
             refuse_unfinished(days.last)
-            told = history.build(days, model, say, bars)
+            told = backfill.build(days, model, say, bars)
     answer(told.to_json(), as_json=json, text=told.text)
 
 
@@ -151,9 +152,10 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Run a table's contract on a day that is released; exit code 1 if a check that stops has failed."""
-    from rekindle import checks, contracts, platform, records, tables
+    from rekindle import platform, records
     from rekindle.days import Days
-    from rekindle.spark import session
+    from rekindle.warehouse import checks, contracts, tables
+    from rekindle.warehouse.spark import session
 
     contract = contracts.load(table)
     platform.attach()
@@ -172,23 +174,25 @@ def check(
 
 def docs(*, json: JsonOption = False) -> None:
     """Write dbt's documentation of the staging views and marts, their columns, tests and lineage, as one page."""
-    from rekindle import dbt, platform
+    from rekindle import platform
+    from rekindle.warehouse import marts
 
     platform.attach()
-    path = dbt.docs()
+    path = marts.docs()
     answer({"docs": str(path)}, as_json=json, text=str(path))
 
 
 def migrate(*, json: JsonOption = False) -> None:
     """Bring schemas, tables and marts up to date on the servers that the environment names; `up` does so for its own."""
-    from rekindle import dbt, platform, records, tables
-    from rekindle.spark import session
+    from rekindle import platform, records
+    from rekindle.warehouse import marts, tables
+    from rekindle.warehouse.spark import session
 
     platform.attach()
     records.migrate()
     spark = session()
     tables.create_tables(spark)
-    dbt.create_marts(spark)
+    marts.create_marts(spark)
     taken_over = take_over_verdicts()
     text = "\n".join(["Schemas, tables and marts are up to date.", *taken_over])
     answer({"migrated": True, "taken_over": taken_over}, as_json=json, text=text)
@@ -223,7 +227,7 @@ def score_table(product: ScoreProduct, rows: list[dict[str, Any]]) -> Any:
 def _refuse_unready(day: date, wait_minutes: float) -> None:
     """Say at once what the run's own wait would say later."""
     from rekindle.days import Days
-    from rekindle.deliveries import LandingZone, no_delivery
+    from rekindle.landing.zone import LandingZone, no_delivery
 
     zone = LandingZone()
     missing = zone.missing(day)

@@ -30,11 +30,11 @@ def register(app: typer.Typer) -> None:
 
 def demo(*, json: JsonOption = False) -> None:
     """Start the platform, load a simulated year, train, run the last three days through Airflow, and write the report."""
-    from rekindle import orchestration, platform, records
-    from rekindle.cli import history
+    from rekindle import platform, records
     from rekindle.days import Days
-    from rekindle.landing import fill
+    from rekindle.landing.filling import fill
     from rekindle.settings import settings
+    from rekindle.workflow import backfill, running
 
     say, took = _silent if json else console().print, {}
 
@@ -60,7 +60,7 @@ def demo(*, json: JsonOption = False) -> None:
     days = Days.between(last - timedelta(DAYS_RUN - 1), last)
     past = Days.between(filled.days.first, days.first - timedelta(1))
     with part("History: raw, features, marts"), progress(as_json=json) as bars:
-        say(f"  {history.build(past, None, say, bars, score=False).text}")
+        say(f"  {backfill.build(past, None, say, bars, score=False).text}")
     with part("Models"):
         _train(past.last, say)
     with part(f"Daily runs through Airflow: {days}"):
@@ -69,7 +69,7 @@ def demo(*, json: JsonOption = False) -> None:
         if finished:
             say(f"  done before: {', '.join(map(str, finished))}")
         if todo:
-            orchestration.run_days("daily_scores", Days(todo), {"kind": "daily"}, _silent if json else tell_stage)
+            running.run_days("daily_scores", Days(todo), {"kind": "daily"}, _silent if json else tell_stage)
     report = settings().home / "reports" / f"{last}.html"
     _tell(last, took, report, say)
     if json:
@@ -82,11 +82,12 @@ def _silent(*_words: object, **_style: object) -> None:
 
 def _train(day: date, say: Callable[..., None]) -> None:
     """Train each product that has no champion yet, on what was known at the end of `day`."""
-    from ml import registry, training
+    from ml import registry
     from ml.products import PRODUCTS
+    from ml.training import trainer
     from rekindle import records
     from rekindle.days import Days
-    from rekindle.spark import session
+    from rekindle.warehouse.spark import session
 
     for product in PRODUCTS:
         if registry.find_champion(product):
@@ -94,7 +95,7 @@ def _train(day: date, say: Callable[..., None]) -> None:
             continue
         run_id = records.start_run("training", Days.one(day))
         begun = time.monotonic()
-        done = training.train(session(), product, day, run_id)
+        done = trainer.train(session(), product, day, run_id)
         records.finish_run(run_id, "done")
         verdict = "champion" if done.promoted else "not promoted"
         say(f"  {product.name:<24}{time.monotonic() - begun:6.1f} s  {verdict}: {done.verdict.why}")

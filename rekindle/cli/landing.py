@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from rekindle.landing.fill import Filled
-    from rekindle.landing.lateness import Lateness
+    from rekindle.landing.filling.fill import Filled
+    from rekindle.landing.filling.lateness import Lateness
 
 LatenessOption = Annotated[
     str | None,
@@ -52,7 +52,7 @@ def sample(
     completejourney is a year of a grocery chain, simulated by its authors. cdnow is 18 months of a music shop, real.
     online-retail is a year of a gift wholesaler, real, CC BY 4.0, in GBP; it is read from PATH or from REKINDLE_DATA.
     """
-    from rekindle.landing import fill
+    from rekindle.landing.filling import fill
 
     with _deliveries(as_json=json) as advance:
         filled = fill.sample(name, path, fill.Options(first, last, _lateness(lateness), replace), advance)
@@ -76,7 +76,7 @@ def import_(
     Users are delivered on the day they registered, items on the day in a column `day` or else on the first day. Days
     without rows are declared empty. With --day the whole file is the delivery of that one day.
     """
-    from rekindle.landing import fill
+    from rekindle.landing.filling import fill
 
     with _deliveries(as_json=json) as advance:
         filled = fill.import_history(
@@ -86,7 +86,7 @@ def import_(
 
 
 def _lateness(text: str | None) -> Lateness | None:
-    from rekindle.landing.lateness import Lateness
+    from rekindle.landing.filling.lateness import Lateness
 
     return Lateness.parse(text) if text else None
 

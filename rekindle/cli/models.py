@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ml.products import Product
     from ml.registry import Version
-    from ml.training import Training
+    from ml.training.trainer import Training
 
 ProductArgument = Annotated[str, typer.Argument(metavar="PRODUCT", help="A score product: recall or ltv.")]
 
@@ -47,17 +47,17 @@ def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False)
     platform.attach()
     refuse_unfinished(day)
     with _run("train", day) as run_id:
-        from ml import training
-        from rekindle.spark import session
+        from ml.training import trainer
+        from rekindle.warehouse.spark import session
 
-        done = training.train(session(), chosen, day, run_id)
+        done = trainer.train(session(), chosen, day, run_id)
     answer(done.to_json(), as_json=json, text=_training(done))
     if not done.verdict.passed:
         raise typer.Exit(CheckFailedError.exit_code)
 
 
 def _refuse_unsupplied(product: Product, day: date) -> None:
-    from rekindle.deliveries import LandingZone
+    from rekindle.landing.zone import LandingZone
 
     if why := LandingZone().why_unsupplied(product.sources, day):
         raise InputError(
@@ -81,10 +81,10 @@ def backtest(
 
     chosen = named_product(product)
     platform.attach()
-    from ml import training
-    from rekindle.spark import session
+    from ml.training import trainer
+    from rekindle.warehouse.spark import session
 
-    told = training.backtest(session(), chosen, first=first, last=last)
+    told = trainer.backtest(session(), chosen, first=first, last=last)
     answer(told, as_json=json, text=_backtest(told))
 
 

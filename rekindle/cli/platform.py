@@ -72,10 +72,10 @@ def status(*, json: JsonOption = False) -> None:
 
 def _warehouse() -> dict[str, Any]:
     """What is published, what was delivered again and not loaded, and what was built from something else than is there now."""
-    from rekindle import history
     from rekindle.publishing import freshness
+    from rekindle.workflow import due
 
-    return {"published": freshness(), "redelivered": history.redelivered(), "stale": history.stale_partitions()}
+    return {"published": freshness(), "redelivered": due.redelivered(), "stale": due.stale_partitions()}
 
 
 def _in_words(warehouse: dict[str, Any]) -> Iterator[str]:

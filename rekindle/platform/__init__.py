@@ -200,10 +200,10 @@ def _create_tables(home: Home) -> None:
     version = sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()
     if home.is_done("tables", version):
         return
-    from rekindle.dbt import create_marts
     from rekindle.records import migrate
-    from rekindle.spark import session
-    from rekindle.tables import create_tables
+    from rekindle.warehouse.marts import create_marts
+    from rekindle.warehouse.spark import session
+    from rekindle.warehouse.tables import create_tables
 
     migrate()
     spark = session()

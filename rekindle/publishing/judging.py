@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rekindle.checks import HISTORY_DAYS, MIN_HISTORY_DAYS
 from rekindle.records import CheckResult
+from rekindle.warehouse.checks import HISTORY_DAYS, MIN_HISTORY_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

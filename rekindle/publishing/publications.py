@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import yaml
 
-from rekindle import contracts
 from rekindle.errors import InputError
+from rekindle.warehouse import contracts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from rekindle.contracts import Column, Contract
+    from rekindle.warehouse.contracts import Column, Contract
 
 Unit = Literal["share", "money", "days", "count"]
 WhoLeft = Literal["blanked", "kept", "deleted"]

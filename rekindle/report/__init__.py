@@ -11,10 +11,10 @@ import os
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from rekindle import checks
 from rekindle.report.gathering import gather
 from rekindle.report.page import render
 from rekindle.settings import settings
+from rekindle.warehouse import checks
 
 if TYPE_CHECKING:
     from datetime import date

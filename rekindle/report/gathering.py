@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 from psycopg.rows import class_row
 
-from rekindle import contracts, records
+from rekindle import records
 from rekindle.errors import InputError
 from rekindle.publishing import publications
 from rekindle.report.facts import (
@@ -32,6 +32,7 @@ from rekindle.report.facts import (
     kind_of,
 )
 from rekindle.settings import settings
+from rekindle.warehouse import contracts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from rekindle.checks import HISTORY_DAYS, MIN_HISTORY_DAYS
 from rekindle.report import charts, words
 from rekindle.report.facts import DAYS_SHOWN
+from rekindle.warehouse.checks import HISTORY_DAYS, MIN_HISTORY_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from rekindle import contracts
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.settings import PROJECT, settings
+from rekindle.warehouse import contracts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from rekindle.contracts import Contract
+    from rekindle.warehouse.contracts import Contract
 
     Window = tuple[date, date]
     """The first and the last day of an input."""

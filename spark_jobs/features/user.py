@@ -18,19 +18,18 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from rekindle import contracts
-from rekindle.tables import read_between, replace_days
-from rekindle.warehouse import lineage
-from spark_jobs.states import holds_on, spans
+from rekindle.warehouse import contracts, lineage
+from rekindle.warehouse.tables import read_between, replace_days
+from spark_jobs.features.states import holds_on, spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from rekindle.contracts import Contract
     from rekindle.days import Days
-    from rekindle.tables import Release
+    from rekindle.warehouse.contracts import Contract
+    from rekindle.warehouse.tables import Release
 
 TABLE = "features.user"
 KEY = ["user_id", "day"]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from rekindle import contracts
 from rekindle.settings import settings
-from rekindle.tables import day_in, read_between, replace_days
-from spark_jobs.facts import earliest_late_on, looked_up_since, read_facts, told_apart
+from rekindle.warehouse import contracts
+from rekindle.warehouse.tables import day_in, read_between, replace_days
+from spark_jobs.features.facts import earliest_late_on, looked_up_since, read_facts, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from rekindle.days import Days
-    from rekindle.tables import Release
+    from rekindle.warehouse.tables import Release
 
 TABLE = "features.user_day"
 FACTS = ("raw.orders", "raw.events")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from rekindle.settings import settings
-from rekindle.tables import read_between, replace_days
-from spark_jobs.facts import earliest_late_on, looked_up_since, read_facts
-from spark_jobs.states import holds_on, spans
+from rekindle.warehouse.tables import read_between, replace_days
+from spark_jobs.features.facts import earliest_late_on, looked_up_since, read_facts
+from spark_jobs.features.states import holds_on, spans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from rekindle.days import Days
-    from rekindle.tables import Release
+    from rekindle.warehouse.tables import Release
 
 TABLE = "features.user_item_day"
 TILE = ["day", "user_id", "activity_on", "item_id"]

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rekindle import contracts
 from rekindle.settings import settings
-from rekindle.warehouse import lineage
+from rekindle.warehouse import contracts, lineage
 from tests.dags.test_dags import DAILY_TASKS
 from tests.integration.commands import airflow, airflow_records, rekindle, seconds_of, select, task_states, wait_for_run
 from tests.integration.conftest import LAST, USERS

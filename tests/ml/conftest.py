@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from ml.products import PRODUCTS, Product, product_named
-from ml.samples import Sample
-from rekindle import contracts
+from ml.training.samples import Sample
 from rekindle.settings import Settings
+from rekindle.warehouse import contracts
 
 FIRST_SUNDAY = date(2001, 1, 7)
 
@@ -114,13 +114,13 @@ def ltv_sample(ltv, business) -> Sample:
 
 @pytest.fixture(scope="session")
 def recall_fitted(recall, recall_sample, business):
-    from ml import fitting, samples
+    from ml.training import fitting, samples
 
     return fitting.fit(recall, recall_sample, samples.split(recall_sample, business))
 
 
 @pytest.fixture(scope="session")
 def ltv_fitted(ltv, ltv_sample, business):
-    from ml import fitting, samples
+    from ml.training import fitting, samples
 
     return fitting.fit(ltv, ltv_sample, samples.split(ltv_sample, business))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ml.inputs import phrases, with_features
-from rekindle import contracts
+from rekindle.warehouse import contracts
 from tests.ml.conftest import COLUMNS, feature_rows, sundays
 
 

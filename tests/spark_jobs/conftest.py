@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rekindle import contracts, records, tables
+from rekindle import records
 from rekindle.days import Days
 from rekindle.settings import settings
-from rekindle.warehouse import builds, lineage
-from spark_jobs import raw
+from rekindle.warehouse import builds, contracts, lineage, tables
 from spark_jobs.features import user, user_day, user_item_day
+from spark_jobs.ingest import raw
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -16,7 +16,7 @@ from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.warehouse import builds, lineage
 from spark_jobs import publish
-from tests.rekindle.test_publishing import recall as recall_scores
+from tests.rekindle.publishing.test_publishing import recall as recall_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

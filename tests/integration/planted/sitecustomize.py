@@ -6,7 +6,7 @@ Python imports this at its start where PYTHONPATH names this folder; `PLANTED_BA
 
 import os
 
-from rekindle import tables
+from rekindle.warehouse import tables
 
 TABLES = {
     "half the rows": "features.user",

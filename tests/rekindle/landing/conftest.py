@@ -10,9 +10,9 @@ import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner
 
-from rekindle import contracts
 from rekindle.cli import app
 from rekindle.settings import settings
+from rekindle.warehouse import contracts
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from rekindle.contracts import landing_contract
 from rekindle.days import Days
-from rekindle.deliveries import LandingZone
 from rekindle.errors import InputError
+from rekindle.landing.filling.history import read_history
+from rekindle.landing.filling.writer import deliver
 from rekindle.landing.formats import Columns, UnreadableFileError, csv_rows, decoded, json_rows, parquet_texts
-from rekindle.landing.history import read_history
-from rekindle.landing.writer import deliver
+from rekindle.landing.zone import LandingZone
+from rekindle.warehouse.contracts import landing_contract
 from tests.reference.files import DrawnFile, files
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def test_rows_get_the_same_verdict_whether_imported_or_delivered(spark: SparkSes
 
 def judged(spark: SparkSession, zone: Path, source: str) -> list[tuple[date, int, str, str | None]]:
     """Day, row, fate and reason of all rows of a landing zone."""
-    from spark_jobs import raw
+    from spark_jobs.ingest import raw
 
     contract, landing = landing_contract(source), LandingZone(str(zone))
     found = landing.deliveries(contract, Days(tuple(landing.days_of(source))))

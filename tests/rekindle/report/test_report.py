@@ -9,10 +9,11 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from rekindle import checks, contracts, records, report
+from rekindle import records, report
 from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.settings import settings
+from rekindle.warehouse import checks, contracts
 
 DAY = date(2017, 6, 14)
 

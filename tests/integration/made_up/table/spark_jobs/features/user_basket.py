@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from rekindle import contracts
-from rekindle.tables import read_between, replace_days
-from rekindle.warehouse import lineage
+from rekindle.warehouse import contracts, lineage
+from rekindle.warehouse.tables import read_between, replace_days
 from spark_jobs.features.user import KEY, entered, within
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from rekindle.days import Days
-    from rekindle.tables import Release
+    from rekindle.warehouse.tables import Release
 
 TABLE = "features.user_basket"
 FAMILY = "sale_days_{w}d"

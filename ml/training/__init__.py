@@ -1,0 +1,1 @@
+"""From a sample to a judged model: samples, fitting, evaluation, gate."""

@@ -1,0 +1,336 @@
+"""
+Training samples: features as they were stored on earlier days, with labels that have become known since.
+
+A sample is taken from weekly days and split by time. Between two parts lies the whole reach of a label: the horizon and
+the lateness allowance. So every label of one part was known by the first day of the next, just as it will be when the
+model scores, and no window of a label reaches into a later part.
+
+    day              D …          D + to_day      + lateness_days
+    features up to D │ label's window             │ label known: the next part may begin
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from itertools import pairwise
+from math import ceil
+from typing import TYPE_CHECKING
+
+from ml import inputs
+from rekindle.days import Days
+from rekindle.errors import CheckFailedError, InputError
+from rekindle.warehouse import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
+
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+    from ml.products import Product, Target
+    from rekindle.settings import Settings
+
+MAX_ROWS = 200_000
+"""More rows moved no figure of the samples by more than its interval, and this many fit on a laptop with their maps."""
+
+LABELS = "marts.labels"
+
+DELIVERIES = "raw.deliveries"
+
+BUCKETS = 1_000_000
+"""Users are sampled in steps of a millionth."""
+
+SHARES = (0.6, 0.2, 0.2)
+"""Of the days that the gaps leave over: training, validation, test. Half of the history would do for none of them."""
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of features with a column for each label, null where it was not known yet."""
+
+    product: str
+    day: date
+    """The last delivery day that the sample knows of."""
+    targets: tuple[Target, ...]
+    rows: pa.Table
+    snapshots: Mapping[str, int | None]
+    """The Iceberg snapshots that were read, by table."""
+    user_share: float
+    """The share of users that was drawn, by a hash of the user."""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the rows, as one Parquet file that holds nothing else: equal rows have equal digests."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        sha = _Sha256()
+        whole = self.rows.combine_chunks().replace_schema_metadata(None)
+        with pa.PythonFile(sha, "w") as sink:
+            pq.write_table(whole, sink, compression="none", use_dictionary=False, store_schema=False)
+        return sha.hexdigest()
+
+    def days_known(self, target: Target) -> list[date]:
+        """Return the days whose label is known, in order."""
+        import pyarrow.compute as pc
+
+        return sorted(pc.unique(self.rows.filter(pc.is_valid(self.rows[target.label]))["day"]).to_pylist())
+
+    def of(self, days: Days, target: Target) -> pa.Table:
+        """Return the rows of some days that have the label of a target."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        there = pc.and_(
+            pc.is_in(self.rows["day"], value_set=pa.array(list(days), pa.date32())),
+            pc.is_valid(self.rows[target.label]),
+        )
+        return self.rows.filter(there)
+
+
+class _Sha256:
+    """A file that keeps nothing of what is written to it but the digest."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._sha = hashlib.sha256()
+        self.hexdigest = self._sha.hexdigest
+
+    def write(self, content: bytes) -> int:
+        self._sha.update(content)
+        return len(content)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which days are fitted on, chosen by, and judged on. Test days are the same for all targets."""
+
+    train: Mapping[str, Days]
+    """By label: a label that is known sooner lets its part learn from later days."""
+    validation: Mapping[str, Days]
+    test: Days
+
+    def to_json(self) -> dict[str, object]:
+        parts = {"train": self.train, "validation": self.validation}
+        listed = {name: {label: _isoformat(days) for label, days in part.items()} for name, part in parts.items()}
+        return {**listed, "test": _isoformat(self.test)}
+
+
+@dataclass(frozen=True)
+class RefitDays:
+    """Which days a recipe is refitted on, by label, once the test days have judged it."""
+
+    before: Mapping[str, Days]
+    """Known when the first test day was scored: fitted on, to see how the test days come out."""
+    after: Mapping[str, Days]
+    """From the first test day on: calibrated by."""
+    everything: Mapping[str, Days]
+    """All with a known label: what the model that scores has learnt from."""
+
+
+def sample(spark: SparkSession, product: Product, day: date, settings: Settings) -> Sample:
+    """Read the sample that was known at the end of `day`, joined and drawn in Spark."""
+    targets = product.targets(settings)
+    names = (*product.features, product.population, LABELS)
+    snapshots = {name: tables.snapshot_id(spark, name) for name in names}
+    population, labels = (_as_read(spark, name, snapshots[name]) for name in (product.population, LABELS))
+    for table in product.features:
+        refuse_labels(table, spark.table(table).columns, targets)
+
+    days = _weekly_days(labels, targets, day, settings)
+    member = population.where(tables.day_in(days)).select("day", *product.key)
+    user_share = min(1.0, MAX_ROWS / max(1, member.count()))
+    drawn = member.where(f"pmod(xxhash64('training sample', user_id), {BUCKETS}) < {round(user_share * BUCKETS)}")
+    rows = inputs.with_features(
+        product, drawn, lambda table: _as_read(spark, table, snapshots[table]).where(tables.day_in(days))
+    )
+    for target in targets:
+        rows = rows.join(_known(labels, target, days, day), ["day", "user_id"], "left")
+    table = rows.toArrow().sort_by([("day", "ascending"), ("user_id", "ascending")])
+    return Sample(product.name, day, targets, table, snapshots, user_share)
+
+
+def last_day(spark: SparkSession) -> date:
+    """Return the last delivery day with which a label became known."""
+    from pyspark.sql import functions as F
+
+    day = spark.table(LABELS).agg(F.max("day")).first()[0]
+    if day is None:
+        raise CheckFailedError(
+            "No label is known yet.",
+            todo="Load a longer history and build its weekly days with `rekindle backfill`, or wait.",
+            code="not_enough_history",
+        )
+    return day
+
+
+def split(sample: Sample, settings: Settings) -> Split:
+    """Choose the split whose parts come nearest to the wanted shares; test days are the latest ones."""
+    known = sample.days_known(_longest(sample.targets))
+    reach = _reach(_longest(sample.targets), settings)
+    choices = [
+        (_distance(train, validation, test), test)
+        for at in range(len(known))
+        for test in [known[at:]]
+        for train, validation in _before(known, test[0], reach)
+    ]
+    if not choices:
+        raise _not_enough_history(len(known), reach)
+    return split_before(sample, min(choices)[1], settings)
+
+
+def split_before(sample: Sample, test: Sequence[date], settings: Settings) -> Split:
+    """Split what was known when the first test day was scored into training and validation days."""
+    train, validation = {}, {}
+    for target in sample.targets:
+        known, reach = sample.days_known(target), _reach(target, settings)
+        choices = [(_distance(t, v, test), t, v) for t, v in _before(known, test[0], reach)]
+        if not choices:
+            raise _not_enough_history(len(known), reach)
+        _, fitted_on, chosen_by = min(choices)
+        train[target.label], validation[target.label] = Days(tuple(fitted_on)), Days(tuple(chosen_by))
+    return Split(train, validation, Days(tuple(test)))
+
+
+def refit_days(sample: Sample, split: Split, settings: Settings) -> RefitDays:
+    """Cut all known days at the first test day, with the gap that lies between learning and scoring."""
+    before, after, everything = {}, {}, {}
+    for target in sample.targets:
+        known, first = sample.days_known(target), split.test.first
+        before[target.label] = Days(tuple(d for d in known if d + _reach(target, settings) <= first))
+        after[target.label] = Days(tuple(d for d in known if d >= first))
+        everything[target.label] = Days(tuple(known))
+    return RefitDays(before, after, everything)
+
+
+def refuse_undelivered(spark: SparkSession, day: date) -> None:
+    """Refuse a day later than all that has arrived: its sample would be an older one under a newer name."""
+    from pyspark.sql import functions as F
+
+    found = [spark.table(name).agg(F.max("day")).first()[0] for name in (DELIVERIES, LABELS)]
+    last = max((d for d in found if d is not None), default=None)
+    if last is not None and day > last:
+        raise InputError(
+            f"Nothing of {day} has been delivered: the last delivery that was loaded is of {last}.",
+            todo=f"Train as of {last} or an earlier day, or load the deliveries up to {day} first.",
+            safe="Nothing was trained; the champion stays as it was.",
+            code="day_not_delivered",
+        )
+
+
+def blocks(
+    sample: Sample, settings: Settings, wanted: int, *, first: date | None, last: date | None
+) -> list[list[date]]:
+    """Cut the later half of the days, as far as a split before them is possible, into blocks of test days."""
+    known = sample.days_known(_longest(sample.targets))
+    earliest = _days_needed(_reach(_longest(sample.targets), settings)) - 1
+    possible = known[max(earliest, len(known) // 2 if first is None else 0) :]
+    possible = [d for d in possible if (first is None or d >= first) and (last is None or d <= last)]
+    if not possible:
+        raise _not_enough_history(len(known), _reach(_longest(sample.targets), settings))
+    count = min(wanted, len(possible))
+    edges = [round(i * len(possible) / count) for i in range(count + 1)]
+    return [possible[a:b] for a, b in pairwise(edges)]
+
+
+def refuse_labels(table: str, columns: Sequence[str], targets: Sequence[Target]) -> None:
+    """Refuse features that hold a label; one that hides under another name is found by `fitting.check_no_label`."""
+    found = sorted({target.label for target in targets} & set(columns))
+    if found:
+        raise CheckFailedError(
+            f"{table} holds a column named like a label: {', '.join(found)}.",
+            todo="Take it out of the features: a label is what happened after the day.",
+            safe="The champion stays as it was.",
+            code="label_among_features",
+        )
+
+
+def _weekly_days(labels: DataFrame, targets: Sequence[Target], day: date, settings: Settings) -> Days:
+    """Find the latest weekly days with a known label: a few dates, not rows of a table."""
+    from pyspark.sql import functions as F
+
+    weekday = WEEKDAYS.index(settings.training_weekday)
+    found = (
+        labels.where((F.col("day") <= F.lit(day)) & F.col("label").isin([t.label for t in targets]))
+        .where(F.weekday("feature_day") == weekday)
+        .select("feature_day")
+        .distinct()
+        .orderBy(F.desc("feature_day"))
+        .limit(settings.training_weeks)
+    )
+    days = tuple(row.feature_day for row in found.collect())
+    if not days:
+        raise _not_enough_history(0, _reach(_longest(targets), settings))
+    return Days(days)
+
+
+def _known(labels: DataFrame, target: Target, days: Days, day: date) -> DataFrame:
+    """Select a label as it was known at the end of `day`, as a column named after it."""
+    from pyspark.sql import functions as F
+
+    return labels.where(
+        (F.col("label") == target.label) & (F.col("day") <= F.lit(day)) & F.col("feature_day").isin(list(days))
+    ).select(F.col("feature_day").alias("day"), "user_id", F.col("value").alias(target.label))
+
+
+def _as_read(spark: SparkSession, table: str, snapshot_id: int | None) -> DataFrame:
+    """Read exactly the snapshot that is recorded, whatever is released meanwhile."""
+    return spark.sql(
+        f"SELECT * FROM {table}" if snapshot_id is None else f"SELECT * FROM {table} VERSION AS OF {snapshot_id}"
+    )
+
+
+def _longest(targets: Sequence[Target]) -> Target:
+    return max(targets, key=lambda target: target.to_day)
+
+
+def _reach(target: Target, settings: Settings) -> timedelta:
+    """Return how long after its day a label is known."""
+    return timedelta(days=target.to_day + settings.lateness_days)
+
+
+def _before(known: Sequence[date], first_test: date, reach: timedelta) -> Iterator[tuple[list[date], list[date]]]:
+    """Yield every cut of what was known before a test day into training and validation days, with the gap between."""
+    usable = [d for d in known if d + reach <= first_test]
+    for at, first_validation in enumerate(usable):
+        train = [d for d in usable if d + reach <= first_validation]
+        if train:
+            yield train, usable[at:]
+
+
+def _distance(train: Sequence[date], validation: Sequence[date], test: Sequence[date]) -> float:
+    """Say how far the parts are from the wanted shares."""
+    sizes = (len(train), len(validation), len(test))
+    return sum(abs(size / sum(sizes) - share) for size, share in zip(sizes, SHARES, strict=True))
+
+
+def _days_needed(reach: timedelta) -> int:
+    """Return how many weekly days the smallest split takes: one for each part and those in the gaps between."""
+    return 1 + 2 * ceil(reach.days / 7)
+
+
+def _not_enough_history(found: int, reach: timedelta) -> CheckFailedError:
+    return CheckFailedError(
+        f"There are {found} weekly days with a known label; {_days_needed(reach)} are needed for training, validation "
+        f"and test days that lie {reach.days} days apart.",
+        todo="Load a longer history and build its weekly days with `rekindle backfill`, or wait.",
+        safe="The champion stays as it was.",
+        code="not_enough_history",
+    )
+
+
+def _isoformat(days: Days) -> list[str]:
+    return [day.isoformat() for day in days]

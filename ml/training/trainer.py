@@ -1,0 +1,229 @@
+"""
+Train a product: sample, split, fit, judge, register; and make it champion if the gate lets it pass.
+
+Reads:  features.user, the product's population, marts.labels
+Writes: a version in the model registry, and, once the gate has passed, the promotion log and the alias
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ml import registry
+from ml.training import evaluation, fitting, gate, pictures, samples
+from ml.training.fitting import Refitted
+from ml.training.gate import Verdict
+from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from pyspark.sql import SparkSession
+
+    from ml.products import Product
+    from ml.registry import Version
+    from ml.training.fitting import Fitted
+    from ml.training.samples import Sample, Split
+
+BLOCKS = 5
+"""Test blocks of a backtest: fewer say nothing about luck, more have a day each in a year of history."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What came of a training."""
+
+    product: str
+    day: date
+    version: Version
+    verdict: Verdict
+    promoted: bool
+    fitted: Fitted
+    split: Split
+    refitted: Refitted
+    same_as: Version | None
+    """The version that was there already, of the same rows."""
+    why_not_promoted: str | None
+
+    @property
+    def published(self) -> str | None:
+        """What scores if it is champion: a model, or the naive rule in the place of one that lost."""
+        if not self.verdict.passed:
+            return None
+        return "naive rule" if self.verdict.is_rule else "model"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "product": self.product,
+            "day": self.day.isoformat(),
+            "model": self.version.name,
+            "version": self.version.version,
+            "digest": self.version.digest,
+            "gate": "passed" if self.verdict.passed else "failed",
+            "published": self.published,
+            "criteria": [vars(criterion) for criterion in self.verdict.criteria],
+            "why": self.verdict.why,
+            "promoted": self.promoted,
+            "why_not_promoted": self.why_not_promoted,
+            "same_as": None if self.same_as is None else self.same_as.version,
+            "refitted": self.refitted.to_json(),
+            "days": self.split.to_json(),
+            **self.fitted.to_json(),
+        }
+
+
+def train(spark: SparkSession, product: Product, day: date, run_id: str) -> Training:
+    """Train on what was known at the end of `day`. Where the model is out, the best naive rule scores in its place."""
+    samples.refuse_undelivered(spark, day)
+    sample = samples.sample(spark, product, day, settings())
+    split = samples.split(sample, settings())
+    fitted = fitting.fit(product, sample, split)
+    fitted, verdict = _judged(product, sample, split, fitted)
+    refitted = _refitted(product, sample, split, fitted, verdict)
+    record = _record(product, sample, split, fitted=fitted, verdict=verdict, refitted=refitted, run_id=run_id)
+    same_as = registry.same(product, record)
+    version = same_as or registry.register(product, record)
+    why_not = _succeeds(product, version, verdict, run_id)
+    return Training(product.name, day, version, verdict, why_not is None, fitted, split, refitted, same_as, why_not)
+
+
+def _refitted(product: Product, sample: Sample, split: Split, fitted: Fitted, verdict: Verdict) -> Refitted:
+    """Fit what passed again, on all that is known; what did not pass scores nothing."""
+    if not verdict.passed:
+        return Refitted(fitted.scorer, None, "it did not pass the gate")
+    return fitting.refit(product, sample, fitted.scorer, samples.refit_days(sample, split, settings()))
+
+
+def _judged(product: Product, sample: Sample, split: Split, fitted: Fitted) -> tuple[Fitted, Verdict]:
+    """Let the gate judge the model; where it is out, the best naive rule, which then is what was trained."""
+    verdict = gate.judge(fitted.primary) if fitted.has_model else Verdict(passed=False, why=fitted.why_no_model)
+    if verdict.passed or fitted.rule is None:
+        return fitted, verdict
+    rule = fitting.as_rule(product, sample, split, fitted)
+    names = " and ".join(dict.fromkeys(part.candidate for part in rule.scorer.parts))
+    of_rule = gate.judge_rule(rule.primary, names, verdict.why)
+    return (rule, of_rule) if of_rule.passed or not fitted.has_model else (fitted, verdict)
+
+
+def backtest(
+    spark: SparkSession, product: Product, *, first: date | None = None, last: date | None = None
+) -> dict[str, Any]:
+    """
+    Train and judge on rolling splits of all the history that is known; writes nothing.
+
+    Each block of test days gets a model of what was known before it. The figure that decides is averaged over the
+    blocks, with an interval over draws of users, the same in all blocks.
+    """
+    sample = samples.sample(spark, product, samples.last_day(spark), settings())
+    blocks = samples.blocks(sample, settings(), BLOCKS, first=first, last=last)
+    tested = [_tested(product, sample, block) for block in blocks]
+    difference = evaluation.mean_difference(product.objective, [fitted.longest for _, fitted in tested])
+    return {
+        "product": product.name,
+        "day": sample.day.isoformat(),
+        "figure": evaluation.FIGURES[product.objective].primary,
+        "blocks": [{"days": split.to_json(), **fitted.to_json()} for split, fitted in tested],
+        "blocks_better": sum(fitted.primary.beats_naive for _, fitted in tested),
+        "mean_difference": vars(difference),
+        "verdict": "better than the naive rule" if difference.value > 0 else "loses to the naive rule",
+    }
+
+
+def _tested(product: Product, sample: Sample, block: Sequence[date]) -> tuple[Split, Fitted]:
+    split = samples.split_before(sample, block, settings())
+    return split, fitting.fit(product, sample, split)
+
+
+def _succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> str | None:
+    """Make a version that passed champion; say why not where it is not, or one of a later day holds the office."""
+    champion = registry.find_champion(product)
+    if champion and champion.version == version.version:
+        return None
+    if not verdict.passed:
+        return "it did not pass the gate"
+    if champion and champion.trained_day > version.trained_day:
+        return (
+            f"version {champion.version}, the champion, was trained as of {champion.trained_day}, a later day than "
+            f"{version.trained_day}"
+        )
+    registry.promote(product, version.version, run_id=run_id, reason=f"gate passed: {verdict.why}")
+    return None
+
+
+def _record(
+    product: Product,
+    sample: Sample,
+    split: Split,
+    *,
+    fitted: Fitted,
+    verdict: Verdict,
+    refitted: Refitted,
+    run_id: str,
+) -> registry.Trained:
+    """Gather what the registry keeps about a training."""
+    primary = fitted.primary
+    told = {"model": primary.model, "naive": primary.naive, "difference": primary.difference}
+    documents = pictures.pictures(product.objective, fitted.longest)
+    return registry.Trained(
+        day=sample.day,
+        run_id=run_id,
+        scorer=refitted.scorer,
+        description=_description(product, sample, split, verdict, refitted),
+        verdict=verdict,
+        params={
+            "day": sample.day.isoformat(),
+            "rows": str(sample.rows.num_rows),
+            "user_share": f"{sample.user_share:.6f}",
+            "features": str(len(fitted.scorer.encoder.features)),
+            **{f"snapshot.{table}": str(snapshot) for table, snapshot in sample.snapshots.items()},
+            **{f"chosen.{part.label}": part.candidate for part in fitted.scorer.parts},
+            **{f"to_beat.{contest.label}": contest.rule or "chance" for contest in fitted.contests},
+            **{f"train_days.{label}": str(days) for label, days in split.train.items()},
+            **{f"validation_days.{label}": str(days) for label, days in split.validation.items()},
+            "test_days": str(split.test),
+            **{f"refitted_days.{label}": days for label, days in refitted.to_json()["days"].items()},
+            **({"not_refitted": refitted.why_not} if refitted.why_not else {}),
+        },
+        metrics={
+            f"{horizon}.{part}.{name}": figure.value
+            for horizon, result in fitted.evaluations.items()
+            for part in told
+            for name, figure in getattr(result, part).items()
+        },
+        figures=fitted.to_json()["evaluations"],
+        sample_digest=sample.digest,
+        documents={
+            **{f"pictures/{name}": text for name, text in documents.items()},
+            "training.json": json.dumps(
+                {"days": split.to_json(), **fitted.to_json(), "refitted": refitted.to_json()}, indent=1
+            ),
+        },
+        tags={
+            "test_days": str(split.test),
+            "scores_by": "naive rule" if verdict.is_rule else "model",
+            **{f"{part}.{primary.primary}": f"{figures[primary.primary].value:.6f}" for part, figures in told.items()},
+        },
+    )
+
+
+def _description(product: Product, sample: Sample, split: Split, verdict: Verdict, refitted: Refitted) -> str:
+    """Write the page of a version, for whoever decides about it: the verdict first, in Markdown."""
+    gate = "Passed" if verdict.passed else "Did not pass"
+    what = "a naive rule in the place of a model that lost" if verdict.is_rule else "a model"
+    learnt = "; ".join(f"{label}: {days}" for label, days in refitted.to_json()["days"].items())
+    again = f"Then fitted again, the same recipe, on all days with a known label ({learnt})."
+    todo = (
+        f"It scores once it is champion: `rekindle promote {product.name} VERSION`, which checks gate and digest. "
+        f"`rekindle rollback {product.name}` goes back. (MLflow's *Promote model* copies to another model, which nothing "
+        "here reads.)"
+    )
+    paragraphs = [
+        f"**{gate}** ({what}): {verdict.why}.",
+        f"Judged on the days {split.test}, which it had not seen, with what was known at the end of {sample.day}.",
+        again if learnt else f"Not fitted again on later days: {refitted.why_not}.",
+        todo,
+    ]
+    return "\n\n".join(paragraphs)

@@ -1,0 +1,1 @@
+"""Filling a landing zone: histories in one file, and public data sets."""

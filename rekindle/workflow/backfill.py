@@ -1,0 +1,209 @@
+"""How `rekindle backfill` builds a history."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rekindle import records
+from rekindle.days import Days
+from rekindle.errors import RekindleError
+from rekindle.landing.zone import LandingZone
+from rekindle.settings import settings
+from rekindle.warehouse import builds, contracts, lineage
+from rekindle.workflow import due, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import date
+
+    from pyspark.sql import SparkSession
+    from rich.progress import Progress
+
+    from ml.products import Product
+    from rekindle.warehouse.builds import State
+
+    Say = Callable[[str], None]
+
+
+@dataclass
+class Told:
+    """What a backfill did."""
+
+    built: dict[str, int] = field(default_factory=dict)
+    """Days by table that were built; what was there already is not among them."""
+    scored: list[date] = field(default_factory=list)
+    unscored: dict[str, list[date]] = field(default_factory=dict)
+    """Days by product on which it had no champion, or no source yet."""
+    absent: dict[str, list[date]] = field(default_factory=dict)
+    """Days by source on which a delivery was expected and did not come."""
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "built": self.built,
+            "scored": self.scored,
+            "unscored": self.unscored,
+            "absent": self.absent,
+            "seconds": round(self.seconds, 1),
+        }
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        built = (
+            ", ".join(f"{table} {days} days" for table, days in self.built.items()) or "nothing was missing or stale"
+        )
+        lines = [f"Built in {self.seconds:.0f} s: {built}."]
+        for source, days in self.absent.items():
+            lines.append(f"No delivery of {source}: {_days(days)}. `rekindle backfill --stale` adds what still comes.")
+        if self.scored:
+            lines.append(f"Scored, into history only: {_days(self.scored)}.")
+        for product, days in self.unscored.items():
+            lines.append(
+                f"Not scored for {product} (no champion in effect, or no delivery of its source yet): {_days(days)}."
+            )
+        return "\n".join(lines)
+
+
+def build(days: Days, model: str | None, say: Say, bars: Progress, *, score: bool = True) -> Told:
+    """Build raw, tiles, features and marts of a range, then score the days that have a champion, or all with `model`."""
+    begun = time.monotonic()
+    told = Told()
+    zone = LandingZone()
+    zone.refuse_unusable(days)
+    told.absent = due.absent(zone, days)
+    wanted = _wanted(days, model) if score else {}
+    found = _build_range(days, lambda: due.wanted(days, wanted), zone, told, say, bars)
+    if score:
+        told.unscored = _left_out(days, wanted)
+    todo = [day for day, products in wanted.items() if model or not due.is_scored(day, products, found.stale)]
+    _score(todo, model, told, say, bars)
+    told.seconds = time.monotonic() - begun
+    return told
+
+
+def rebuild_stale(say: Say, bars: Progress) -> Told:
+    """Load what was delivered again, then rebuild what was built from it, table by table in build order."""
+    begun = time.monotonic()
+    told = Told()
+    zone = LandingZone()
+    changed = due.redelivered(zone)
+    stale = due.stale_partitions()
+    touched = [day for days in (*changed.values(), *stale.values()) for day in days]
+    if touched:
+        every = {day for days in due.built_days().values() for day in days}
+        span = Days.between(min(touched), max({*touched, *every}))
+        zone.refuse_unusable(span)
+        stale = _build_range(span, lambda: due.wanted_again(span), zone, told, say, bars).stale
+    scores = {day for table in lineage.graph().written_by("score") for day in stale.get(table, ())}
+    if scores:
+        days = Days(tuple(scores))
+        wanted = _wanted(days, None)
+        told.unscored = _left_out(days, wanted)
+        _score(list(wanted), None, told, say, bars)
+    told.seconds = time.monotonic() - begun
+    return told
+
+
+def _score(days: list[date], model: str | None, told: Told, say: Say, bars: Progress) -> None:
+    """Score days through Airflow, into history. Each is a process of its own, so that one that dies costs one day."""
+    bar = bars.add_task("scoring days", total=len(days), visible=bool(days))
+    for day in days:
+        running.run_days("daily_scores", Days.one(day), {"kind": "backfill", "model_version": model})
+        say(f"  scored {day}")
+        told.scored.append(day)
+        bars.advance(bar)
+
+
+def _build_range(  # noqa: PLR0917 - what a range is about
+    days: Days, wanted: Callable[[], Mapping[str, Days]], zone: LandingZone, told: Told, say: Say, bars: Progress
+) -> State:
+    """
+    Load what was delivered, then build what of the `wanted` days is absent or stale, step by step as the tables' graph says.
+
+    Returns what was found after loading: what is stale there, and is not built here, is what the scores are made of.
+    """
+    from rekindle.warehouse.spark import session
+
+    spark = session()
+    run_id = records.start_run("history", days)
+    sources = contracts.landing_sources()
+    graph = lineage.graph()
+    steps = [step for step in graph.steps({}) if step.kind != "ingest"]
+    bar = bars.add_task("building history", total=len(sources) + len(steps))
+
+    def step(name: str, work: Callable[[], int | None]) -> None:
+        begun = time.monotonic()
+        with records.stage(run_id, days.last, name) as notes:
+            notes.row_count = work()
+        rows = "" if notes.row_count is None else f"  {notes.row_count:,} rows"
+        say(f"  {name:<24}{time.monotonic() - begun:6.1f} s{rows}")
+        bars.advance(bar)
+
+    try:
+        for source in sources:
+            step(f"ingest {source}", partial(_ingest, spark, source, days, run_id, zone, told))
+        found = builds.state(graph, wanted())
+        for one in steps:
+            todo = [days for table in one.tables if (days := found.todo(table))]
+            if todo and one.kind == "marts":
+                # Without holes: every day completes labels and brings activity.
+                span = Days.between(min(d.first for d in todo), max(d.last for d in todo))
+                step(f"marts.{one.name}", partial(_marts, spark, one.name, span, run_id, told))
+            elif todo:
+                step(one.name, partial(_table, spark, one.name, todo[0], run_id, told))
+            else:
+                bars.advance(bar)
+    except RekindleError as error:
+        records.finish_run(run_id, "failed", str(error))
+        raise
+    records.finish_run(run_id, "done")
+    return found
+
+
+def _ingest(spark: SparkSession, source: str, days: Days, run_id: str, zone: LandingZone, told: Told) -> int:  # noqa: PLR0917 - what an ingestion is about
+    done = import_module("spark_jobs.ingest.raw").main(spark, source, days, run_id, zone)
+    fresh = len(days) - done.told["unchanged_days"] - done.told["absent_days"]
+    if fresh:
+        told.built[f"raw.{source}"] = fresh
+    return done.loaded
+
+
+def _table(spark: SparkSession, table: str, days: Days, run_id: str, told: Told) -> int:
+    told.built[table] = len(days)
+    return import_module(f"spark_jobs.{table}").main(spark, days, run_id).row_count
+
+
+def _marts(spark: SparkSession, group: str, days: Days, run_id: str, told: Told) -> None:
+    from ml.products import PRODUCTS, labels_of
+    from rekindle.warehouse import marts
+
+    marts.build(spark, group, days, run_id, labels_of(PRODUCTS, settings()))
+    told.built[f"marts.{group}"] = len(days)
+
+
+def _wanted(days: Days, model: str | None) -> dict[date, list[Product]]:
+    """The products to score by day: all with a named version, else those with a champion in effect. No day without one."""
+    from ml.products import PRODUCTS
+    from ml.registry import why_skipped
+
+    # Where nothing was promoted, asking the registry for each of a year's days would only repeat that.
+    used = [product for product in PRODUCTS if model or records.promotions(product.name)]
+    wanted = {day: [p for p in used if why_skipped(p, day, backfill=True, version=model) is None] for day in days}
+    return {day: products for day, products in wanted.items() if products}
+
+
+def _left_out(days: Days, wanted: Mapping[date, list[Product]]) -> dict[str, list[date]]:
+    from ml.products import PRODUCTS
+
+    left_out = {p.name: [day for day in days if p not in wanted.get(day, ())] for p in PRODUCTS}
+    return {name: days for name, days in left_out.items() if days}
+
+
+def _days(days: list[date]) -> str:
+    return str(Days(tuple(days)))

@@ -1,0 +1,301 @@
+"""
+The few kinds of task that DAGs are made of.
+
+A task does one thing with one table for one day, records how long it took, and turns our errors into Airflow's: what a check
+or wrong input has refused is not tried again, what may pass by itself is.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Param, TaskGroup, chain, task, task_group
+
+from rekindle.warehouse import lineage
+from rekindle.workflow.waiting import WaitForDeliveries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ml.products import Product
+
+DAY = "{{ params.day or macros.ds_add((dag_run.data_interval_end or dag_run.run_after) | ds, -1) }}"
+"""
+The day of a run: the parameter, else the day that has just finished, however long the interval is.
+
+A run that is triggered without a logical date has no interval.
+"""
+
+SPARK = "spark_default"
+"""The Airflow connection (type spark_connect) that says which Spark."""
+
+PARAMS = {
+    "day": Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        description="Day to process; empty: the day that has just finished.",
+    ),
+    "kind": Param("daily", type="string", enum=["daily", "backfill"], description="A backfill writes history only."),
+    "model_version": Param(
+        None, type=["null", "string"], description="Score with this version instead of the champion."
+    ),
+}
+
+START = datetime(1990, 1, 1, tzinfo=UTC)
+"""Airflow runs no task of a day before a DAG's start, and says nothing. This is the earliest time that ingestion takes."""
+
+DEFAULTS = {
+    "owner": "crm-data",
+    "retries": 2,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=20),
+    "execution_timeout": timedelta(minutes=45),
+}
+
+CONTEXT = {
+    "day": DAY,
+    "airflow_run": "{{ run_id }}",
+    "kind": "{{ params.kind }}",
+}
+"""What every task is told about its run."""
+
+
+def begin() -> Any:
+    """Record that the run has begun."""
+
+    @task(task_id="begin")
+    def record(day: str, airflow_run: str, kind: str) -> None:
+        from rekindle import records
+        from rekindle.days import Days, parse_day
+
+        records.start_run(kind, Days.one(parse_day(day)), dag_run_id=airflow_run, run_id=_run_id(airflow_run, day))
+
+    return record(**CONTEXT)
+
+
+def wait() -> Any:
+    """Wait, without a worker, for the deliveries of the day."""
+    return WaitForDeliveries(task_id="wait_for_deliveries", day=DAY, kind=CONTEXT["kind"])
+
+
+def ingest(source: str) -> Any:
+    """Load one source's delivery into raw."""
+
+    @task.pyspark(conn_id=SPARK, task_id=source)
+    def load(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:
+        from rekindle.landing.zone import LandingZone, no_delivery
+
+        with _stage(day, airflow_run, f"ingest {source}", spark) as (run_id, days, notes):
+            zone = LandingZone()
+            # Whoever clears this task does not wait again, and a delivery that is being replaced is not an empty day.
+            if kind != "backfill" and source in zone.missing(days.first):
+                raise no_delivery(zone, days.first, [source])
+            done = import_module("spark_jobs.ingest.raw").main(spark, source, days, run_id, zone)
+            notes.row_count, notes.detail = done.loaded, done.told
+
+    return load(**CONTEXT)
+
+
+def build(table: str) -> Any:
+    """Build one table's day with the Spark job that is named after it."""
+
+    @task.pyspark(conn_id=SPARK, task_id=table.split(".")[1])
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+        with _stage(day, airflow_run, table, spark) as (run_id, days, notes):
+            notes.row_count = import_module(f"spark_jobs.{table}").main(spark, days, run_id).row_count
+
+    return run(**CONTEXT)
+
+
+def build_marts(group: str) -> Any:
+    """Build and test a group of marts of the day with one dbt invocation, and release them together."""
+
+    @task.pyspark(conn_id=SPARK, task_id=group)
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+        from ml.products import PRODUCTS, labels_of
+        from rekindle.settings import settings
+        from rekindle.warehouse import marts
+
+        with _stage(day, airflow_run, f"marts.{group}", spark) as (run_id, days, notes):
+            done = marts.build(spark, group, days, run_id, labels_of(PRODUCTS, settings()))
+            notes.detail = {"tests_passed": done.tests_passed}
+
+    return run(**CONTEXT)
+
+
+def score(product: str) -> Any:
+    """Score the product's population with its champion."""
+
+    @task.pyspark(conn_id=SPARK, task_id="score")
+    def run(  # noqa: PLR0917 - a template field each
+        day: str, airflow_run: str, kind: str, name: str, model_version: str, spark: Any = None
+    ) -> None:
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from ml.products import product_named
+
+        with _stage(day, airflow_run, f"score {name}", spark) as (run_id, days, notes):
+            product, version, backfill = product_named(name), model_version or None, kind == "backfill"
+            registry, job = import_module("ml.registry"), import_module("spark_jobs.scores")
+            if why := registry.why_skipped(product, days.last, backfill=backfill, version=version):
+                notes.detail = {"skipped": why}
+            else:
+                done = job.main(spark, product, days, run_id, backfill=backfill, version=version)
+                notes.row_count = done.row_count
+        if why:
+            raise AirflowSkipException(f"{name} is skipped: {why}.")
+
+    return run(name=product, model_version="{{ params.model_version or '' }}", **CONTEXT)
+
+
+def build_tables(products: Iterable[Product], *, after: Any, before: Any) -> None:
+    """
+    One task for each step of the graph of tables, each after those whose tables it reads.
+
+    `after` is what the first wait for, `before` what waits for the last. Tasks of one kind stand in one group of the page, a
+    product's in one of its own.
+    """
+    kinds = {"ingest": ingest, "build": build, "marts": build_marts, "score": score}
+    groups: dict[str, TaskGroup] = {}
+    made: dict[str, Any] = {}
+    steps = lineage.graph().steps({product.table: product.name for product in products})
+    for step in steps:
+        name = {"build": step.name.split(".", maxsplit=1)[0], "score": step.name}.get(step.kind, step.kind)
+        if name not in groups:
+            groups[name] = TaskGroup(group_id=name)
+        with groups[name]:
+            made[step.id] = kinds[step.kind](step.name)
+        chain([made[earlier] for earlier in step.after] or after, made[step.id])
+    followed = {earlier for step in steps for earlier in step.after}
+    chain([made[step.id] for step in steps if step.id not in followed], before)
+
+
+def publish() -> Any:
+    """Publish the day's scores to Postgres in one transaction."""
+
+    @task.pyspark(conn_id=SPARK, task_id="publish", trigger_rule="none_failed")
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:
+        with _stage(day, airflow_run, "publish", spark) as (run_id, days, notes):
+            done = import_module("spark_jobs.publish").main(spark, days.first, run_id, backfill=kind == "backfill")
+            notes.row_count = sum(published.row_count for published in done.products)
+
+    return run(**CONTEXT)
+
+
+def report() -> Any:
+    """Write the page about the day."""
+
+    @task(task_id="report", trigger_rule="none_failed")
+    def run(day: str, airflow_run: str, kind: str) -> None:  # noqa: ARG001 - every task gets the same
+        from rekindle import records, report
+
+        with _stage(day, airflow_run, "report") as (run_id, days, _notes):
+            records.finish_run(run_id, "done")
+            report.write(days.first, run_id)
+
+    return run(**CONTEXT)
+
+
+def train(product: Product) -> Any:
+    """Train, judge, register, and promote what passes; a task group of its own."""
+
+    @task_group(group_id=product.name)
+    def group() -> None:
+        # Training is refused for a reason that an hour does not change, and a fit is not worth repeating blindly.
+        @task.pyspark(conn_id=SPARK, task_id="train", retries=0)
+        def run(day: str, airflow_run: str, kind: str, name: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+            from airflow.sdk.exceptions import AirflowSkipException
+
+            from ml.products import product_named
+            from rekindle.days import parse_day
+            from rekindle.landing.zone import LandingZone
+
+            if why := LandingZone().why_unsupplied(product_named(name).sources, parse_day(day)):
+                raise AirflowSkipException(f"{name} is skipped: {why}.")
+            with _stage(day, airflow_run, f"train {name}", spark) as (run_id, days, notes):
+                done = import_module("ml.training.trainer").train(spark, product_named(name), days.first, run_id)
+                notes.detail = {"version": done.version.version, "gate": done.verdict.why, "promoted": done.promoted}
+
+        run(name=product.name, **CONTEXT)
+
+    return group()
+
+
+def upkeep() -> Any:
+    """Look after all tables, one after the other."""
+
+    @task.pyspark(conn_id=SPARK, task_id="tables")
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+        with _stage(day, airflow_run, "upkeep", spark) as (_run_id, days, notes):
+            notes.detail = import_module("rekindle.warehouse.upkeep").main(spark, days.first)
+
+    return run(**CONTEXT)
+
+
+def end() -> Any:
+    """Record that the run is over; with a page about the day where there is one, `report` does so."""
+
+    @task(task_id="end", trigger_rule="none_failed")
+    def record(day: str, airflow_run: str, kind: str) -> None:  # noqa: ARG001 - every task gets the same
+        from rekindle import records
+
+        records.finish_run(_run_id(airflow_run, day), "done")
+
+    return record(**CONTEXT)
+
+
+def failed(context: Any) -> None:
+    """Record that a run has failed, and why, and write its page if it has one; for `on_failure_callback` of a DAG's tasks."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from rekindle import records, report
+    from rekindle.days import parse_day
+
+    error = context.get("exception")
+    day = context["task"].render_template(DAY, context)
+    run_id = _run_id(context["run_id"], day)
+    # Only our own errors are known to hold no personal data; of others the type is told, and Airflow's log has the rest.
+    text = str(error) if isinstance(error, AirflowFailException) else type(error).__name__
+    records.finish_run(run_id, "failed", f"{context['ti'].task_id}: {text}")
+    # People look at the page exactly when something has failed.
+    if context["params"]["kind"] in report.KINDS:
+        report.write(parse_day(day), run_id)
+
+
+@contextmanager
+def _stage(day: str, airflow_run: str, name: str, spark: Any = None) -> Iterator[tuple[str, Any, Any]]:
+    """Record the stage; a RekindleError that no retry can mend fails the task at once."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from rekindle import records
+    from rekindle.days import Days, parse_day
+    from rekindle.errors import RekindleError
+    from rekindle.warehouse.spark import with_code
+
+    if spark is not None:
+        with_code(spark)
+    run_id, days = _run_id(airflow_run, day), Days.one(parse_day(day))
+    try:
+        with records.stage(run_id, days.first, name) as notes:
+            try:
+                yield run_id, days, notes
+            except RekindleError as error:
+                # The command line raises it again in its own process.
+                notes.detail = {"error": error.told}
+                raise
+    except RekindleError as error:
+        if error.may_pass:
+            raise
+        raise AirflowFailException(str(error)) from error
+
+
+def _run_id(airflow_run: str, day: str) -> str:
+    from rekindle import records
+    from rekindle.days import parse_day
+
+    return records.run_id_of(airflow_run, parse_day(day))

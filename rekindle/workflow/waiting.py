@@ -1,0 +1,100 @@
+"""Waiting for the deliveries of a day: an Airflow sensor that gives its worker slot back while it waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+
+class DeliveryTrigger(BaseTrigger):
+    """
+    Looks for the `_SUCCESS` of every expected source until all are there or the deadline is over.
+
+    The deadline is the trigger's own: `airflow dags test` runs triggers in line and ignores the timeout of a deferral, so a
+    file that never comes would hang for ever.
+    """
+
+    def __init__(self, day: str, deadline_seconds: float, poll_seconds: float) -> None:
+        super().__init__()
+        self.day, self.deadline_seconds, self.poll_seconds = day, deadline_seconds, poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """How the triggerer makes it again in its own process."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {"day": self.day, "deadline_seconds": self.deadline_seconds, "poll_seconds": self.poll_seconds},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield once, with the sources that are still missing: none if all have come, None if nobody can say."""
+        until = time.monotonic() + self.deadline_seconds
+        while (missing := await asyncio.to_thread(self._missing)) != []:
+            if time.monotonic() >= until:
+                break
+            await asyncio.sleep(min(self.poll_seconds, max(0.0, until - time.monotonic())))
+        yield TriggerEvent(missing)
+
+    def _missing(self) -> list[str] | None:
+        """None where the landing zone gave no answer: that may pass, and the task asks once more at the end of its wait."""
+        try:
+            return missing_sources(self.day)
+        except Exception as error:  # noqa: BLE001 - in a trigger it would end the wait, and `dag.test` would never hear
+            logging.getLogger(__name__).warning("The landing zone did not answer: %s.", type(error).__name__)
+            return None
+
+
+class WaitForDeliveries(BaseOperator):
+    """
+    Succeeds when every expected source has delivered the day, and all of it can be used.
+
+    Fails with `no_delivery` after the deadline, or by the name of what cannot be used: before any source is loaded. A run
+    of kind `backfill` waits for nothing: a history may have holes.
+    """
+
+    template_fields: Sequence[str] = ("day", "kind")
+
+    def __init__(self, *, day: str, kind: str = "daily", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.day, self.kind = day, kind
+
+    def execute(self, context: Any) -> None:
+        """Look once, and defer if something is missing."""
+        from rekindle.settings import settings
+
+        if self.kind != "backfill" and missing_sources(self.day):
+            conf = settings()
+            trigger = DeliveryTrigger(self.day, conf.delivery_deadline_minutes * 60, conf.delivery_poll_seconds)
+            self.defer(trigger=trigger, method_name="arrived")
+        self.arrived(context, [])
+
+    def arrived(self, context: Any, event: list[str] | None) -> None:  # noqa: ARG002 - Airflow passes the context
+        """Go on, or fail by name."""
+        from airflow.sdk.exceptions import AirflowFailException
+
+        from rekindle.days import Days, parse_day
+        from rekindle.errors import InputError
+        from rekindle.landing.zone import LandingZone, no_delivery
+
+        zone, day = LandingZone(), parse_day(self.day)
+        try:
+            if missing := missing_sources(self.day) if event is None else event:
+                raise no_delivery(zone, day, missing)
+            zone.refuse_unusable(Days.one(day))
+        except InputError as error:
+            raise AirflowFailException(str(error)) from error
+
+
+def missing_sources(day: str) -> list[str]:
+    """Expected sources whose delivery is not complete."""
+    from rekindle.days import parse_day
+    from rekindle.landing.zone import LandingZone
+
+    return LandingZone().missing(parse_day(day))

@@ -1,0 +1,1 @@
+"""Ingestion: deliveries into raw."""

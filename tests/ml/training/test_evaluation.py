@@ -1,0 +1,139 @@
+"""Figures against implementations that share no code with them: scikit-learn, and loops over definitions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from ml.training import evaluation
+from ml.training.evaluation import Judged
+
+
+@pytest.fixture
+def some():
+    """Rows with many ties, so that their handling shows."""
+    draw = np.random.default_rng(3)
+    score = np.round(draw.normal(size=2000), 1)
+    chance = 1 / (1 + np.exp(-score))
+    return (draw.random(2000) < chance).astype(float), score, chance
+
+
+def tie_mean(outcome, score):
+    return pd.Series(outcome).groupby(score).transform("mean").to_numpy()[np.argsort(-score, kind="stable")]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(-5, 5)), min_size=2).filter(lambda r: len({y for y, _ in r}) == 2))
+def test_auc_is_that_of_scikit_learn(rows):
+    outcome, score = np.array(rows, float).T
+
+    assert evaluation.auc(outcome, score) == pytest.approx(metrics.roc_auc_score(outcome, score))
+
+
+def test_lift_and_capture_count_the_best_rows(some):
+    outcome, score, _ = some
+    ranked = tie_mean(outcome, score)
+
+    assert evaluation.lift(outcome, score) == pytest.approx(ranked[:200].mean() / outcome.mean())
+    assert evaluation.capture(outcome, score) == pytest.approx(ranked[:800].sum() / outcome.sum())
+
+
+def test_log_loss_is_that_of_scikit_learn(some):
+    outcome, _, chance = some
+
+    assert evaluation.log_loss(outcome, chance) == pytest.approx(metrics.log_loss(outcome, chance))
+
+
+def test_ece_is_the_mean_gap_of_ten_equal_bins(some):
+    outcome, _, chance = some
+    order = np.argsort(chance, kind="stable")
+    gaps = [abs(outcome[part].mean() - chance[part].mean()) for part in np.split(order, 10)]
+
+    assert evaluation.ece(outcome, chance) == pytest.approx(np.mean(gaps))
+
+
+def test_a_perfectly_calibrated_model_is_at_the_floor_and_a_shifted_one_above():
+    draw = np.random.default_rng(0)
+    chance = draw.uniform(0.05, 0.5, 3300)
+    outcome = (draw.random(3300) < chance).astype(float)
+    floor = evaluation.ece_floor(chance)
+
+    assert 0.01 < floor < 0.025
+    assert evaluation.ece(outcome, chance) < 1.5 * floor
+    assert evaluation.ece(outcome, chance + 0.1) > 3 * floor
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), min_size=2).filter(lambda r: len({y for y, _ in r}) > 1)
+)
+def test_gini_is_the_area_of_the_definition(rows):
+    outcome, score = np.array(rows, float).T
+
+    def area(by):
+        ranked = tie_mean(outcome, by)
+        return 2 * (ranked.cumsum() / ranked.sum()).mean() - 1
+
+    assert evaluation.gini(outcome, score) == pytest.approx(area(score) / area(outcome))
+
+
+def test_a_perfect_ranking_has_a_gini_of_one_and_a_constant_none():
+    outcome = np.array([0.0, 0.0, 5.0, 20.0] * 500)
+
+    assert evaluation.gini(outcome, outcome * 3) == pytest.approx(1)
+    assert evaluation.gini(outcome, np.ones(2000)) == pytest.approx(0, abs=1e-3)
+
+
+def test_decile_mape_passes_over_bins_without_spending():
+    outcome = np.repeat([0.0, 10.0], 50)
+    prediction = np.repeat([1.0, 12.0], 50)
+
+    assert evaluation.decile_mape(outcome, prediction) == pytest.approx(0.2)
+
+
+def test_draws_keep_all_rows_of_a_user_together():
+    users = np.array(["a", "b", "a", "c"])
+
+    for rows in evaluation.draws(users):
+        times = np.bincount(rows, minlength=4)
+        assert times[0] == times[2]
+        assert times[0] + times[1] + times[3] == 3
+
+
+def test_the_difference_is_paired_and_has_the_sign_of_the_better():
+    """Both scores are noisy in the same way; their difference is known far better than either."""
+    draw = np.random.default_rng(5)
+    truth, shared = draw.normal(size=2000), draw.normal(size=2000)
+    outcome = (truth + draw.normal(size=2000) > 0).astype(float)
+    good, bad = truth + shared, truth + 1.1 * shared
+    users = np.arange(2000)
+
+    found = evaluation.evaluate("probability", Judged(users, outcome, good, 1 / (1 + np.exp(-good)), bad, 0.5))
+
+    wide = found.model["auc"].high - found.model["auc"].low
+    difference = found.difference["auc"]
+    assert difference.low > 0
+    assert difference.high - difference.low < wide / 3
+    assert found.beats_naive
+    assert found.to_json()["verdict"] == "better than the naive rule"
+
+
+def test_a_model_that_loses_is_said_to_lose():
+    draw = np.random.default_rng(5)
+    outcome = (draw.random(500) < 0.3).astype(float)
+    noise = draw.random(500)
+
+    found = evaluation.evaluate("probability", Judged(np.arange(500), outcome, noise, noise, outcome, 0.5))
+
+    assert not found.beats_naive
+    assert found.to_json()["verdict"] == "loses to the naive rule"
+
+
+def test_confidence_in_the_predicted_class_is_no_score():
+    """The trap: publishing max(p, 1 - p) ranks those who surely stay away on top."""
+    draw = np.random.default_rng(7)
+    chance = draw.beta(1, 6, 5000)
+    outcome = (draw.random(5000) < chance).astype(float)
+
+    assert evaluation.auc(outcome, chance) > 0.65
+    assert evaluation.auc(outcome, np.maximum(chance, 1 - chance)) < 0.45

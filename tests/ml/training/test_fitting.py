@@ -1,0 +1,296 @@
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ml.model import learners
+from ml.model.artifact import digest_of
+from ml.model.calibration import Platt
+from ml.model.learners import Examples
+from ml.model.scorer import Scorer
+from ml.training import evaluation, fitting, gate, samples
+from ml.training.rules import fit_rule
+from rekindle.errors import CheckFailedError
+from rekindle.warehouse import contracts
+from tests.ml.conftest import feature_rows, sample_of, sundays
+
+
+def fit(product, rows, business):
+    sample = sample_of(product, rows, business)
+    return fitting.fit(product, sample, samples.split(sample, business))
+
+
+def replaced(rows: pa.Table, **columns) -> pa.Table:
+    for name, values in columns.items():
+        at = rows.column_names.index(name)
+        rows = rows.set_column(at, name, pa.array(values, rows.schema.field(name).type))
+    return rows
+
+
+def test_recall_beats_the_best_rule_on_the_same_rows_and_recency_by_far(recall_fitted):
+    found = recall_fitted.primary
+
+    assert found.difference["auc"].value > 0
+    assert found.model["auc"].value > recall_fitted.contests[0].test["recency"] + 0.1
+    assert found.model["ece"].value < 3 * found.noise["ece_floor"]
+    assert gate.judge(found).passed
+
+
+def test_ltv_is_right_on_average_and_ranks_about_as_well_as_the_law_allows(ltv_fitted):
+    found = ltv_fitted.evaluations["1_90"]
+
+    assert list(ltv_fitted.evaluations) == ["1_30", "1_90"]
+    assert 0.8 < found.model["predicted_over_actual"].value < 1.2
+    assert found.model["gini"].value > 0.9 * found.naive["gini"].value
+
+
+def test_amounts_of_the_horizons_add_up(ltv_fitted, ltv_sample):
+    """What is judged over 90 days is the first 30 and the increment."""
+    first, whole = ltv_fitted.judged["1_30"], ltv_fitted.judged["1_90"]
+    rows = ltv_sample.rows.to_pylist()
+    increments = {(row["day"], row["user_id"]): row["net_revenue_31_90"] for row in rows}
+    days = sorted({row["day"] for row in rows})[-len(whole.outcome) // 250 :]
+    expected = [increments[day, user] for day in days for user in whole.users[:250]]
+
+    np.testing.assert_allclose(whole.outcome - first.outcome, expected[-len(whole.outcome) :])
+
+
+def test_all_candidates_are_shown_on_the_same_test_days(recall_fitted):
+    (contest,) = recall_fitted.contests
+
+    assert set(contest.validation) == {"logistic", "boosting"}
+    assert set(contest.test) == {*contest.validation, *contest.rules}
+    assert contest.chosen == max(contest.validation, key=contest.validation.get)
+    assert recall_fitted.primary.model["auc"].value == pytest.approx(contest.test[contest.chosen])
+
+
+def test_the_logistic_wins_where_there_is_little_to_learn_from(recall, business):
+    """Few users and a smooth law: trees only find noise."""
+    found = fit(recall, feature_rows(sundays(12), 100, seed=1), business)
+
+    assert found.contests[0].chosen == "logistic"
+    assert found.scorer.parts[0].learner.kind == "linear"
+
+
+def test_the_same_sample_gives_the_same_bytes(recall, recall_sample, recall_fitted, business):
+    again = fitting.fit(recall, recall_sample, samples.split(recall_sample, business))
+
+    assert digest_of(again.scorer.to_files()) == digest_of(recall_fitted.scorer.to_files())
+
+
+def test_later_rows_do_not_change_what_was_learnt_before(recall, recall_sample, recall_fitted, business):
+    """The test rows can be anything: neither the encoder nor a parameter has seen them."""
+    split = samples.split(recall_sample, business)
+    rows = recall_sample.rows
+    tested = np.isin(rows["day"].to_numpy(), np.array(list(split.test), dtype="datetime64[D]"))
+    label = rows["active_1_7"].to_numpy()
+    turned = replaced(
+        rows,
+        active_1_7=np.where(tested, 1 - label, label),
+        country=np.where(tested, "FR", rows["country"].to_numpy(zero_copy_only=False)).tolist(),
+    )
+
+    again = fitting.fit(recall, sample_of(recall, turned, business), split)
+
+    assert digest_of(again.scorer.to_files()) == digest_of(recall_fitted.scorer.to_files())
+    assert again.primary.model["auc"].value < 0.5
+
+
+def test_a_candidate_that_is_wildly_overconfident_is_out_and_named(recall, recall_sample, business, monkeypatch):
+    def boastful(features, *rows):
+        learner = learners.fit_logistic(features, *rows)
+        columns = tuple(replace(column, weight=20 * column.weight) for column in learner.columns)
+        return replace(learner, columns=columns)
+
+    monkeypatch.setattr(learners, "CANDIDATES", {**learners.CANDIDATES, "logistic": boastful})
+    (contest,) = fitting.fit(recall, recall_sample, samples.split(recall_sample, business)).contests
+
+    assert contest.chosen == "boosting"
+    assert "logistic" in contest.refused
+    assert "outside 0.2 to 5" in contest.refused["logistic"]
+
+
+def test_one_class_only_is_refused(recall, business):
+    rows = feature_rows(sundays(12), 150)
+
+    with pytest.raises(CheckFailedError, match=r"one_class: .*The champion stays"):
+        fit(recall, replaced(rows, active_1_7=[1.0] * rows.num_rows), business)
+
+
+def test_twelve_rows_are_refused(recall, business):
+    with pytest.raises(CheckFailedError, match=r"too_few_rows: There are 4 rows .*The champion stays"):
+        fit(recall, feature_rows(sundays(6), 2), business)
+
+
+def test_a_handful_of_returns_is_refused(recall, business):
+    rows = feature_rows(sundays(12), 150)
+    rare = np.arange(rows.num_rows) % 500 == 0
+
+    with pytest.raises(CheckFailedError, match=r"too_few_of_a_kind"):
+        fit(recall, replaced(rows, active_1_7=rare.astype(float)), business)
+
+
+def test_constant_features_are_refused(recall, business):
+    rows = feature_rows(sundays(12), 150)
+    same = rows.slice(0, 1).take(pa.array([0] * rows.num_rows)).drop_columns(["day", "user_id", "active_1_7"])
+    for name in ("day", "user_id", "active_1_7"):
+        same = same.append_column(name, rows[name])
+
+    with pytest.raises(CheckFailedError, match=r"features_constant: .*The champion stays"):
+        fit(recall, same, business)
+
+
+@pytest.mark.parametrize("copy", [lambda y: y, lambda y: 5 - 3 * y], ids=["as it is", "in disguise"])
+def test_a_feature_that_knows_the_outcome_is_refused(recall, business, copy):
+    """The trap: a feature window that contains the label window."""
+    rows = feature_rows(sundays(12), 150)
+    leaked = rows.append_column("visits_next_week", pa.array(copy(rows["active_1_7"].to_numpy())))
+
+    with pytest.raises(CheckFailedError, match=r"label_among_features: .*visits_next_week"):
+        fit(recall, leaked, business)
+
+
+def test_pure_noise_does_not_pass_the_gate(recall, business):
+    """Either no candidate ranks better than chance, or the gate sees that recency does better."""
+    rows = feature_rows(sundays(12), 150)
+    recency = rows["recency_days"].to_numpy()
+    draw = np.random.default_rng(0)
+    outcome = (draw.random(len(recency)) < 1 / (1 + np.exp(0.05 * (recency - 60)))).astype(float)
+    blind = replaced(rows, active_1_7=outcome).drop_columns(
+        [n for n in rows.column_names if n not in {"day", "user_id", "country", "active_1_7", "recency_days"}]
+    )
+    hidden = replaced(blind, recency_days=recency.tolist())
+    sample = sample_of(recall, hidden, business)
+    split = samples.split(sample, business)
+
+    found = fitting.fit(recall, sample, split)
+
+    assert found.primary.difference["auc"].value == pytest.approx(0, abs=0.05)
+
+
+def of_yearly_shoppers() -> pa.Table:
+    """Who was away longest is next: the fewer days since the last activity, the less."""
+    rows = feature_rows(sundays(16), 200, seed=4)
+    draw = np.random.default_rng(4)
+    recency = draw.integers(200, 365, rows.num_rows)
+    chance = 1 / (1 + np.exp(-(0.05 * (recency - 330))))
+    return replaced(rows, recency_days=recency.tolist(), active_1_7=(draw.random(len(chance)) < chance).astype(float))
+
+
+def test_the_rule_to_beat_is_the_best_on_validation_days(recall, business):
+    """On a yearly business recency is worse than chance: to beat it proves nothing."""
+    found = fit(recall, of_yearly_shoppers(), business)
+    (contest,) = found.contests
+
+    assert contest.rule == "due"
+    assert found.rule.parts[0].candidate == "due"
+    assert "recency" in contest.refused
+    assert found.primary.naive["auc"].value == pytest.approx(contest.test["due"])
+    assert contest.test["due"] > 0.7
+
+
+def test_a_rule_that_wins_is_a_calibrated_model_of_its_name(recall, recall_sample, recall_fitted, business):
+    split = samples.split(recall_sample, business)
+    rule = fitting.as_rule(recall, recall_sample, split, recall_fitted)
+    (contest,), (part,) = rule.contests, rule.scorer.parts
+    again = Scorer.from_files(rule.scorer.to_files())
+    rows = recall_sample.rows.slice(0, 50)
+    scored = again.score(rows, contracts.load("features.user").phrases).to_pylist()
+
+    assert part.candidate == contest.rule == max(contest.rules, key=contest.rules.get)
+    assert rule.primary.difference["auc"].value == pytest.approx(0)
+    assert rule.primary.model["predicted_over_actual"].value == pytest.approx(1, abs=0.2)
+    assert gate.judge_rule(rule.primary, part.candidate, "it lost").passed
+    assert {reason["feature"] for row in scored for reason in row["reasons"]} <= {"active_days_28d", "active_days_90d"}
+
+
+def test_ltv_has_the_best_spending_window_of_each_increment_to_beat(ltv_fitted):
+    """The made-up world spends by its last 28 days; what is judged is the sum of the increments' rules."""
+    first, second = ltv_fitted.contests
+    windows = {"spending_28d", "spending_90d"}
+    tested = ltv_fitted.longest
+
+    assert first.rule in windows and second.rule in windows
+    assert (tested.naive > 0).any()
+    assert tested.naive.sum() == pytest.approx(tested.outcome.sum(), rel=0.2)
+
+
+def test_a_rule_ranks_as_the_declared_sum_does(recall_sample, recall_fitted):
+    """Whatever is missing: without a usual gap a user comes last."""
+    encoder, (target,) = recall_fitted.scorer.encoder, recall_sample.targets
+    rule = next(rule for rule in target.rules if rule.name == "gap_ratio")
+    examples = Examples(encoder.encode(recall_sample.rows), recall_sample.rows["active_1_7"].to_numpy())
+    raw = fit_rule(rule, encoder.features, "probability", examples).raw(examples.matrix)
+    gaps = recall_sample.rows["current_gap_ratio"].to_pylist()
+    declared = -np.array([365.0 if gap is None else gap for gap in gaps])
+
+    order = np.argsort(declared, kind="stable")
+    assert (np.diff(raw[order]) >= -1e-12).all()
+
+
+def test_where_every_candidate_is_refused_the_rule_stands_in(recall, recall_sample, business, monkeypatch):
+    def turned(features, *rows):
+        learner = learners.fit_logistic(features, *rows)
+        return replace(learner, columns=tuple(replace(column, weight=-column.weight) for column in learner.columns))
+
+    monkeypatch.setattr(learners, "CANDIDATES", dict.fromkeys(learners.CANDIDATES, turned))
+    found = fitting.fit(recall, recall_sample, samples.split(recall_sample, business))
+
+    assert not found.has_model
+    assert found.contests[0].chosen is None
+    assert found.scorer == found.rule
+    assert "logistic for active_1_7: it ranks the wrong way round" in found.why_no_model
+
+
+def of_a_changing_business(weeks: int) -> pa.Table:
+    """Ever more come back, and ever less because they came often: what was learnt long ago is no longer true."""
+    rows = feature_rows(sundays(weeks), 200, seed=6)
+    recency, often = (rows[name].to_numpy().astype(float) for name in ("recency_days", "active_days_28d"))
+    time = np.repeat(np.linspace(0, 1, weeks), 200)
+    odds = (0.8 - 0.7 * time) * often - (0.01 + 0.05 * time) * recency - 3 + 4 * time
+    draw = np.random.default_rng(6)
+    return replaced(rows, active_1_7=(draw.random(len(odds)) < 1 / (1 + np.exp(-odds))).astype(float))
+
+
+def test_a_refitted_recipe_is_no_worse_on_later_days(recall, business):
+    """On a business that changes it is better, in order and in level."""
+    rows = of_a_changing_business(36)
+    cut = rows.num_rows * 28 // 36
+    sample, later = sample_of(recall, rows.slice(0, cut), business), rows.slice(cut)
+    split = samples.split(sample, business)
+    judged = fitting.fit(recall, sample, split).scorer
+    refitted = fitting.refit(recall, sample, judged, samples.refit_days(sample, split, business))
+    outcome = later["active_1_7"].to_numpy()
+    before, after = (scorer.predict(later) for scorer in (judged, refitted.scorer))
+
+    assert refitted.why_not is None
+    assert evaluation.auc(outcome, after.raw) > evaluation.auc(outcome, before.raw)
+    loss = [evaluation.log_loss(outcome, p.by_label["active_1_7"]) for p in (before, after)]
+    assert loss[1] < loss[0]
+
+
+@pytest.mark.parametrize("product", ["recall", "ltv"])
+def test_a_refit_keeps_the_recipe(product, business, request):
+    """The same learner with as many trees, for the same labels; where nothing has changed it says about the same."""
+    sample, fitted, product = (request.getfixturevalue(f"{product}{name}") for name in ("_sample", "_fitted", ""))
+    days = samples.refit_days(sample, samples.split(sample, business), business)
+    refitted = fitting.refit(product, sample, fitted.scorer, days).scorer
+    rows = sample.rows.slice(0, 500)
+
+    for old, new in zip(fitted.scorer.parts, refitted.parts, strict=True):
+        assert (new.label, new.candidate, new.learner.kind) == (old.label, old.candidate, old.learner.kind)
+        assert new.learner.trees == old.learner.trees
+    assert np.corrcoef(refitted.predict(rows).raw, fitted.scorer.predict(rows).raw)[0, 1] > 0.9
+    assert digest_of(refitted.to_files()) != digest_of(fitted.scorer.to_files())
+
+
+def test_a_refit_that_cannot_be_calibrated_leaves_what_was_judged(
+    recall, recall_sample, recall_fitted, business, monkeypatch
+):
+    days = samples.refit_days(recall_sample, samples.split(recall_sample, business), business)
+    monkeypatch.setitem(fitting.CALIBRATE, "probability", lambda _raw, _outcome: Platt(slope=-1.0, intercept=0.0))
+    refitted = fitting.refit(recall, recall_sample, recall_fitted.scorer, days)
+
+    assert refitted.scorer == recall_fitted.scorer
+    assert "wrong way round" in refitted.why_not

@@ -1,0 +1,101 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ml.training import gate
+from ml.training.evaluation import Judged, evaluate
+
+
+def judged(model_noise: float, naive_noise: float) -> Judged:
+    draw = np.random.default_rng(0)
+    truth = draw.normal(size=1500)
+    outcome = (truth + draw.normal(size=1500) > 0).astype(float)
+    raw, naive = truth + model_noise * draw.normal(size=1500), truth + naive_noise * draw.normal(size=1500)
+    return Judged(np.arange(1500), outcome, raw, 1 / (1 + np.exp(-raw)), naive, 0.5)
+
+
+def test_a_model_that_beats_the_naive_rule_passes():
+    verdict = gate.judge(evaluate("probability", judged(0.5, 2.0)))
+
+    assert verdict.passed
+    assert verdict.why.startswith("auc")
+    assert "beats the naive rule" in verdict.why
+    assert "chance" not in verdict.why
+    assert "predicted/actual 1.0" in verdict.why
+
+
+def test_a_model_that_loses_does_not_pass():
+    verdict = gate.judge(evaluate("probability", judged(2.0, 0.5)))
+
+    assert not verdict.passed
+    assert verdict.criteria[0].name == "ranking"
+    assert "loses to the naive rule" in verdict.why
+
+
+@pytest.mark.parametrize("rule", ["the same", "as good"])
+def test_a_tie_does_not_pass_and_doubt_is_said(rule):
+    rows = judged(1.0, 1.0)
+    if rule == "the same":
+        rows = Judged(rows.users, rows.outcome, rows.raw, rows.prediction, rows.raw, 0.5)
+        assert not gate.judge(evaluate("probability", rows)).passed
+    assert "may be chance" in gate.judge(evaluate("probability", rows)).why
+
+
+def off(rows: Judged, prediction: np.ndarray) -> gate.Verdict:
+    return gate.judge(evaluate("probability", replace(rows, prediction=prediction)))
+
+
+def test_a_good_ranking_with_impossible_probabilities_does_not_pass():
+    """As of a calibration that ran away: the best are certain, the others never return."""
+    rows = judged(0.5, 2.0)
+    verdict = off(rows, (rows.raw > 0.5).astype(float))
+
+    assert not verdict.passed
+    assert verdict.criteria[0].name == "log_loss"
+    assert verdict.why.startswith("log_loss")
+    assert "beats the naive rule" in verdict.why
+
+
+@pytest.mark.parametrize(("times", "passed"), [(0.4, False), (0.7, True)])
+def test_a_level_that_is_wrong_by_half_does_not_pass_and_a_season_does(times, passed):
+    rows = judged(0.5, 2.0)
+    calibrated = 1 / (1 + np.exp(-1.2 * rows.raw))
+    verdict = off(rows, times * calibrated)
+
+    assert {c.name: c.passed for c in verdict.criteria}["predicted_over_actual"] is passed
+
+
+@pytest.mark.parametrize(("factor", "passed"), [(1.0, True), (0.3, False), (3.0, False)])
+def test_amounts_have_to_add_up_about(factor, passed):
+    draw = np.random.default_rng(0)
+    spent = draw.gamma(1.0, 20.0, 1500)
+    said = spent * draw.gamma(4.0, 0.25, 1500)
+    rows = Judged(np.arange(1500), spent, said, factor * said, draw.random(1500), 20.0)
+
+    verdict = gate.judge(evaluate("amount", rows))
+
+    assert verdict.passed is passed
+    assert {c.name for c in verdict.criteria} == {"ranking", "predicted_over_actual"}
+
+
+def test_a_few_rare_outcomes_are_not_enough_to_call_a_level_wrong():
+    """Ten returns where 25 were foretold, of users who return together: luck may be all there is to it."""
+    users = np.repeat(np.arange(60), 50)
+    outcome = np.isin(users, [1, 2]).astype(float) * (np.arange(3000) % 10 == 0)
+    raw = np.where(outcome > 0, 1.0, 0.0) + np.arange(3000) / 3000
+    rows = Judged(users, outcome, raw, np.full(3000, 25 / 3000), -raw, 0.003)
+
+    assert {c.name: c.passed for c in gate.judge(evaluate("probability", rows)).criteria}["predicted_over_actual"]
+
+
+def test_a_rule_in_the_place_of_a_model_has_to_beat_chance_only():
+    rows = judged(1.0, 1.0)
+    itself = evaluate("probability", replace(rows, naive=rows.raw))
+    turned = evaluate("probability", replace(rows, raw=-rows.raw))
+    passed, failed = (gate.judge_rule(found, "recency", "auc 0.6 loses") for found in (itself, turned))
+
+    assert passed.passed and passed.is_rule
+    assert "the model did not pass: auc 0.6 loses; the naive rule recency scores in its place" in passed.why
+    assert not failed.passed
+    assert "no better than chance" in failed.why

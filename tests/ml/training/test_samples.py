@@ -1,0 +1,101 @@
+from datetime import timedelta
+from itertools import chain
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ml.training import samples
+from ml.training.samples import Sample
+from rekindle.errors import CheckFailedError
+from tests.ml.conftest import sundays
+
+
+def known_labels(targets, weeks: int, *, last_known: dict[str, int] | None = None) -> Sample:
+    """A sample of one user a day: only which label is known on which day matters."""
+    days = sundays(weeks)
+    until = {target.label: weeks for target in targets} | (last_known or {})
+    values = {name: [1.0 if i < count else None for i in range(weeks)] for name, count in until.items()}
+    labels = {name: pa.array(column, pa.float64()) for name, column in values.items()}
+    return Sample("p", days[-1], targets, pa.table({"day": days, "user_id": ["u"] * weeks, **labels}), {}, 1.0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(29, 60))
+def test_every_label_was_known_when_the_next_part_began(ltv, business, weeks):
+    """The gap is the label's whole reach: horizon and lateness. So no window reaches into a later part."""
+    targets = ltv.targets(business)
+    found = samples.split(known_labels(targets, weeks), business)
+
+    for target in targets:
+        reach = timedelta(days=target.to_day + business.lateness_days)
+        train, validation = found.train[target.label], found.validation[target.label]
+        assert train.last + reach <= validation.first
+        assert validation.last + reach <= found.test.first
+
+
+def test_uses_every_day_that_the_gaps_leave(recall, business):
+    """52 weekly days, a reach of 10 days: one day is lost in each of two gaps."""
+    found = samples.split(known_labels(recall.targets(business), 52), business)
+
+    sizes = [len(found.train["active_1_7"]), len(found.validation["active_1_7"]), len(found.test)]
+    assert sizes == [30, 10, 10]
+
+
+def test_a_label_that_is_known_sooner_is_learnt_from_later_days(ltv, business):
+    found = samples.split(known_labels(ltv.targets(business), 40), business)
+
+    assert found.train["net_revenue_1_30"].last > found.train["net_revenue_31_90"].last
+
+
+def test_test_days_are_those_on_which_all_is_known(ltv, business):
+    """The last weeks know the first 30 days only; nobody is judged on them."""
+    targets = ltv.targets(business)
+    found = samples.split(known_labels(targets, 45, last_known={"net_revenue_31_90": 36}), business)
+
+    assert found.test.last == sundays(36)[-1]
+
+
+@pytest.mark.parametrize(("name", "needed"), [("recall", 5), ("ltv", 29)])
+def test_too_short_a_history_is_refused_with_how_much_is_needed(name, needed, business, request):
+    targets = request.getfixturevalue(name).targets(business)
+
+    with pytest.raises(CheckFailedError, match=f"not_enough_history: There are {needed - 1} .* {needed} are needed"):
+        samples.split(known_labels(targets, needed - 1), business)
+    assert len(samples.split(known_labels(targets, needed), business).test) == 1
+
+
+def test_blocks_follow_each_other_and_each_has_a_split_before_it(recall, business):
+    sample = known_labels(recall.targets(business), 40)
+    blocks = samples.blocks(sample, business, 5, first=None, last=None)
+
+    assert [len(block) for block in blocks] == [4, 4, 4, 4, 4]
+    assert list(chain.from_iterable(blocks)) == sundays(40)[20:]
+    for block in blocks:
+        assert samples.split_before(sample, block, business).validation["active_1_7"].last < block[0]
+
+
+def test_blocks_can_be_bounded(recall, business):
+    sample, days = known_labels(recall.targets(business), 40), sundays(40)
+    blocks = samples.blocks(sample, business, 5, first=days[10], last=days[15])
+
+    assert list(chain.from_iterable(blocks)) == days[10:16]
+
+
+def test_a_label_that_is_a_column_of_the_features_is_refused(recall, business):
+    with pytest.raises(CheckFailedError, match=r"label_among_features: .*active_1_7.*The champion stays"):
+        samples.refuse_labels("features.user", ["day", "user_id", "active_1_7"], recall.targets(business))
+
+
+def test_a_recipe_is_refitted_on_all_that_is_known_and_calibrated_after_the_gap(ltv, business):
+    """A label of 30 days is known of later days than one of 90."""
+    sample = known_labels(ltv.targets(business), 45, last_known={"net_revenue_31_90": 36})
+    split = samples.split(sample, business)
+    found = samples.refit_days(sample, split, business)
+
+    assert [days.last for days in found.everything.values()] == [sundays(45)[-1], sundays(36)[-1]]
+    for target in sample.targets:
+        reach = timedelta(days=target.to_day + business.lateness_days)
+        assert found.before[target.label].last + reach <= split.test.first == found.after[target.label].first
+        assert set(found.before[target.label]) >= {*split.train[target.label], *split.validation[target.label]}

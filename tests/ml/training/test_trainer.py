@@ -1,0 +1,249 @@
+"""Through the real thing: Iceberg tables read by Spark Connect, a champion in MLflow, scores made by workers."""
+
+import json
+from dataclasses import replace
+from datetime import date, timedelta
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from mlflow import MlflowClient
+from typer.testing import CliRunner
+
+from ml import products, registry
+from ml.model import artifact, learners
+from ml.model.learners import Column, Linear
+from ml.model.scorer import Scorer, archive_name, output_ddl, scoring_function
+from ml.training import samples, trainer
+from rekindle import records
+from rekindle.cli import app
+from rekindle.days import Days
+from rekindle.errors import CheckFailedError, InputError
+from rekindle.warehouse import contracts, tables
+from tests.ml.conftest import COLUMNS, feature_rows, sundays
+
+pytestmark = pytest.mark.usefixtures("mlflow_ready", "world")
+
+WEEKS = sundays(20)
+LAST = WEEKS[-1]
+KNOWN_AFTER = timedelta(days=7 + 3)
+DAY = LAST + KNOWN_AFTER
+"""With this delivery the label of the last week is known; all days lie long before those of other tests."""
+
+
+@pytest.fixture(scope="module")
+def world(spark) -> pa.Table:
+    """Features, population and labels of twenty Sundays, and one Monday that training passes over."""
+    rows = pa.concat_tables([feature_rows(WEEKS, 150), feature_rows([LAST + timedelta(days=1)], 150, seed=1)])
+    features = rows.select([column.name for column in COLUMNS])
+    population = rows.select(["day", "user_id"]).append_column("lapsed_days", rows["recency_days"])
+    labels = pa.table(
+        {
+            "day": [day + KNOWN_AFTER for day in rows["day"].to_pylist()],
+            "feature_day": rows["day"],
+            "user_id": rows["user_id"],
+            "label": ["active_1_7"] * rows.num_rows,
+            "value": rows["active_1_7"],
+        }
+    )
+    for table, content in (
+        ("features.user", features),
+        ("marts.recall_population", population),
+        ("marts.labels", labels),
+    ):
+        written = spark.createDataFrame(content)
+        names = spark.table(table).columns
+        written.select(*names).writeTo(table).append()
+    yield rows
+    for table in ("features.user", "marts.recall_population", "marts.labels"):
+        spark.sql(f"DELETE FROM {table} WHERE day <= DATE '{DAY + timedelta(days=30)}'")
+
+
+@pytest.fixture
+def product(recall, monkeypatch):
+    own = replace(recall, name=f"recall_{uuid4().hex[:8]}")
+    monkeypatch.setattr(products, "PRODUCTS", (own,))
+    return own
+
+
+def test_a_sample_is_what_was_known_at_the_end_of_the_day(spark, recall, business):
+    """The label of the last week is delivered on DAY; a day earlier nobody knew it."""
+    now = samples.sample(spark, recall, DAY, business)
+    before = samples.sample(spark, recall, DAY - timedelta(days=1), business)
+
+    assert now.days_known(now.targets[0]) == WEEKS
+    assert before.days_known(before.targets[0]) == WEEKS[:-1]
+
+
+def test_a_sample_is_the_stored_features_with_their_labels(spark, world, recall, business):
+    found = samples.sample(spark, recall, DAY, business).rows
+    on_sundays = world.filter(pc.is_in(world["day"], value_set=pa.array(WEEKS)))
+    expected = on_sundays.sort_by([("day", "ascending"), ("user_id", "ascending")]).select(found.column_names)
+
+    assert found.to_pylist() == expected.to_pylist()
+
+
+def test_a_sample_names_the_snapshots_it_read(spark, recall, business):
+    found = samples.sample(spark, recall, DAY, business).snapshots
+
+    assert found == {name: tables.snapshot_id(spark, name) for name in found}
+    assert set(found) == {"features.user", "marts.recall_population", "marts.labels"}
+
+
+def test_a_large_population_is_sampled_by_user(spark, recall, business, monkeypatch):
+    """A user is in the sample on all days or on none."""
+    monkeypatch.setattr(samples, "MAX_ROWS", 1000)
+    found = samples.sample(spark, recall, DAY, business)
+    days_of = pa.TableGroupBy(found.rows, "user_id").aggregate([("day", "count")])["day_count"].to_pylist()
+
+    assert 600 < found.rows.num_rows < 1400
+    assert set(days_of) == {len(WEEKS)}
+
+
+def test_only_the_latest_weeks_are_learnt_from(spark, recall, business):
+    found = samples.sample(spark, recall, DAY, business.model_copy(update={"training_weeks": 6}))
+
+    assert found.days_known(found.targets[0]) == WEEKS[-6:]
+
+
+def test_training_makes_a_champion_that_workers_score_with(spark, product, business, tmp_path):
+    done = trainer.train(spark, product, DAY, "a run")
+    champion = registry.champion(product)
+    files = registry.files_of(champion)
+    archive = tmp_path / archive_name(champion.digest)
+    archive.write_bytes(artifact.pack(files))
+    spark.addArtifacts(str(archive), file=True)
+
+    rows = tables.read_days(spark, "features.user", Days.one(LAST))
+    phrases = contracts.load("features.user").phrases
+    function = scoring_function(champion.digest, phrases)
+    scored = rows.mapInArrow(function, output_ddl(product.targets(business))).toArrow()
+
+    here = Scorer.from_files(files).score(rows.toArrow(), phrases)
+    assert done.promoted
+    assert (done.version, done.verdict.passed) == (champion, True)
+    assert scored.sort_by("user_id").to_pylist() == here.sort_by("user_id").to_pylist()
+
+
+def test_training_twice_is_training_once(spark, product):
+    first, second = (trainer.train(spark, product, DAY, run_id) for run_id in ("one run", "another"))
+
+    assert first.version == second.version == second.same_as
+    assert first.same_as is None
+    assert second.promoted
+    assert len(records.promotions(product.name)) == 1
+
+
+def test_an_earlier_day_does_not_depose_the_champion(spark, product):
+    champion = trainer.train(spark, product, DAY, "a run")
+    earlier = trainer.train(spark, product, DAY - timedelta(weeks=2), "another")
+
+    assert earlier.verdict.passed
+    assert not earlier.promoted
+    assert f"was trained as of {DAY}, a later day" in earlier.why_not_promoted
+    assert registry.champion(product) == champion.version
+
+
+def test_the_same_rows_are_named_and_registered_once_whatever_day_they_are_asked_for(spark, product):
+    """The days after it bring no new label of a Sunday."""
+    champion = trainer.train(spark, product, DAY - timedelta(days=6), "a run")
+    again = trainer.train(spark, product, DAY - timedelta(days=1), "another")
+
+    assert again.same_as == again.version == champion.version
+    assert again.to_json()["same_as"] == champion.version.version
+    assert registry.champion(product).trained_day == DAY - timedelta(days=6)
+    assert len(records.promotions(product.name)) == 1
+
+
+def test_a_day_that_nobody_has_delivered_is_refused_by_name(spark, product):
+    """It would learn from the same rows and then hold the office against every earlier day."""
+    with pytest.raises(
+        InputError, match=r"day_not_delivered: Nothing of 2222-02-02 has been delivered: .*the champion stays"
+    ):
+        trainer.train(spark, product, date(2222, 2, 2), "a run")
+    assert registry.versions(product) == []
+
+
+def without_a_clue(features, *_rows):
+    """A learner that has found the weakest of signals, and believes in it."""
+    at = [feature.column for feature in features].index("recency_days")
+    return Linear(len(features), 0.0, (Column(at, "log", 7.0, 120.0, 3.9, -0.5, 0.0, 0.0),))
+
+
+def test_where_the_model_loses_the_best_naive_rule_is_champion_and_the_answer_says_so(product, monkeypatch):
+    """Somebody is scored, so the exit code is 0; the verdict tells that the model lost."""
+    monkeypatch.setattr(learners, "CANDIDATES", dict.fromkeys(learners.CANDIDATES, without_a_clue))
+    done = CliRunner().invoke(app, ["train", product.name, "--day", str(DAY), "--json"], catch_exceptions=False)
+    told = json.loads(done.stdout)
+    version = registry.champion(product)
+    tags = MlflowClient().get_model_version(product.model_name, version.version)
+    scorer = Scorer.from_files(registry.files_of(version))
+
+    assert (done.exit_code, told["gate"], told["published"], told["promoted"]) == (0, "passed", "naive rule", True)
+    assert told["why"].startswith("the model did not pass: auc")
+    assert scorer.parts[0].candidate in {"frequency_28d", "frequency_90d"}
+    assert tags.tags["scores_by"] == "naive rule"
+    assert tags.description.startswith("**Passed** (a naive rule in the place of a model that lost)")
+
+
+def test_the_page_of_a_version_says_what_judged_it_and_what_it_learnt_from(spark, product):
+    done = trainer.train(spark, product, DAY, "a run")
+    page = MlflowClient().get_model_version(product.model_name, done.version.version).description
+
+    assert page.startswith("**Passed** (a model): auc")
+    assert f"Judged on the days {done.split.test}" in page
+    assert f"active_1_7: {WEEKS[0]} to {LAST} (20 days)" in page
+    assert f"rekindle rollback {product.name}" in page
+
+
+def test_too_short_a_history_leaves_the_champion(spark, product):
+    champion = trainer.train(spark, product, DAY, "a run")
+
+    with pytest.raises(CheckFailedError, match="not_enough_history: There are 4 weekly days"):
+        trainer.train(spark, product, WEEKS[3] + KNOWN_AFTER, "another")
+    assert registry.champion(product) == champion.version
+
+
+def test_a_backtest_judges_five_blocks_and_registers_nothing(spark, product, monkeypatch):
+    monkeypatch.setattr(samples, "last_day", lambda _spark: DAY)
+    told = trainer.backtest(spark, product)
+
+    assert len(told["blocks"]) == 5
+    assert told["mean_difference"]["low"] > 0
+    assert told["verdict"] == "better than the naive rule"
+    assert registry.versions(product) == []
+    json.dumps(told)
+
+
+def test_the_command_line_trains_promotes_and_rolls_back(product):
+    def told(*command: str) -> dict:
+        done = CliRunner().invoke(app, [*command, "--json"], catch_exceptions=False)
+        assert done.exit_code == 0
+        return json.loads(done.stdout)
+
+    assert told("train", product.name, "--day", str(DAY - timedelta(weeks=1)))["promoted"]
+    assert told("train", product.name, "--day", str(DAY))["version"] == "2"
+    assert told("rollback", product.name)["version"] == "1"
+    assert told("promote", product.name, "2")["version"] == "2"
+    with pytest.raises(InputError, match="already_champion"):
+        told("promote", product.name, "2")
+    assert [p.version for p in records.promotions(product.name)] == ["1", "2", "1", "2"]
+
+
+def test_the_command_line_shows_figures_to_people(product):
+    done = CliRunner().invoke(app, ["train", product.name, "--day", str(DAY)], catch_exceptions=False)
+
+    assert done.exit_code == 0
+    assert "is champion: auc" in done.stdout
+    assert "ece_floor" in done.stdout
+
+
+def test_an_unknown_product_is_a_usage_error():
+    with pytest.raises(Exception, match="There is no score product 'churn'"):
+        CliRunner().invoke(app, ["train", "churn", "--day", "2001-01-01"], catch_exceptions=False)
+
+
+def test_a_label_of_later_deliveries_is_not_in_the_past(spark, recall, business):
+    """What is read depends on the day alone, not on what lies in the table by now."""
+    assert max(samples.sample(spark, recall, date(2001, 4, 1), business).rows["day"].to_pylist()) == date(2001, 3, 18)

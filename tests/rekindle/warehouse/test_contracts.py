@@ -1,0 +1,150 @@
+"""Contracts: read from YAML, refused where they say something that nobody reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rekindle.errors import InputError
+from rekindle.settings import settings
+from rekindle.warehouse import contracts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RATINGS = """
+table: drafts.ratings
+is: What users' visits are worth.
+owner: crm-data
+key: [day, user_id]
+partition: day
+columns:
+  day: shared
+  user_id: shared
+  stars: {type: double, between: [0, 5], is: "It's what they gave."}
+"""
+
+
+@pytest.fixture
+def write(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Write a contract into a folder that is read instead of the project's."""
+    (tmp_path / "shared.yml").write_text((contracts.FOLDER / "shared.yml").read_text())
+    monkeypatch.setattr(contracts, "FOLDER", tmp_path)
+    forget()
+
+    def written(text: str) -> contracts.Contract:
+        (tmp_path / "drafts.ratings.yml").write_text(text)
+        contracts.load.cache_clear()
+        return contracts.load("drafts.ratings")
+
+    yield written
+    forget()
+
+
+def forget() -> None:
+    for cached in (contracts.tables, contracts.landing_sources, contracts.load):
+        cached.cache_clear()
+
+
+@pytest.mark.parametrize("table", contracts.tables())
+def test_a_contract_says_what_its_table_is(table: str):
+    """Key and partition are columns that are never null, and each column says what it is."""
+    contract = contracts.load(table)
+
+    assert contract.table == table
+    assert contract.description
+    assert contract.owner
+    assert "day" in contract.key
+    assert not [name for name in (*contract.key, *contract.partition) if contract.column(name).nullable]
+    assert all(column.description.endswith((".", "?")) for column in contract.columns)
+
+
+@pytest.mark.parametrize("table", contracts.tables())
+def test_checks_name_columns_that_exist(table: str):
+    contract = contracts.load(table)
+    named = {
+        name
+        for conditions in (contract.stop_if, contract.warn_if)
+        for condition in ("constant", "null_share", "mean_moves_by", "sums_differ")
+        for name in conditions.get(condition, ())
+    }
+
+    assert named <= set(contract.names)
+
+
+def test_a_create_table_has_all_that_the_contract_says(write):
+    assert write(RATINGS).create_table() == (
+        "CREATE TABLE IF NOT EXISTS drafts.ratings (\n"
+        "  `day` date COMMENT 'UTC day whose delivery is processed; the partition.',\n"
+        "  `user_id` string COMMENT 'The user.',\n"
+        "  `stars` double COMMENT 'It\\'s what they gave.'\n"
+        ") USING iceberg\n"
+        "PARTITIONED BY (day)\n"
+        "COMMENT 'What users\\' visits are worth.'\n"
+        "TBLPROPERTIES ('rekindle.owner' = 'crm-data')"
+    )
+
+
+def test_a_shared_column_is_the_same_everywhere():
+    users = {
+        contracts.load(table).column("user_id")
+        for table in contracts.tables()
+        if "user_id" in contracts.load(table).names
+    }
+
+    assert len(users) == 1
+
+
+@pytest.mark.parametrize(
+    ("right", "misspelt"),
+    [
+        ("owner: crm-data", "owner: crm-data\nstop_when: {}"),
+        ("between: [0, 5]", "betwen: [0, 5]"),
+        ("owner: crm-data", "owner: crm-data\nstop_if: {rows_changes_by: 0.4}"),
+    ],
+)
+def test_a_key_that_nobody_reads_is_refused(write, right: str, misspelt: str):
+    """A check that is misspelt must not be no check."""
+    assert write(RATINGS)
+
+    with pytest.raises(InputError, match="which nothing reads"):
+        write(RATINGS.replace(right, misspelt))
+
+
+def test_an_unknown_table_is_answered_with_those_that_exist():
+    with pytest.raises(InputError, match=r"There is no table 'raw.order'.*raw\.orders"):
+        contracts.load("raw.order")
+
+
+def test_users_are_the_first_source():
+    """Rows of other sources are looked up in them."""
+    assert contracts.landing_sources() == ("users", "items", "events", "orders")
+
+
+def test_an_unknown_source_is_answered_with_those_that_exist():
+    with pytest.raises(InputError, match=r"There is no landing source 'order'.*users, items, events, orders"):
+        contracts.landing_contract("order")
+
+
+def test_files_hold_neither_the_day_nor_what_is_derived():
+    names = [column.name for column in contracts.landing_contract("events").delivered]
+
+    assert names[:3] == ["event_id", "user_id", "occurred_at"]
+    assert not {"day", "occurred_on"} & set(names)
+
+
+def test_the_currency_is_that_of_the_deployment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("REKINDLE_CURRENCY", "EUR")
+    settings.cache_clear()
+    forget()
+    try:
+        assert contracts.load("raw.orders").column("currency").one_of == ("EUR",)
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+        forget()
+
+
+def test_identity_is_the_key_without_the_day():
+    assert contracts.load("raw.orders").identity == ("order_id", "line_id", "kind", "occurred_on")

@@ -1,0 +1,326 @@
+"""Marts, built by dbt on a real Spark Connect server: arithmetic, ranges, and what readers see when a test fails."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+import yaml
+
+from rekindle import records
+from rekindle.days import Days
+from rekindle.errors import CheckFailedError
+from rekindle.warehouse import builds, lineage, marts
+
+pytestmark = pytest.mark.usefixtures("world")
+
+FIRST, LAST = date(1999, 1, 1), date(1999, 2, 9)
+"""Long before the days of any other test: states as of a day would see what another test has delivered before."""
+
+LATENESS = 3
+LABELS = [
+    {"name": "active_1_7", "from_day": 1, "to_day": 7, "kind": "active"},
+    {"name": "net_revenue_1_10", "from_day": 1, "to_day": 10, "kind": "net_revenue"},
+    {"name": "net_revenue_11_20", "from_day": 11, "to_day": 20, "kind": "net_revenue"},
+]
+MARTS = lineage.graph().marts("training")
+WRITTEN = ("raw.users", "raw.deliveries", "features.user", "features.user_day")
+
+TILE = {"is_first": True, "orders": 1, "sale_amount": Decimal("0.00"), "refund_amount": Decimal("0.00")}
+
+
+def day(n):
+    return FIRST + timedelta(days=n)
+
+
+@pytest.fixture(scope="module")
+def tiles():
+    """Forty days of 12 users: late tiles, refunds on their own day, dates that two deliveries bring activity for."""
+    dice = random.Random(7)  # noqa: S311 - a test's dice
+    found = {}
+    for delivered in range(40):
+        for user in range(12):
+            for _ in range(dice.choice([0, 0, 1, 1, 2])):
+                happened = max(0, delivered - dice.choice([0, 0, 0, 1, 2, 3, 4, 9]))
+                if (delivered, user, happened) in found:
+                    continue
+                found[delivered, user, happened] = TILE | {
+                    "day": day(delivered),
+                    "user_id": f"u{user}",
+                    "activity_on": day(happened),
+                    "is_first": (user, happened) not in {(u, h) for _, u, h in found},
+                    "sale_amount": Decimal(dice.randrange(10_000)) / 100,
+                    "refund_amount": Decimal(dice.choice([0, 0, 0, dice.randrange(12_000)])) / 100,
+                }
+    return list(found.values())
+
+
+@pytest.fixture(scope="module")
+def world(spark, tiles):
+    """Features of each day for the users, of whom one registers on the tenth; marts that exist and are empty."""
+    marts.create_marts(spark)
+    append(spark, "raw.deliveries", [{"day": day(n), "source": "orders"} for n in range(40)])
+    append(spark, "features.user_day", tiles)
+    append(
+        spark,
+        "raw.users",
+        [
+            {"day": FIRST, "user_id": f"u{user}", "registered_at": f"{day(10 if user == 0 else 0)} 10:00:00"}
+            for user in range(12)
+        ],
+    )
+    append(
+        spark,
+        "features.user",
+        [
+            {"day": day(n), "user_id": f"u{user}", "registered_on": day(0), "recency_days": (n + user) % 20}
+            for n in range(40)
+            for user in range(12)
+            if user > 0 or n >= 10
+        ],
+    )
+    yield
+    for table in (*WRITTEN, *MARTS):
+        spark.sql(f"DELETE FROM {table} WHERE day BETWEEN DATE'{FIRST}' AND DATE'{LAST}'")
+
+
+@pytest.fixture(scope="module")
+def history(spark, world):  # noqa: ARG001 - is what the history is built from
+    """All forty days, built in one pass: the rows of each mart."""
+    result = build(spark, 0, 39)
+    assert set(result.released) == set(MARTS)
+    return {mart: rows(spark, mart) for mart in MARTS}
+
+
+def append(spark, table, rows):
+    """Append rows that name only the columns a test is about; the others are null."""
+    schema = spark.table(table).schema
+    given = [field.name for field in schema if field.name in rows[0]]
+    types = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in schema if field.name in given)
+    types = types.replace("registered_at timestamp", "registered_at string")
+    frame = spark.createDataFrame([tuple(row[name] for name in given) for row in rows], types)
+    columns = [
+        f"cast({field.name if field.name in given else 'null'} as {field.dataType.simpleString()}) as {field.name}"
+        for field in schema
+    ]
+    frame.selectExpr(*columns).writeTo(table).append()
+
+
+def build(spark, first, last, group="training"):
+    days = Days.between(day(first), day(last))
+    return marts.build(spark, group, days, records.start_run("backfill", days), LABELS)
+
+
+def rows(spark, table, first=0, last=39):
+    """A table's rows of some days, in an order, so that two states of it can be compared."""
+    found = spark.sql(f"SELECT * FROM {table} WHERE day BETWEEN DATE'{day(first)}' AND DATE'{day(last)}'").collect()
+    return sorted(found, key=str)
+
+
+def branches(spark):
+    return {row.name for mart in MARTS for row in spark.sql(f"SELECT name FROM lake.{mart}.refs").collect()}
+
+
+def expected_labels(tiles, last):
+    """Each label by its definition, tile by tile."""
+    found = set()
+    for label in LABELS:
+        for user in range(12):
+            for n in range(10 if user == 0 else 0, 40):
+                known = n + label["to_day"] + LATENESS
+                if known > last:
+                    continue
+                counted = [
+                    tile
+                    for tile in tiles
+                    if tile["user_id"] == f"u{user}"
+                    and day(n + label["from_day"]) <= tile["activity_on"] <= day(n + label["to_day"])
+                    and tile["day"] <= day(known)
+                ]
+                if label["kind"] == "active":
+                    value = float(any(tile["is_first"] for tile in counted))
+                else:
+                    value = float(sum(tile["sale_amount"] - tile["refund_amount"] for tile in counted))
+                found.add((day(known), day(n), f"u{user}", label["name"], value))
+    return found
+
+
+def test_units_of_all_models_pass():
+    """The arithmetic of each model, beside the model."""
+    invocation = marts._invoke("unit_tests", "test", "--select", "test_type:unit")
+
+    marts._refuse(invocation)
+    assert {unit.table for unit in invocation.nodes} >= {
+        "marts.daily_activity",
+        "marts.labels",
+        "marts.recall_population",
+        "marts.users",
+        "staging.stg_events",
+        "staging.stg_orders",
+        "staging.stg_users",
+    }
+
+
+def test_a_range_equals_its_days_one_by_one(spark, history, tiles):
+    """A history built in one pass is what the daily runs would have built; labels are what their definition says."""
+    for n in (20, 21):
+        build(spark, n, n)
+
+    assert all(history.values())
+    assert {tuple(row) for row in history["marts.labels"]} == expected_labels(tiles, last=39)
+    assert {mart: rows(spark, mart, 0, 29) for mart in MARTS} == {
+        mart: [row for row in found if row.day <= day(29)] for mart, found in history.items()
+    }
+    assert branches(spark) == {"main"}
+
+
+@pytest.mark.usefixtures("history")
+def test_a_mart_says_what_its_days_are_made_of():
+    """A day of a mart is stale when one of these partitions changes; without a label nothing is read for labels."""
+    inputs = {mart: records.builds(mart, day(25), day(25))[day(25)].inputs for mart in MARTS}
+
+    assert {name: (used.from_day, used.to_day) for name, used in inputs["marts.labels"].items()} == {
+        "features.user": (day(25 - 20 - LATENESS), day(25 - 7 - LATENESS)),
+        "features.user_day": (day(25 - 10 - LATENESS), day(25)),
+    }
+    assert lineage.graph().windows("marts.labels", day(25), []) == {}
+
+
+@pytest.mark.usefixtures("history")
+def test_a_failing_test_leaves_what_people_read(spark):
+    """A user twice in the features of a day: the build names the test, and main shows the rows of before."""
+    before = {mart: rows(spark, mart) for mart in MARTS}
+    append(spark, "features.user", [{"day": day(30), "user_id": "u1", "registered_on": day(0), "recency_days": 9}])
+
+    with pytest.raises(
+        CheckFailedError, match=r"marts\.ltv_population failed its test \w+_once_a_day: 1 rows"
+    ) as caught:
+        build(spark, 30, 30)
+
+    assert "dbt.log" in caught.value.todo
+    assert {mart: rows(spark, mart) for mart in MARTS} == before
+    assert branches(spark) == {"main"}
+    failed = {check.rule for check in records.checks(day=day(30)) if check.outcome == "failed"}
+    assert {"ltv_population_has_each_user_once_a_day", "recall_population_has_each_user_once_a_day"} <= failed
+
+
+def test_a_day_without_rows_replaces_a_day_with_rows(spark, history):
+    """The features of a day are taken back: what was built from them goes, other days stay."""
+    spark.sql(f"DELETE FROM features.user WHERE day = DATE'{day(35)}'")
+    build(spark, 35, 35)
+
+    assert {row.day for row in history["marts.ltv_population"]} >= {day(34), day(35)}
+    assert {row.day for row in rows(spark, "marts.ltv_population", 34, 36)} == {day(34), day(36)}
+    assert {row.day for row in rows(spark, "marts.users", 34, 36)} == {day(34), day(36)}
+    assert rows(spark, "marts.daily_activity", 35, 35)
+
+
+def test_marts_declare_what_dbt_sees_them_read():
+    """By dbt's own account of the models, not by reading their SQL here."""
+    manifest = json.loads((marts.docs().parent / "manifest.json").read_text())
+    found = marts.reads_by_manifest(manifest, MARTS)
+
+    assert found == {mart: set(lineage.graph().tables[mart].reads) for mart in MARTS}
+    assert found["marts.users"] == {"features.user", "raw.users"}
+
+
+# Marts of another group, one on the other and one on scores
+
+
+@pytest.fixture
+def made_up(spark, tmp_path, monkeypatch):
+    """
+    A copy of the dbt project with a group of three marts: `a_second` on `z_first`, `of_scores` on scores and `a_second`.
+
+    Returns a function that writes a model's SQL and yml anew.
+    """
+    project = tmp_path / "dbt_project"
+    shutil.copytree(marts.DBT_PROJECT, project)
+    folder = project / "models" / "marts" / "made_up"
+    folder.mkdir()
+    sources = project / "models" / "staging" / "sources.yml"
+    sources.write_text(sources.read_text() + "  - name: scores\n    tables: [{name: recall_daily}]\n")
+    monkeypatch.setattr(marts, "DBT_PROJECT", project)
+    monkeypatch.setattr(lineage, "MODELS", project / "models")
+
+    def write(name, source, columns=("day", "user_id"), **reads):
+        chosen = ", ".join(columns)
+        (folder / f"{name}.sql").write_text(f"select {chosen} from {{{{ {source} }}}} where {{{{ being_built() }}}}")
+        types = {"day": "date", "user_id": "string", "note": "string", "'x' as note": "string"}
+        described = [{"name": c.split()[-1], "data_type": types[c], "description": f"{c}'s"} for c in columns]
+        meta = {"reads": {read.replace("_of_", "."): text for read, text in reads.items()}}
+        model = {"name": name, "config": {"meta": meta}, "columns": described}
+        (folder / f"{name}.yml").write_text(yaml.safe_dump({"models": [model]}))
+        lineage._graph.cache_clear()
+
+    write("z_first", "source('features', 'user')", features_of_user="day")
+    write("a_second", "ref('z_first')", marts_of_z_first="day")
+    write("of_scores", "source('scores', 'recall_daily')", scores_of_recall_daily="day")
+    marts.create_marts(spark)
+    yield write
+    for name in ("z_first", "a_second", "of_scores"):
+        spark.sql(f"DROP TABLE IF EXISTS marts.{name} PURGE")
+    lineage._graph.cache_clear()
+
+
+@pytest.mark.usefixtures("world", "made_up")
+def test_a_group_of_marts_on_each_other_and_on_scores_is_built_and_released_alone(spark):
+    """`z_first` is built before `a_second`, whatever the alphabet says; the marts of training are not touched."""
+    order = lineage.graph().order
+    assert [name for name in order if name in lineage.graph().marts("made_up")][-1] != "marts.z_first"
+    assert order.index("marts.z_first") < order.index("marts.a_second")
+    assert order.index("scores.recall_daily") < order.index("marts.of_scores")
+    before = {mart: rows(spark, mart) for mart in MARTS}
+
+    result = build(spark, 20, 21, group="made_up")
+
+    assert set(result.released) == {"marts.z_first", "marts.a_second", "marts.of_scores"}
+    users = {(row.day, row.user_id) for row in rows(spark, "features.user", 20, 21)}
+    assert {(row.day, row.user_id) for row in rows(spark, "marts.a_second")} == users
+    assert {mart: rows(spark, mart) for mart in MARTS} == before
+
+    # The features of a day change: what was built from them is stale, one mart after the other.
+    known = builds.Known(lineage.graph(), {})
+    days = Days.one(day(20))
+    builds.record(known, "features.user", days, {day(20): {"raw.users": (day(20), day(20))}}, run_id="x", snapshot=1)
+    stale = builds.state(lineage.graph()).stale
+    assert [name for name in stale if stale[name] == [day(20)] and name.endswith(("first", "second"))] == [
+        "marts.z_first",
+        "marts.a_second",
+    ]
+
+
+@pytest.mark.usefixtures("world")
+def test_a_mart_that_reads_what_its_yml_does_not_say_is_never_visible(spark, made_up):
+    made_up("a_second", "source('features', 'user')", marts_of_z_first="day")
+
+    with pytest.raises(
+        CheckFailedError, match=r"marts\.a_second reads features\.user, but its yml declares marts\.z_first"
+    ):
+        build(spark, 20, 20, group="made_up")
+
+    assert rows(spark, "marts.a_second") == rows(spark, "marts.z_first") == []
+
+
+@pytest.mark.usefixtures("world")
+def test_a_column_that_a_mart_has_gained_is_added_by_a_migration(spark, made_up):
+    build(spark, 20, 20, group="made_up")
+    made_up("z_first", "source('features', 'user')", ("day", "'x' as note", "user_id"), features_of_user="day")
+
+    marts.create_marts(spark)
+    build(spark, 21, 21, group="made_up")
+
+    assert {row.day: row.note for row in rows(spark, "marts.z_first")} == {day(20): None, day(21): "x"}
+    comments = {row.col_name: row.comment for row in spark.sql("DESCRIBE TABLE marts.z_first").collect()}
+    assert comments["note"] == "'x' as note's"
+
+
+def test_the_documentation_names_each_mart_and_what_its_columns_are():
+    page = marts.docs().read_text()
+
+    assert [mart for mart in MARTS if mart.split(".")[1] not in page] == []
+    assert "lapsed_days" in page

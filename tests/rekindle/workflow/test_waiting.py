@@ -1,0 +1,118 @@
+"""Waiting for the deliveries of a day, with a landing zone of files; Airflow's own loop is tried by the workflow's tests."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+
+from rekindle.settings import settings
+from rekindle.workflow import waiting
+from rekindle.workflow.waiting import DeliveryTrigger, WaitForDeliveries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DAY = date(2023, 5, 4)
+
+
+@pytest.fixture
+def users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a day's delivery of users, which is not complete; a blank in the path, because people's have them."""
+    zone = tmp_path / "landing zone"
+    # As a URL: what reads it reads an object store in the same way.
+    monkeypatch.setenv("REKINDLE_LANDING", zone.as_uri())
+    settings.cache_clear()
+    folder = zone / "users" / f"day={DAY}"
+    folder.mkdir(parents=True)
+    events = zone / "events" / folder.name
+    events.mkdir(parents=True)
+    (events / "_SUCCESS").touch()
+    yield folder
+    settings.cache_clear()
+
+
+@pytest.fixture
+def wait() -> WaitForDeliveries:
+    return WaitForDeliveries(task_id="wait", day=str(DAY))
+
+
+def event_of(trigger: DeliveryTrigger) -> list[str]:
+    """What a trigger yields, made again as the triggerer does."""
+    _, arguments = trigger.serialize()
+    return asyncio.run(anext(aiter(DeliveryTrigger(**arguments).run()))).payload
+
+
+def test_a_day_that_is_there_is_not_waited_for(users, wait):
+    (users / "_SUCCESS").touch()
+
+    wait.execute({})
+
+
+@pytest.mark.usefixtures("users")
+def test_a_day_that_is_not_there_gives_the_worker_back(wait):
+    with pytest.raises(TaskDeferred) as deferred:
+        wait.execute({})
+
+    assert deferred.value.trigger.day == str(DAY)
+    assert deferred.value.trigger.deadline_seconds == settings().delivery_deadline_minutes * 60
+
+
+@pytest.mark.usefixtures("users")
+def test_a_history_goes_on_where_a_delivery_is_absent():
+    WaitForDeliveries(task_id="wait", day=str(DAY), kind="backfill").execute({})
+
+
+def test_what_comes_in_time_ends_the_wait(users):
+    coming = threading.Timer(0.3, (users / "_SUCCESS").touch)
+    coming.start()
+
+    assert event_of(DeliveryTrigger(str(DAY), deadline_seconds=30, poll_seconds=0.1)) == []
+    assert coming.finished.is_set()
+
+
+@pytest.mark.usefixtures("users")
+def test_what_never_comes_is_named_when_the_deadline_is_over(wait):
+    missing = event_of(DeliveryTrigger(str(DAY), deadline_seconds=0.2, poll_seconds=0.1))
+
+    assert missing == ["users"]
+    with pytest.raises(AirflowFailException, match=rf"no_delivery: .*users/day={DAY}/_SUCCESS"):
+        wait.arrived({}, missing)
+
+
+def test_a_source_that_cannot_be_used_stops_the_day_before_another_is_loaded(users, wait):
+    (users / "_SUCCESS").touch()
+    orders = users.parents[1] / "orders" / users.name
+    orders.mkdir(parents=True)
+    (orders / "_SUCCESS").touch()
+    (orders / "rows.csv").write_text("order_id,userId\no,ada\n")
+
+    with pytest.raises(AirflowFailException, match=r"rows\.csv has no column 'user_id'.*Did you mean 'userId'"):
+        wait.execute({})
+
+
+@pytest.mark.usefixtures("users")
+def test_a_landing_zone_that_does_not_answer_for_a_while_does_not_end_the_wait(wait, monkeypatch):
+    """In a trigger an error would end it, and `dag.test` would wait for ever. At the end the task says what is."""
+    looks = iter([OSError("endpoint"), ["users"], OSError("endpoint"), []])
+
+    def look(_day):
+        found = next(looks)
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    monkeypatch.setattr(waiting, "missing_sources", look)
+    trigger = DeliveryTrigger(str(DAY), deadline_seconds=30, poll_seconds=0.01)
+
+    assert asyncio.run(anext(aiter(trigger.run()))).payload == []
+    looks = iter([OSError("endpoint"), OSError("endpoint")])
+    trigger = DeliveryTrigger(str(DAY), deadline_seconds=0, poll_seconds=0.01)
+    event = asyncio.run(anext(aiter(trigger.run()))).payload
+    with pytest.raises(OSError, match="endpoint"):
+        wait.arrived({}, event)
