@@ -184,7 +184,7 @@ def _timed(tell: Tell, step: str, work: Callable[..., T], *arguments: Any) -> T:
 
 def _start_postgres(home: Home, passwords: Credentials) -> int:
     port = postgres.start(home, passwords.postgres)
-    databases = " ".join((*postgres.DATABASES, postgres.CATALOG_IDLE_TIMEOUT))
+    databases = " ".join((*postgres.DATABASES, postgres.CATALOG_IDLE_TIMEOUT, *postgres.READER_LIMITS.values()))
     if not home.is_done("databases", databases):
         postgres.create_databases(port, passwords)
         home.set_done("databases", databases)

@@ -43,6 +43,14 @@ session per task: in a week they would use up all connections. conf/spark-defaul
 """
 
 OS_USER = "embedded_postgres"
+READER_LIMITS = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "300s",
+    "idle_session_timeout": "1h",
+}
+"""A guard rail on top of the grants. The migration sets limits only where its own role has made the reader; here it has not."""
+
 ELSEWHERE = Path("/var/lib/rekindle")
 ATTEMPTS = 5
 """A start fails when the port was taken in between, or while the last children of a killed server are still ending."""
@@ -158,6 +166,9 @@ def create_databases(port: int, passwords: Credentials) -> None:
         for name in (*DATABASES, "postgres", "template1"):
             connection.execute(SQL("revoke all on database {} from public").format(Identifier(name)))
         connection.execute("grant connect on database scores to sms_reader")
+        for name, value in READER_LIMITS.items():
+            limit = SQL("alter role sms_reader in database scores set {} = {}")
+            connection.execute(limit.format(Identifier(name), Literal(value)))
 
 
 def _data(home: Home) -> Path:

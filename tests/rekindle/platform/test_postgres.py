@@ -114,7 +114,10 @@ def test_a_role_connects_to_its_own_database_only(home, port, role):
 
 
 def test_the_reader_makes_nothing(home, port):
+    """Nor where it takes off the guard rail, which is its own to set."""
     with connect(port, "sms_reader", credentials(home).sms_reader, "scores") as connection:
+        connection.execute("set default_transaction_read_only to off")
+        connection.commit()
         for statement in ("create schema x", "create table public.x (a int)", "create temp table x (a int)"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement)
@@ -122,6 +125,18 @@ def test_the_reader_makes_nothing(home, port):
 
 
 @pytest.mark.usefixtures("server")
+def test_the_reader_has_limits_when_it_logs_in(home, port):
+    """Asked of Postgres as that role: nothing is written, and neither a query nor a forgotten session stays for ever."""
+    limits = {
+        "default_transaction_read_only": "on",
+        "statement_timeout": "1min",
+        "idle_in_transaction_session_timeout": "5min",
+        "idle_session_timeout": "1h",
+    }
+    with connect(port, "sms_reader", credentials(home).sms_reader, "scores") as connection:
+        assert {name: connection.execute(f"show {name}").fetchone()[0] for name in limits} == limits
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs Postgres as itself and can enter its own folders")
 def test_opens_no_folder_when_its_user_cannot_enter_the_home(tmp_path):
     """Root's private folders stay private; the data go where Postgres' user may be, and go with the home."""
