@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from rekindle.days import NotADayError, parse_day
 from rekindle.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
     from rich.progress import Progress
@@ -78,6 +79,21 @@ def answer(data: Mapping[str, Any], *, as_json: bool, text: RenderableType = "")
         sys.stdout.write(json.dumps(data, default=str, ensure_ascii=False) + "\n")
         return
     console().print(text)
+
+
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""How a text begins that a spreadsheet takes for a formula, which may send what stands beside it elsewhere."""
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows as CSV, which spreadsheets open: no text in it is a formula there. Numbers are as they are."""
+    written = csv.writer(sys.stdout, lineterminator="\n")
+    written.writerow(rows[0])
+    written.writerows([_cell(value) for value in row.values()] for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def console() -> Any:

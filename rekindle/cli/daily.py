@@ -18,12 +18,15 @@ from rekindle.cli.common import (
     progress,
     refuse_unfinished,
     take_over_verdicts,
+    write_csv,
 )
 from rekindle.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
     from datetime import date
 
+    from ml.products import Product
+    from rekindle.contracts import Contract
     from rekindle.publishing import ScoreProduct
     from rekindle.records import Run, Stage
 
@@ -113,6 +116,13 @@ def scores(
     day: DayOption,
     user: Annotated[str | None, typer.Option("--user", help="Only this user.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many rows, the best first.", min=1)] = 10,
+    csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv",
+            help="Answer in CSV; a text that a spreadsheet would take for a formula gets an apostrophe in front.",
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Show what was published for a day, and why: the best scores, or one user's."""
@@ -120,16 +130,47 @@ def scores(
     from rekindle.cli.models import named_product
     from rekindle.publishing import history_of
 
+    if csv and json:
+        raise InputError("Scores come as CSV or as JSON.", todo="Give --csv or --json.", code="usage")
     platform.attach()
     scored = named_product(product)
     rows = history_of(scored, day, user_id=user, limit=limit)
     if not rows:
-        raise InputError(
-            f"Nothing was published of {product} for {day}" + (" and this user." if user else "."),
-            todo="Look at `rekindle status` for the published days.",
-            safe="Nothing was changed.",
-        )
+        raise _why_no_scores(scored, day, user)
+    if csv:
+        write_csv(rows)
+        return
     answer({"product": product, "day": day, "rows": rows}, as_json=json, text=score_table(scored, rows))
+
+
+def _why_no_scores(product: Product, day: date, user: str | None) -> InputError:
+    """Tell apart what was not published, who was not scored, and whom nobody knows."""
+    from rekindle.days import Days
+    from rekindle.publishing import history_of
+    from rekindle.spark import session
+    from rekindle.tables import read_days
+
+    safe = "Nothing was changed."
+    if user is None or not history_of(product, day, limit=1):
+        what, todo = (
+            f"Nothing was published of {product.name} for {day}.",
+            "Look at `rekindle status` for the published days.",
+        )
+        return InputError(what, todo=todo, safe=safe, code="not_published")
+    features = read_days(session(), "features.user", Days.one(day))
+    if features.where(features["user_id"] == user).isEmpty():
+        return InputError(
+            f"No user of this id was known at the end of {day}.",
+            todo="Write the id as the sources deliver it, or name a day on which the user had registered.",
+            safe=safe,
+            code="unknown_user",
+        )
+    return InputError(
+        f"This user was known on {day}, but not in the population of {product.name}.",
+        todo=f"See {product.population} for who is, or name a day on which the user was.",
+        safe=safe,
+        code="not_in_population",
+    )
 
 
 def report(*, day: DayOption, json: JsonOption = False) -> None:
@@ -151,7 +192,11 @@ def check(
     day: DayOption,
     json: JsonOption = False,
 ) -> None:
-    """Run a table's contract on a day that is released; exit code 1 if a check that stops has failed."""
+    """
+    Run a table's contract on a day that is released; exit code 1 if a check that stops has failed.
+
+    Or if there is nothing to check: a day that was never built, or one without rows of a table that is never without.
+    """
     from rekindle import platform, records
     from rekindle.days import Days
     from rekindle.warehouse import checks, contracts, tables
@@ -161,15 +206,45 @@ def check(
     platform.attach()
     refuse_unfinished(day)
     spark, days = session(), Days.one(day)
-    run_id = records.start_run("check", days)
     rows = tables.read_days(spark, table, days)
+    is_empty = rows.isEmpty()
+    if is_empty and (error := _why_nothing_to_check(contract, day)):
+        raise error
+    run_id = records.start_run("check", days)
     results = checks.audit(spark, contract, rows, days, stored=spark.table(table), run_id=run_id)
     records.record_checks(run_id, day, table, results)
     records.finish_run(run_id, "done")
-    lines = [f"{result.outcome:<10} {result.severity:<5} {result.rule}" for result in results]
-    answer({"table": table, "day": day, "results": [asdict(r) for r in results]}, as_json=json, text="\n".join(lines))
+    lines = ["no rows: the day was built, and brought none"] if is_empty else []
+    lines += [f"{result.outcome:<10} {result.severity:<5} {result.rule}" for result in results]
+    answer(
+        {"table": table, "day": day, "is_empty": is_empty, "results": [asdict(r) for r in results]},
+        as_json=json,
+        text="\n".join(lines),
+    )
     if any(r.severity == "stop" and r.outcome == "failed" for r in results):
         raise typer.Exit(CheckFailedError.exit_code)
+
+
+def _why_nothing_to_check(contract: Contract, day: date) -> CheckFailedError | None:
+    """
+    Each rule passes where there are no rows. None for a table of news, of which a day may bring none.
+
+    A table about everybody says so: it stops where its rows change by too much.
+    """
+    from rekindle.warehouse import builds, lineage
+
+    if day not in builds.Known(lineage.graph(), {}).builds_of(contract.table):
+        what, todo = "it was never built", f"Build it: rekindle backfill --from {day} --to {day}"
+    elif "rows_change_by" in contract.stop_if:
+        what, todo = (
+            "it was built empty, and is never empty",
+            "See `rekindle report` and the checks of what it is built from.",
+        )
+    else:
+        return None
+    return CheckFailedError(
+        f"{contract.table} has no rows of {day}: {what}.", todo=todo, safe="Nothing was changed.", code="no_rows"
+    )
 
 
 def docs(*, json: JsonOption = False) -> None:

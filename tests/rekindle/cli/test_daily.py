@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.rekindle.test_publishing import recall as recall_scores
 
+from ml.products import product_named
 from rekindle import records
 from rekindle.days import Days
+from rekindle.publishing import publish
 from rekindle.settings import settings
 from tests.command_line import rekindle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 DAY = date(2023, 5, 4)
@@ -135,8 +139,81 @@ def test_two_runs_of_a_day_at_once_are_refused(landing):  # noqa: ARG001 - the l
     assert "already_running" in answer.stderr
 
 
+@pytest.fixture
+def built() -> Iterator[Callable[[str], None]]:
+    """Record that the day of a table was built; nothing is in it."""
+    tables = []
+
+    def build(table: str) -> None:
+        tables.append(table)
+        records.record_builds([records.Build(table, DAY, "built", "a run", None)])
+
+    yield build
+    for table in tables:
+        records.transact(
+            lambda c, table=table: c.execute(
+                "delete from rekindle.build where table_name = %s and day = %s", [table, DAY]
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("table", "is_built", "why"),
+    [("features.user_day", False, "it was never built"), ("features.user", True, "it was built empty")],
+)
+@pytest.mark.usefixtures("landing")
+def test_a_day_of_which_there_are_no_rows_passes_no_check(built, table, is_built, why):
+    """Every rule about rows passes where there are none."""
+    if is_built:
+        built(table)
+
+    answer = rekindle("check", table, "--day", str(DAY))
+
+    assert answer.returncode == 1
+    assert f"no_rows: {table} has no rows of {DAY}: {why}" in answer.stderr
+
+
+@pytest.mark.usefixtures("landing")
+def test_a_table_of_news_may_have_a_day_without_any(built):
+    built("features.user_day")
+
+    answer = rekindle("check", "features.user_day", "--day", str(DAY))
+
+    assert answer.returncode == 0, answer.stderr
+    assert "no rows: the day was built" in answer.stdout
+
+
+@pytest.mark.usefixtures("landing", "mlflow_ready")
+def test_who_has_no_score_is_unknown_or_not_in_the_population_or_nothing_was_published(spark):
+    """Three things that a person would do different things about."""
+    ask = ("scores", "recall", "--day", str(DAY), "--user")
+    assert "not_published: " in rekindle(*ask, "ada").stderr
+
+    run_id = records.start_run("test", Days.one(DAY))
+    publish({product_named("recall"): recall_scores(["=ada"], day=DAY)}, DAY, run_id)
+    spark.sql(f"INSERT INTO features.user (day, user_id) VALUES (DATE'{DAY}', 'bob')")
+    try:
+        unknown, not_in, scored = rekindle(*ask, "eve"), rekindle(*ask, "bob"), rekindle(*ask, "=ada", "--csv")
+    finally:
+        spark.sql(f"DELETE FROM features.user WHERE day = DATE'{DAY}'")
+        records.transact(lambda c: c.execute("truncate sms.recall_scores, sms.recall_scores_history, sms.audience"))
+    assert (unknown.returncode, not_in.returncode) == (2, 2)
+    assert "unknown_user: " in unknown.stderr
+    assert "not_in_population: " in not_in.stderr
+    assert not any(name in unknown.stderr + not_in.stderr for name in ("eve", "bob")), "an id is personal data"
+    header, row = scored.stdout.splitlines()
+    assert (header.split(",")[0], row.split(",")[0]) == ("user_id", "'=ada")
+
+
+def test_no_model_is_listed_where_none_was_trained(landing, mlflow_ready):  # noqa: ARG001 - must be there
+    answer = rekindle("models", "--json")
+
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout) == {"models": []}
+
+
 def test_an_unknown_product_is_refused_with_the_ones_there_are(landing):  # noqa: ARG001 - the landing zone must be there
     answer = rekindle("scores", "churn", "--day", str(DAY))
 
     assert answer.returncode == 2
-    assert "recall, ltv" in answer.stderr
+    assert "Choose one of: ltv, recall." in answer.stderr
