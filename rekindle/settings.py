@@ -6,12 +6,17 @@ Every field can be overridden by an environment variable `REKINDLE_<FIELD>`; lis
 
 from __future__ import annotations
 
+import os
+import re
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from rekindle.errors import InputError
 
 PROJECT = Path(__file__).resolve().parent.parent
 """The project's folder: code, contracts, conf and dags stand side by side in it."""
@@ -69,7 +74,39 @@ class Settings(BaseSettings):
         return self.landing or str(self.home / "landing")
 
 
+BESIDE_SETTINGS = {"REKINDLE_DBT_BRANCH", "REKINDLE_SPARK_LOG"}
+"""Environment variables that are no settings: for dbt's process, and for the Spark server's log."""
+
+OF_A_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP)\w*)")
+"""Kubernetes tells every container of a service called rekindle-… by variables that end like these."""
+
+
 @cache
 def settings() -> Settings:
-    """Read the settings once per process; `settings.cache_clear()` reads them anew."""
+    """
+    Read the settings once per process; `settings.cache_clear()` reads them anew.
+
+    Raises InputError for an environment variable REKINDLE_… that nothing reads: a misspelt setting must not be the default.
+    """
+    _refuse_misspelt()
     return Settings()
+
+
+def known_variables() -> set[str]:
+    """Names of the environment variables that something of ours reads."""
+    return BESIDE_SETTINGS | {f"REKINDLE_{name.upper()}" for name in Settings.model_fields}
+
+
+def _refuse_misspelt() -> None:
+    known = known_variables()
+    for name in os.environ:
+        is_ours = name.upper().startswith("REKINDLE_") and not OF_A_SERVICE.search(name)
+        if not is_ours or name.upper() in known:
+            continue
+        nearest = get_close_matches(name.upper(), known, 1)
+        raise InputError(
+            f"Nothing reads the environment variable {name}.",
+            todo=f"Did you mean {nearest[0]}?" if nearest else f"Unset it, or use one of: {', '.join(sorted(known))}.",
+            safe="Nothing was done.",
+            code="unknown_setting",
+        )

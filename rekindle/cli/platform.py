@@ -59,9 +59,10 @@ def status(*, json: JsonOption = False) -> None:
     from rekindle import platform
     from rekindle.settings import settings
 
-    services = platform.status(settings().home)
-    told = _as_data(services)
-    text: list[RenderableType] = [_as_table(services)]
+    home = settings().home
+    services = platform.status(home)
+    told = {"home": str(home), **_as_data(services)}
+    text: list[RenderableType] = [f"Home: {home}", _as_table(services)]
     if all(service.address for service in services if service.name in platform.NEEDED_SERVICES):
         platform.attach()
         warehouse = _warehouse()

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from rekindle import cli
-from rekindle.cli.common import DayOption, JsonOption, answer
+from rekindle.cli.common import DayOption, JsonOption, answer, write_csv
 from rekindle.errors import CheckFailedError, InputError
-from rekindle.settings import settings
+from rekindle.settings import PROJECT, known_variables, settings
 
 REKINDLE = Path(sys.executable).with_name("rekindle")
 
@@ -115,6 +119,60 @@ def test_a_setting_that_cannot_be_used_is_named(run, monkeypatch):
     assert "conf/rekindle.yml" in complaint
 
 
+def test_a_misspelt_setting_is_an_error_with_the_nearest_name(run, monkeypatch):
+    monkeypatch.setenv("REKINDLE_LANDNG", "/secret/place")
+    code, _, complaint = run("status")
+
+    assert code == 2
+    assert complaint.startswith("unknown_setting: Nothing reads the environment variable REKINDLE_LANDNG.")
+    assert "Did you mean REKINDLE_LANDING?" in complaint
+    assert "secret" not in complaint
+
+
+@pytest.mark.parametrize(
+    "name", ["REKINDLE_DBT_BRANCH", "REKINDLE_SPARK_LOG", "REKINDLE_UI_SERVICE_HOST", "REKINDLE_UI_PORT_80_TCP_ADDR"]
+)
+def test_what_is_known_beside_settings_is_no_misspelling(run, monkeypatch, name):
+    """What we give to dbt and Spark, and what Kubernetes gives to containers beside a service of that name."""
+    monkeypatch.setenv(name, "some text")
+
+    assert run("status")[0] == 0
+
+
+def test_each_variable_that_code_or_documents_name_is_known():
+    """A name that is written down here and not known would be refused."""
+    sources = [*PROJECT.glob("*.md"), *PROJECT.glob("conf/*"), *PROJECT.glob("docs/**/*.md")]
+    sources += [path for room in ("rekindle", "dbt_project", "dags", "bench") for path in (PROJECT / room).rglob("*.*")]
+    texts = [
+        path.read_text() for path in sources if path.suffix in {".md", ".py", ".yml", ".sql", ".conf", ".properties"}
+    ]
+    named = {name for text in texts for name in re.findall(r"\bREKINDLE_[A-Z_]*[A-Z]\b", text)}
+
+    assert named - known_variables() == set()
+    assert "REKINDLE_LANDING" in named
+
+
+def test_it_says_which_version_it_is(run):
+    assert run("--version")[:2] == (0, f"rekindle {version('rekindle')}\n")
+
+
+def test_a_text_that_a_spreadsheet_takes_for_a_formula_is_none_in_csv(capsys):
+    texts = ["=1+1", "+1", "-1", "@sum", "\t=1", "\uff1d1", "u-1", None]
+    write_csv([{"user_id": text, "amount": -0.5} for text in texts])
+
+    read = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["user_id"] for row in read] == ["'=1+1", "'+1", "'-1", "'@sum", "'\t=1", "'\uff1d1", "u-1", ""]
+    assert {row["amount"] for row in read} == {"-0.5"}
+
+
+def test_homes_that_the_documents_name_are_not_committed():
+    texts = [(PROJECT / "README.md").read_text(), *(path.read_text() for path in PROJECT.glob("docs/*.md"))]
+    homes = {name for text in texts for name in re.findall(r"REKINDLE_HOME=\$PWD/(\S+)", text)}
+
+    assert homes
+    assert homes <= {line.rstrip("/") for line in (PROJECT / ".gitignore").read_text().splitlines()}
+
+
 @pytest.mark.parametrize("day", ["2026-13-01", "20170601", "yesterday", "2017-6-1"])
 def test_a_day_that_is_none_is_refused_with_the_form_it_needs(run, command, day):
     def takes(day: DayOption):
@@ -135,11 +193,13 @@ def test_a_command_that_does_not_exist_suggests_one_that_does(run):
     assert "status" in complaint
 
 
-def test_nothing_runs_in_a_home_that_holds_nothing(run):
+def test_nothing_runs_in_a_home_that_holds_nothing(run, tmp_path):
     code, said, complaint = run("status", "--json")
 
     assert (code, complaint) == (0, "")
     assert set(json.loads(said)["services"].values()) == {None}
+    assert json.loads(said)["home"] == str(tmp_path)
+    assert f"Home: {tmp_path}" in run("status")[1]
     assert run("down")[:2] == (0, "Nothing was running.\n")
 
 
