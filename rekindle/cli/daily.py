@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from datetime import date
 
     from ml.products import Product
-    from rekindle.contracts import Contract
     from rekindle.publishing import ScoreProduct
     from rekindle.records import Run, Stage
+    from rekindle.warehouse.contracts import Contract
 
 ModelOption = Annotated[
     str | None,
@@ -147,8 +147,8 @@ def _why_no_scores(product: Product, day: date, user: str | None) -> InputError:
     """Tell apart what was not published, who was not scored, and whom nobody knows."""
     from rekindle.days import Days
     from rekindle.publishing import history_of
-    from rekindle.spark import session
-    from rekindle.tables import read_days
+    from rekindle.warehouse.spark import session
+    from rekindle.warehouse.tables import read_days
 
     safe = "Nothing was changed."
     if user is None or not history_of(product, day, limit=1):

@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.rekindle.test_publishing import recall as recall_scores
 
 from ml.products import product_named
 from rekindle import records
@@ -15,6 +14,7 @@ from rekindle.days import Days
 from rekindle.publishing import publish
 from rekindle.settings import settings
 from tests.command_line import rekindle
+from tests.rekindle.publishing.test_publishing import recall as recall_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
