@@ -26,7 +26,6 @@ ProductArgument = Annotated[str, typer.Argument(metavar="PRODUCT", help="A score
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(epilog=example("rekindle train recall --day 2017-12-30"))(train)
-    app.command(epilog=example("rekindle models --json"))(models)
     app.command(epilog=example("rekindle backtest recall --from 2017-07-01 --to 2017-12-30 --json"))(backtest)
     app.command(epilog=example("rekindle promote recall 3"))(promote)
     app.command(epilog=example("rekindle rollback recall"))(rollback)
@@ -118,50 +117,6 @@ def rollback(product: ProductArgument, *, json: JsonOption = False) -> None:
     with _run("rollback", registry.champion(chosen).trained_day) as run_id:
         champion = registry.rollback(chosen, run_id=run_id)
     _tell_champion(chosen, champion, as_json=json)
-
-
-def models(*, json: JsonOption = False) -> None:
-    """List the versions of each product's model: which is champion and since when, what the gate said of each."""
-    from rekindle import platform
-
-    platform.attach()
-    from ml import registry
-    from ml.products import PRODUCTS
-
-    rows = []
-    for product in PRODUCTS:
-        champion = registry.find_champion(product)
-        for version in registry.versions(product):
-            gate, is_champion = version.gate, champion is not None and version.version == champion.version
-            rows.append(
-                {
-                    "product": product.name,
-                    "version": version.version,
-                    "is_champion": is_champion,
-                    "since": registry.in_effect_since(product, version) if is_champion and gate else None,
-                    "trained_day": gate.trained_day if gate else None,
-                    "verdict": ("passed" if gate.passed else "failed") if gate else "no verdict",
-                    "why": gate.why if gate else None,
-                    "digest": gate.digest if gate else None,
-                }
-            )
-    answer({"models": rows}, as_json=json, text=_models(rows))
-
-
-def _models(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    from rich.table import Table
-    from rich.text import Text
-
-    if not rows:
-        return "No model is registered yet. Train one: rekindle train PRODUCT --day D"
-    table = Table(box=None, header_style="dim")
-    for name in ("product", "version", "trained on", "in office", "verdict", "why"):
-        table.add_column(name)
-    for row in rows:
-        office = f"champion since {row['since']}" if row["is_champion"] else ""
-        cells = (row["product"], row["version"], row["trained_day"], office, row["verdict"], row["why"])
-        table.add_row(*[Text("" if cell is None else str(cell)) for cell in cells])
-    return table
 
 
 def named_product(name: str) -> Product:
