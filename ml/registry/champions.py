@@ -8,9 +8,9 @@ with the model that was in effect.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ml.registry.versions import aliased, files_of, refuse_failed, set_alias
+from ml.registry.versions import aliased, files_of, refuse_failed, set_alias, versions
 from ml.registry.versions import version as version_numbered
 from rekindle import records
 from rekindle.errors import CheckFailedError, InputError
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from rekindle.records import Promotion
 
 CHAMPION = "champion"
+
+TOLD = ("trained_day", "passed", "why", "digest", "sample_digest", "from_tags", "recorded_at")
+"""What an overview says of a verdict; all null where there is none."""
 
 ROLLBACK = "rollback"
 """How the promotion log marks a step back."""
@@ -65,6 +68,26 @@ def in_effect_since(product: Product, found: Version) -> date:
     standing = _standing(records.promotions(product.name))
     is_last = standing and standing[-1].version == found.version
     return standing[-1].effective_from_day if is_last else found.trained_day
+
+
+def overview(product: Product) -> dict[str, Any]:
+    """Tell of all versions, the latest first, what the gate said, and of the champions since when each is in effect."""
+    in_office, since = find_champion(product), {}
+    for promotion in _standing(records.promotions(product.name)):
+        since[promotion.version] = promotion.effective_from_day
+    if in_office and in_office.gate:
+        since[in_office.version] = in_effect_since(product, in_office)
+    return {
+        "champion": in_office and in_office.version,
+        "versions": [
+            {
+                "version": found.version,
+                "effective_from_day": since.get(found.version),
+                **{name: found.gate and getattr(found.gate, name) for name in TOLD},
+            }
+            for found in versions(product)
+        ],
+    }
 
 
 def why_skipped(product: Product, day: date, *, backfill: bool = False, version: str | None = None) -> str | None:
@@ -127,7 +150,7 @@ def promote(product: Product, number: str, *, run_id: str, reason: str) -> Versi
     if find_champion(product) == chosen and standing and standing[-1].version == chosen.version:
         raise InputError(
             f"Version {number} of {product.model_name} is the champion already, since {standing[-1].effective_from_day}.",
-            todo="Name another version, or leave it.",
+            todo=f"Name another version: `rekindle models {product.name}` lists them.",
             safe="The champion stays as it was.",
             code="already_champion",
         )

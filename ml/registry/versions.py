@@ -224,7 +224,7 @@ def refuse_failed(found: Version) -> None:
     if not found.judged.passed:
         raise InputError(
             f"Version {found.version} of {found.name} is to score, but it did not pass the gate.",
-            todo=f"Go back with `rekindle rollback {found.product}`, and find out who moved the alias.",
+            todo=f"Promote one that passed, see `rekindle models {found.product}`, and find out who moved the alias.",
             safe="Nothing was loaded; the last good scores stay.",
             code="gate_not_passed",
         )

@@ -1,4 +1,4 @@
-"""Commands about the models: train, backtest, promote, rollback."""
+"""Commands about the models: train, backtest, models, promote, rollback."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(epilog=example("rekindle train recall --day 2017-12-30"))(train)
     app.command(epilog=example("rekindle backtest recall --from 2017-07-01 --to 2017-12-30 --json"))(backtest)
+    app.command(epilog=example("rekindle models recall"))(models)
     app.command(epilog=example("rekindle promote recall 3"))(promote)
     app.command(epilog=example("rekindle rollback recall"))(rollback)
 
@@ -86,6 +87,52 @@ def backtest(
 
     told = trainer.backtest(session(), chosen, first=first, last=last)
     answer(told, as_json=json, text=_backtest(told))
+
+
+def models(
+    product: Annotated[str | None, typer.Argument(metavar="[PRODUCT]", help="A score product; by default all.")] = None,
+    *,
+    json: JsonOption = False,
+) -> None:
+    """List the registered versions by product: what the gate said, who is champion, and since when."""
+    from rekindle import platform
+
+    chosen = [named_product(product)] if product else _trained_products()
+    platform.attach()
+    from ml import registry
+
+    told = {one.name: registry.overview(one) for one in chosen}
+    answer(told, as_json=json, text=_overviews(told))
+
+
+def _trained_products() -> list[Product]:
+    from ml.products import PRODUCTS
+
+    return [product for product in PRODUCTS if product.is_trained]
+
+
+def _overviews(told: Mapping[str, Any]) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for name, overview in told.items():
+        title = (
+            f"{name}: version {overview['champion']} is champion" if overview["champion"] else f"{name}: no champion"
+        )
+        table = Table(
+            *("version", "trained as of", "in effect from"),
+            Column("gate", overflow="fold"),
+            box=None,
+            title_justify="left",
+        )
+        for version in overview["versions"]:
+            said = "passed" if version["passed"] else "failed" if version["why"] else "never judged"
+            day, since = version["trained_day"] or "", version["effective_from_day"] or ""
+            table.add_row(version["version"], str(day), str(since), Text(f"{said}: {version['why'] or 'no verdict'}"))
+        parts += [title, table if overview["versions"] else f"  Train one: rekindle train {name} --day D", ""]
+    return Group(*parts)
 
 
 def promote(

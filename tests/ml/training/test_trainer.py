@@ -247,3 +247,14 @@ def test_an_unknown_product_is_a_usage_error():
 def test_a_label_of_later_deliveries_is_not_in_the_past(spark, recall, business):
     """What is read depends on the day alone, not on what lies in the table by now."""
     assert max(samples.sample(spark, recall, date(2001, 4, 1), business).rows["day"].to_pylist()) == date(2001, 3, 18)
+    overview = told("models", product.name)[product.name]
+    assert overview["champion"] == "2"
+    assert [(v["version"], v["passed"], v["trained_day"]) for v in overview["versions"]] == [
+        ("2", True, str(DAY)),
+        ("1", True, str(DAY - timedelta(weeks=1))),
+    ]
+    assert all(v["effective_from_day"] == v["trained_day"] for v in overview["versions"])
+
+    listed = CliRunner().invoke(app, ["models"], catch_exceptions=False)
+    assert f"{product.name}: version 1 is champion" in listed.stdout
+    assert "passed: auc" in listed.stdout
