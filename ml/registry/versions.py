@@ -11,12 +11,12 @@ import json
 import logging
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.model import artifact
-from ml.registry import flavour
+from ml.registry import flavour, page
 from rekindle import records
 from rekindle.errors import InputError
 from rekindle.records import Gate
@@ -92,8 +92,10 @@ class Trained:
     documents: Mapping[str, str]
     """Texts and pictures, by file name."""
     tags: Mapping[str, str]
-    description: str = ""
-    """The version's page, in Markdown."""
+    learnt: str = ""
+    """Sentences for people: on which days it was judged, and from which it has learnt."""
+    champion: Mapping[str, Any] = field(default_factory=lambda: {"why_not": "there was none"})
+    """The champion's figures on the same rows, or `why_not`."""
 
 
 def register(product: Product, trained: Trained) -> Version:
@@ -121,7 +123,6 @@ def register(product: Product, trained: Trained) -> Version:
             f"models:/{model.model_id}",
             run_id=run_id,
             model_id=model.model_id,
-            description=trained.description,
             tags={
                 **trained.tags,
                 "gate": PASSED if trained.verdict.passed else "failed",
@@ -131,6 +132,9 @@ def register(product: Product, trained: Trained) -> Version:
                 "run_id": trained.run_id,
             },
         )
+        place = page.Place(product.name, str(created.version), run.info.experiment_id, run_id)
+        client.log_text(run_id, page.whole(trained, place), page.FILE)
+        client.update_model_version(product.model_name, place.number, page.description(trained, place))
     gate = Gate(
         product=product.name,
         version=str(created.version),

@@ -8,13 +8,15 @@ Writes: a version in the model registry, and, once the gate has passed, the prom
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ml import registry
+from ml.model.scorer import Scorer
 from ml.training import evaluation, fitting, gate, pictures, samples
 from ml.training.fitting import Refitted
 from ml.training.gate import Verdict
+from rekindle.errors import RekindleError
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -144,7 +146,8 @@ def _succeeds(product: Product, version: Version, verdict: Verdict, run_id: str)
         return None
     if not verdict.passed:
         return "it did not pass the gate"
-    if champion and champion.trained_day > version.trained_day:
+    # One that has the alias but no verdict, set by hand in MLflow, keeps nobody from office.
+    if champion and champion.gate and champion.trained_day > version.trained_day:
         return (
             f"version {champion.version}, the champion, was trained as of {champion.trained_day}, a later day than "
             f"{version.trained_day}"
@@ -171,7 +174,8 @@ def _record(
         day=sample.day,
         run_id=run_id,
         scorer=refitted.scorer,
-        description=_description(product, sample, split, verdict, refitted),
+        learnt=_learnt(sample, split, refitted),
+        champion=_beside_champion(product, sample, split, fitted),
         verdict=verdict,
         params={
             "day": sample.day.isoformat(),
@@ -209,21 +213,36 @@ def _record(
     )
 
 
-def _description(product: Product, sample: Sample, split: Split, verdict: Verdict, refitted: Refitted) -> str:
-    """Write the page of a version, for whoever decides about it: the verdict first, in Markdown."""
-    gate = "Passed" if verdict.passed else "Did not pass"
-    what = "a naive rule in the place of a model that lost" if verdict.is_rule else "a model"
-    learnt = "; ".join(f"{label}: {days}" for label, days in refitted.to_json()["days"].items())
-    again = f"Then fitted again, the same recipe, on all days with a known label ({learnt})."
-    todo = (
-        f"It scores once it is champion: `rekindle promote {product.name} VERSION`, which checks gate and digest. "
-        f"`rekindle rollback {product.name}` goes back. (MLflow's *Promote model* copies to another model, which nothing "
-        "here reads.)"
-    )
-    paragraphs = [
-        f"**{gate}** ({what}): {verdict.why}.",
-        f"Judged on the days {split.test}, which it had not seen, with what was known at the end of {sample.day}.",
-        again if learnt else f"Not fitted again on later days: {refitted.why_not}.",
-        todo,
-    ]
-    return "\n\n".join(paragraphs)
+def _learnt(sample: Sample, split: Split, refitted: Refitted) -> str:
+    """Say for people on which days the figures are, and from which days what scores has learnt."""
+    days = "; ".join(f"{label}: {days}" for label, days in refitted.to_json()["days"].items())
+    again = f"Then the same recipe was fitted again on all days with a known label ({days}): that scores."
+    judged = f"Judged on the days {split.test}, which it had not seen, with what was known at the end of {sample.day}."
+    return f"{judged} {again if days else f'Not fitted again on later days: {refitted.why_not}.'}"
+
+
+def _beside_champion(product: Product, sample: Sample, split: Split, fitted: Fitted) -> dict[str, Any]:
+    """Judge the champion on the test rows, or say why that cannot be done."""
+    champion = registry.find_champion(product)
+    if champion is None:
+        return {"why_not": "there was none"}
+    try:
+        scorer = Scorer.from_files(registry.files_of(champion))
+        scorer.encoder.check_signature(sample.rows.schema)
+    except RekindleError as error:
+        return {"why_not": f"version {champion.version} cannot be judged on these rows. {error.what}"}
+    if [part.label for part in scorer.parts] != [target.label for target in sample.targets]:
+        return {"why_not": f"version {champion.version} predicts something else: the horizons were others"}
+    its = list(fitting.judge(scorer, sample, split, [None] * len(sample.targets)).values())[-1]
+    beside = {
+        "this": fitted.primary.model,
+        "champion": evaluation.evaluate(product.objective, its).model,
+        # The champion in the place of the naive rule: both are judged within each draw of users.
+        "difference": evaluation.evaluate(product.objective, replace(fitted.longest, naive=its.raw)).difference,
+    }
+    return {
+        "version": champion.version,
+        "trained_day": champion.trained_day.isoformat(),
+        "may_have_seen": champion.trained_day >= split.test.first,
+        **{name: {key: vars(figure) for key, figure in figures.items()} for name, figures in beside.items()},
+    }

@@ -11,7 +11,7 @@ from rekindle.cli.common import DayOption, FromOption, JsonOption, ToOption, ans
 from rekindle.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from datetime import date
 
     from rich.console import RenderableType

@@ -50,7 +50,7 @@ def register(product, recall_fitted):
             verdict=Verdict(passed, "auc 0.8 beats the naive rule's 0.7"),
             params={"rows": "3000"},
             metrics={"1_7.model.auc": 0.8},
-            figures={"1_7": {"model": {"auc": {"value": 0.8, "low": 0.7, "high": 0.9}}}},
+            figures={horizon: result.to_json() for horizon, result in recall_fitted.evaluations.items()},
             sample_digest=rows or uuid4().hex,
             documents={"pictures/roc.svg": "<svg/>"},
             tags={"test_days": "2002-05-05"},
@@ -82,7 +82,7 @@ def test_a_version_carries_what_the_gate_said_and_of_which_bytes(product, regist
         {"1_7.model.auc": 0.8},
         {"rows": "3000"},
     )
-    assert {file.path for file in client.list_artifacts(stored.run_id)} == {"encoder.json", "pictures"}
+    assert {file.path for file in client.list_artifacts(stored.run_id)} == {"encoder.json", "page.md", "pictures"}
     assert client.get_experiment(run.info.experiment_id).name == product.model_name
 
 

@@ -15,11 +15,12 @@ from ml import products, registry
 from ml.model import artifact, learners
 from ml.model.learners import Column, Linear
 from ml.model.scorer import Scorer, archive_name, output_ddl, scoring_function
-from ml.training import samples, trainer
+from ml.training import evaluation, samples, trainer
 from rekindle import records
 from rekindle.cli import app
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
+from rekindle.settings import settings
 from rekindle.warehouse import contracts, tables
 from tests.ml.conftest import COLUMNS, feature_rows, sundays
 
@@ -184,17 +185,48 @@ def test_where_the_model_loses_the_best_naive_rule_is_champion_and_the_answer_sa
     assert told["why"].startswith("the model did not pass: auc")
     assert scorer.parts[0].candidate in {"frequency_28d", "frequency_90d"}
     assert tags.tags["scores_by"] == "naive rule"
-    assert tags.description.startswith("**Passed** (a naive rule in the place of a model that lost)")
+    assert tags.description.startswith(
+        "## The gate refused the model; this is the naive rule, calibrated, in its place"
+    )
 
 
 def test_the_page_of_a_version_says_what_judged_it_and_what_it_learnt_from(spark, product):
     done = trainer.train(spark, product, DAY, "a run")
     page = MlflowClient().get_model_version(product.model_name, done.version.version).description
 
-    assert page.startswith("**Passed** (a model): auc")
+    assert page.startswith("## The gate let this version pass\n\n**Why**: auc")
     assert f"Judged on the days {done.split.test}" in page
     assert f"active_1_7: {WEEKS[0]} to {LAST} (20 days)" in page
     assert f"rekindle rollback {product.name}" in page
+
+
+def test_a_champion_that_nobody_judged_keeps_nobody_from_office(spark, product):
+    """The alias can be set in MLflow on whatever is there."""
+    trainer.train(spark, product, DAY - timedelta(weeks=1), "a run")
+    client = MlflowClient()
+    by_hand = client.create_model_version(product.model_name, "file:///nowhere")
+    client.set_registered_model_alias(product.model_name, registry.CHAMPION, by_hand.version)
+
+    done = trainer.train(spark, product, DAY, "another")
+
+    assert done.promoted
+    assert registry.champion(product) == done.version
+
+
+def test_a_version_stands_beside_the_champion_on_the_same_rows(spark, product):
+    """The first had none; the second is judged beside the first, whose files are read by their digest."""
+    first, second = (trainer.train(spark, product, day, "a run") for day in (DAY - timedelta(weeks=1), DAY))
+    client = MlflowClient()
+    pages = [client.get_model_version(product.model_name, done.version.version).description for done in (first, second)]
+    champion = Scorer.from_files(registry.files_of(first.version))
+    sample = samples.sample(spark, product, DAY, settings())
+    tested = sample.rows.filter(pc.is_in(sample.rows["day"], value_set=pa.array(list(second.split.test))))
+    area = evaluation.auc(tested["active_1_7"].to_numpy(), champion.predict(tested).raw)
+
+    assert "Nothing to compare with: there was none." in pages[0]
+    assert f"That is version 1, trained as of {DAY - timedelta(weeks=1)}" in pages[1]
+    assert f"| {area:.3f} (" in next(line for line in pages[1].splitlines()[::-1] if line.startswith("| auc"))
+    assert "may have learnt from some of these test days" in pages[1]
 
 
 def test_too_short_a_history_leaves_the_champion(spark, product):
@@ -230,6 +262,14 @@ def test_the_command_line_trains_promotes_and_rolls_back(product):
         told("promote", product.name, "2")
     assert [p.version for p in records.promotions(product.name)] == ["1", "2", "1", "2"]
 
+    overview = told("models", product.name)[product.name]
+    assert overview["champion"] == "2"
+    assert [(v["version"], v["passed"], v["trained_day"]) for v in overview["versions"]] == [
+        ("2", True, str(DAY)),
+        ("1", True, str(DAY - timedelta(weeks=1))),
+    ]
+    assert all(v["effective_from_day"] == v["trained_day"] for v in overview["versions"])
+
 
 def test_the_command_line_shows_figures_to_people(product):
     done = CliRunner().invoke(app, ["train", product.name, "--day", str(DAY)], catch_exceptions=False)
@@ -237,6 +277,9 @@ def test_the_command_line_shows_figures_to_people(product):
     assert done.exit_code == 0
     assert "is champion: auc" in done.stdout
     assert "ece_floor" in done.stdout
+    listed = CliRunner().invoke(app, ["models"], catch_exceptions=False)
+    assert f"{product.name}: version 1 is champion" in listed.stdout
+    assert "passed: auc" in listed.stdout
 
 
 def test_an_unknown_product_is_a_usage_error():
@@ -247,14 +290,3 @@ def test_an_unknown_product_is_a_usage_error():
 def test_a_label_of_later_deliveries_is_not_in_the_past(spark, recall, business):
     """What is read depends on the day alone, not on what lies in the table by now."""
     assert max(samples.sample(spark, recall, date(2001, 4, 1), business).rows["day"].to_pylist()) == date(2001, 3, 18)
-    overview = told("models", product.name)[product.name]
-    assert overview["champion"] == "2"
-    assert [(v["version"], v["passed"], v["trained_day"]) for v in overview["versions"]] == [
-        ("2", True, str(DAY)),
-        ("1", True, str(DAY - timedelta(weeks=1))),
-    ]
-    assert all(v["effective_from_day"] == v["trained_day"] for v in overview["versions"])
-
-    listed = CliRunner().invoke(app, ["models"], catch_exceptions=False)
-    assert f"{product.name}: version 1 is champion" in listed.stdout
-    assert "passed: auc" in listed.stdout
