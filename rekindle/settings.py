@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     database_url: str = ""
     """libpq URL of the database that holds the published scores (schema `sms`) and the run records (schema `rekindle`)."""
 
+    alert_url: str = ""
+    """Webhook that is told of failed tasks; empty: none. From the environment, because it may hold a token."""
+
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     lapse_days: PositiveInt
     recall_horizon_days: PositiveInt
@@ -50,6 +53,7 @@ class Settings(BaseSettings):
     delivery_deadline_minutes: Annotated[float, Field(ge=0)]
     delivery_poll_seconds: Annotated[float, Field(gt=0)]
     valid_hours: PositiveInt
+    fresh_by_hour: Annotated[int, Field(ge=0, le=23)]
     quarantine_keep_days: PositiveInt
     quarantine_stop_share: Annotated[float, Field(ge=0, le=1)]
     quarantine_stop_min_rows: PositiveInt

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rekindle.cli.common import JsonOption, answer, console, example, take_over_verdicts
+from rekindle.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,12 +55,29 @@ def down(
     answer({"stopped": stopped, "deleted": delete}, as_json=json, text=text)
 
 
-def status(*, json: JsonOption = False) -> None:
-    """Show what runs and where, which days are published, and which partitions are stale."""
+def status(
+    *,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh", help="Only ask whether yesterday is published, as it must be by a set hour; exit code 1 if not."
+        ),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """
+    Show what runs and where, which days are published, and which partitions are stale.
+
+    `--fresh` is for a monitor beside the scheduler: where that is down, nothing fails and nobody is told.
+    """
     from rekindle import platform
     from rekindle.settings import settings
 
     home = settings().home
+    if fresh:
+        platform.attach()
+        _refuse_outdated(as_json=json)
+        return
     services = platform.status(home)
     told = {"home": str(home), **_as_data(services)}
     text: list[RenderableType] = [f"Home: {home}", _as_table(services)]
@@ -69,6 +87,21 @@ def status(*, json: JsonOption = False) -> None:
         told |= warehouse
         text.append("\n".join(_in_words(warehouse)))
     answer(told, as_json=json, text=_stacked(text))
+
+
+def _refuse_outdated(*, as_json: bool) -> None:
+    """End with exit code 1 where a published table is older than it must be by now."""
+    from rekindle.publishing import days_published, due_day
+
+    due, days = due_day(), days_published()
+    late = {table: day for table, day in days.items() if day < due}
+    told = [f"{table} is about {day}: {due} is not published." for table, day in late.items()]
+    if not days:
+        told = ["Nothing was ever published."]
+    data = {"due": due, "is_fresh": not told, "outdated": late}
+    answer(data, as_json=as_json, text="\n".join(told) or f"{due} or a later day is published.")
+    if told:
+        raise typer.Exit(CheckFailedError.exit_code)
 
 
 def _warehouse() -> dict[str, Any]:

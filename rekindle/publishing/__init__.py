@@ -22,6 +22,7 @@ from rekindle.publishing import merge, publications
 from rekindle.publishing.judging import judge
 from rekindle.publishing.spooling import spool, stage
 from rekindle.records import record_checks, transact
+from rekindle.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -165,6 +166,26 @@ def freshness() -> list[dict[str, Any]]:
         "select table_name, day, row_count, published_at, valid_until, status from sms.freshness order by table_name"
     )
     return transact(lambda connection: connection.cursor(row_factory=dict_row).execute(query).fetchall())
+
+
+def days_published() -> dict[str, date]:
+    """Return the day that each published table is about."""
+    return {row["table_name"]: row["day"] for row in freshness()}
+
+
+def due_day() -> date:
+    """
+    Return the day that must be published by now, by Postgres' clock.
+
+    That is yesterday from `fresh_by_hour` on, and the day before until then.
+    """
+    question = "select ((clock_timestamp() - make_interval(hours => %s)) at time zone 'utc')::date - 1"
+
+    def work(connection: Connection) -> date:
+        ((due,),) = connection.execute(question, [settings().fresh_by_hour]).fetchall()
+        return due
+
+    return transact(work)
 
 
 # One transaction

@@ -255,16 +255,30 @@ def failed(context: Any) -> None:
 
     from rekindle import records, report
     from rekindle.days import parse_day
+    from rekindle.workflow import alerts
 
     error = context.get("exception")
     day = context["task"].render_template(DAY, context)
     run_id = _run_id(context["run_id"], day)
     # Only our own errors are known to hold no personal data; of others the type is told, and Airflow's log has the rest.
     text = str(error) if isinstance(error, AirflowFailException) else type(error).__name__
-    records.finish_run(run_id, "failed", f"{context['ti'].task_id}: {text}")
+    task_id = context["ti"].task_id
+    # First: what is recorded next may be what has failed.
+    alerts.send(alert_of(context["dag"].dag_id, day, task_id, context["run_id"], error))
+    records.finish_run(run_id, "failed", f"{task_id}: {text}")
     # People look at the page exactly when something has failed.
     if context["params"]["kind"] in report.KINDS:
         report.write(parse_day(day), run_id)
+
+
+def alert_of(dag: str, day: str, task_id: str, airflow_run: str, error: BaseException | None) -> dict[str, str | None]:
+    """What a webhook is told of a failed task."""
+    from rekindle.errors import RekindleError
+
+    ours = next((one for one in (error, error and error.__cause__) if isinstance(one, RekindleError)), None)
+    told = {"code": ours.code, "what": ours.what, "todo": ours.todo, "safe": ours.safe} if ours else None
+    unknown = {"code": None, "what": type(error).__name__, "todo": None, "safe": None}
+    return {"dag": dag, "day": day, "task": task_id, "run": airflow_run, **(told or unknown)}
 
 
 @contextmanager

@@ -123,6 +123,16 @@ def test_a_source_that_has_delivered_before_is_waited_for(landing):
 
 
 @pytest.mark.usefixtures("landing")
+def test_a_monitor_hears_that_yesterday_is_not_published():
+    answer = rekindle("status", "--fresh", "--json")
+
+    assert answer.returncode == 1
+    told = json.loads(answer.stdout)
+    assert told["is_fresh"] is False
+    assert all(day < told["due"] for day in told["outdated"].values())
+
+
+@pytest.mark.usefixtures("landing")
 def test_a_product_without_its_sources_is_not_trained():
     answer = rekindle("train", "ltv", "--day", str(DAY))
 

@@ -25,8 +25,8 @@ from ml.products import product_named
 from rekindle import records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
-from rekindle.publishing import merge, publish
-from rekindle.settings import PROJECT
+from rekindle.publishing import due_day, merge, publish
+from rekindle.settings import PROJECT, settings
 
 RECALL, LTV = product_named("recall"), product_named("ltv")
 
@@ -361,6 +361,15 @@ def test_a_product_is_published_also_before_there_is_whom_the_audience_is_about(
     assert [(row["table_name"], row["row_count"]) for row in database.rows("select * from sms.freshness")] == [
         ("ltv_scores", 1)
     ]
+
+
+@pytest.mark.parametrize("hour", ["0", "9", "23"])
+def test_what_must_be_published_by_now_is_yesterday_from_a_set_hour_on(database, monkeypatch, hour):
+    monkeypatch.setenv("REKINDLE_FRESH_BY_HOUR", hour)
+    settings.cache_clear()
+    now = database.value("select clock_timestamp() at time zone 'utc'")
+
+    assert due_day() == now.date() - timedelta(1 if now.hour >= int(hour) else 2)
 
 
 # Which day is current

@@ -1,0 +1,40 @@
+"""
+Alerts: one message per failed task, posted as JSON to the webhook that `REKINDLE_ALERT_URL` names.
+
+A message holds a code and the sentences of our own errors, of which none has personal data; of any other error its type.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TIMEOUT_SECONDS = 5
+"""Whoever waits for the webhook is a task that has failed already."""
+
+
+def send(alert: Mapping[str, str | None]) -> bool:
+    """Post an alert, and say whether it was taken. That it could not be sent fails nothing; the log says so."""
+    url = settings().alert_url
+    if not url:
+        return False
+    if not url.startswith(("http://", "https://")):
+        logging.getLogger(__name__).warning("REKINDLE_ALERT_URL is no http address: the alert was not sent.")
+        return False
+    body = json.dumps(alert, ensure_ascii=False).encode()
+    request = Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - http, as asked above
+    try:
+        with urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310 - http, as asked above
+            return True
+    except (URLError, OSError, ValueError) as error:
+        # Not the address: it may hold a token.
+        logging.getLogger(__name__).warning("The alert was not sent: %s.", type(error).__name__)
+        return False
