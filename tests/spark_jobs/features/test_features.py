@@ -106,6 +106,16 @@ def uneven_weeks() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def spoilt_deliveries() -> Iterator[None]:
+    """Worlds are full of what goes wrong: no delivery is refused for the share of rows that cannot be used."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("REKINDLE_QUARANTINE_STOP_SHARE", "1")
+        settings.cache_clear()
+        yield
+    settings.cache_clear()
+
+
 @pytest.fixture(scope="module", params=[at_once, in_any_order], ids=lambda way: way.__name__)
 def case(request: pytest.FixtureRequest, warehouse: Warehouse) -> Case:
     """Worlds that came in one of two ways, and must come to the same."""
