@@ -33,10 +33,10 @@ from rekindle.workflow import tasks
     tags=["tier-1", "scores"],
 )
 def daily_scores() -> None:
-    deliveries, published = tasks.wait(), tasks.publish()
+    deliveries, published, page = tasks.wait(), tasks.publish(), tasks.report()
     chain(tasks.begin(), deliveries)
-    tasks.build_tables(PRODUCTS, after=deliveries, before=published)
-    chain(published, tasks.report())
+    tasks.build_tables(PRODUCTS, after=deliveries, before=published, beside=page)
+    chain(published, page)
 
 
 daily_scores()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
@@ -698,6 +699,49 @@ OF_RUN_AND_DAY = "(%(run_id)s::text is null or run_id = %(run_id)s) and (%(day)s
 
 SAME_AGAIN = "on conflict do nothing"
 """A row that is there already was added by an attempt whose answer got lost."""
+
+
+# Rows of small marts
+
+
+def replace_days(table: str, days: Days, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep a mart's rows of some days in a table of schema `rekindle`, instead of those that it has of them."""
+
+    def work(connection: Connection) -> None:
+        schema, name = table.split(".")
+        connection.execute(
+            sql.SQL("delete from {} where day between %s and %s").format(sql.Identifier(schema, name)),
+            [days.first, days.last],
+        )
+        _insert_many(connection, f"{table} ({', '.join(columns)})", [[row[name] for name in columns] for row in rows])
+
+    transact(work)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came true of a decile of a day's scores: sums over its users, a row of marts.score_outcomes."""
+
+    day: date
+    """The delivery that completed the label."""
+    product: str
+    label: str
+    scored_on: date
+    decile: int
+    is_backfilled: bool
+    users: int
+    predicted: float
+    actual: float
+    squared_error: float
+
+
+def outcomes(product: str, first_day: date, last_day: date) -> list[Outcome]:
+    """List what became known of a product's scores with the deliveries of some days, the latest scored day first."""
+    return _select(
+        Outcome,
+        "rekindle.score_outcome where product = %s and day between %s and %s order by scored_on desc, label, decile",
+        [product, first_day, last_day],
+    )
 
 
 def _select(row: type[T], source: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[T]:

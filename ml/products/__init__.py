@@ -10,9 +10,9 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from ml.products.declaration import Business, Product, Rule, Target, labels_of
+from ml.products.declaration import Business, Product, Rule, Target, labels_of, outcomes_of
 
-__all__ = ["PRODUCTS", "Business", "Product", "Rule", "Target", "labels_of", "product_named"]
+__all__ = ["PRODUCTS", "Business", "Product", "Rule", "Target", "labels_of", "outcomes_of", "product_named"]
 
 PRODUCTS: tuple[Product, ...] = tuple(
     import_module(f"ml.products.{module.name}").PRODUCT

@@ -77,6 +77,11 @@ class Product:
     columns: Callable[[Business], Mapping[str, str]]
     """The columns of `table` that only it has, as Spark SQL over a row of the population and the scorer's output."""
 
+    predicted: Callable[[Business], Mapping[str, str]] | None = None
+    """
+    What a row of `table` predicts of each label, as Spark SQL; null where it is about another window. What came true is
+    judged by it; of a product without it, nothing is.
+    """
     features: tuple[str, ...] = ("features.user",)
     """The tables that its features are taken from; a member of the population need not have a row there."""
     key: tuple[str, ...] = ("user_id",)
@@ -96,4 +101,21 @@ def labels_of(products: Iterable[Product], business: Business) -> list[dict[str,
     return [
         {"name": t.label, "kind": t.kind, "from_day": t.from_day, "to_day": t.to_day}
         for _, t in sorted(targets.items())
+    ]
+
+
+def outcomes_of(products: Iterable[Product], business: Business) -> list[dict[str, str | int]]:
+    """List what products predict of labels, as dbt gets it to say what came true."""
+    return [
+        {
+            "product": product.name,
+            "table": product.table,
+            "label": target.label,
+            "from_day": target.from_day,
+            "to_day": target.to_day,
+            "predicted": product.predicted(business)[target.label],
+        }
+        for product in products
+        if product.predicted
+        for target in product.targets(business)
     ]

@@ -52,6 +52,16 @@ def _columns(business: Business) -> Mapping[str, str]:
     return {**columns, "currency": f"'{business.currency}'"}
 
 
+def _predicted(business: Business) -> Mapping[str, str]:
+    """Horizons are published, increments come true: a horizon's increment is what it has beyond the one before it."""
+    found, before = {}, ""
+    for horizon, target in zip(_modelled_horizons(business), _targets(business), strict=True):
+        column = f"case when ltv_{horizon}_status = 'modelled' then ltv_{horizon} end"
+        found[target.label] = f"{column} - {before}" if before else column
+        before = f"ltv_{horizon}"
+    return found
+
+
 PRODUCT = Product(
     name="ltv",
     title="Expected net revenue",
@@ -62,4 +72,5 @@ PRODUCT = Product(
     sources=("orders",),
     targets=_targets,
     columns=_columns,
+    predicted=_predicted,
 )

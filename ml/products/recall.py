@@ -35,6 +35,11 @@ def _columns(business: Business) -> Mapping[str, str]:
     }
 
 
+def _predicted(business: Business) -> Mapping[str, str]:
+    (target,) = _targets(business)
+    return {target.label: f"case when horizon_days = {target.to_day} then return_probability end"}
+
+
 PRODUCT = Product(
     name="recall",
     title="Chance that a lapsed user comes back",
@@ -45,4 +50,5 @@ PRODUCT = Product(
     sources=(),
     targets=_targets,
     columns=_columns,
+    predicted=_predicted,
 )

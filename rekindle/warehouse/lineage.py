@@ -12,6 +12,7 @@ import ast
 import operator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from fnmatch import fnmatchcase
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, Literal
@@ -113,6 +114,10 @@ class Table:
     """How far back it reads itself: walked by day, and no edge of the graph."""
     group: str | None = None
     """Of a mart: those that are built, tested, locked and released together."""
+    any_of: frozenset[str] = frozenset()
+    """Of what it reads: those that `scores.*` stands for, of which a day reads the ones that it is told of."""
+    recorded: str | None = None
+    """Of a mart of few rows: the table in Postgres that keeps its rows too, for pages."""
     is_by_product: bool = False
     """What ingestion writes beside a source's table: it is as new as what has landed, and nobody records its builds."""
 
@@ -165,9 +170,17 @@ class Graph:
         """Names of the marts, or of those of a group, in build order."""
         return tuple(n for n in self.written_by("marts") if group is None or self.tables[n].group == group)
 
-    def windows(self, table: str, day: date, labels: Labels = ()) -> dict[str, Window]:
-        """The days of each input that a day of a table is built from, as declared."""
-        found = {name: reach.window(day, labels) for name, reach in self.tables[table].reads.items()}
+    def windows(self, table: str, day: date, labels: Labels = (), outcomes: Labels = ()) -> dict[str, Window]:
+        """
+        The days of each input that a day of a table is built from, as declared.
+
+        Of tables that stand for a whole schema, those that `outcomes` name by their `table`, as far back as these say.
+        """
+        declared = self.tables[table]
+        found = {
+            name: reach.window(day, [o for o in outcomes if o["table"] == name] if name in declared.any_of else labels)
+            for name, reach in declared.reads.items()
+        }
         return {name: window for name, window in found.items() if window is not None}
 
     def refuse_undeclared(self, table: str, day: date, inputs: Mapping[str, Window], labels: Labels = ()) -> None:
@@ -242,7 +255,7 @@ def graph() -> Graph:
 def _graph(contracts_folder: Path, models: Path) -> Graph:  # noqa: ARG001 - contracts.load reads the folder that is in force
     found = [contracts.load(name) for name in contracts.tables()]
     landed = tuple(c.table for c in found if c.landing)
-    return Graph.of([*(_of_contract(c, landed) for c in found), *_marts(models)])
+    return Graph.of([*(_of_contract(c, landed) for c in found), *_marts(models, [c.table for c in found])])
 
 
 def _of_contract(contract: Contract, landed: Sequence[str]) -> Table:
@@ -259,15 +272,23 @@ def _of_contract(contract: Contract, landed: Sequence[str]) -> Table:
     )
 
 
-def _marts(models: Path) -> list[Table]:
-    """The marts, from the yml beside each model. A group is the folder under `marts/`."""
+def _marts(models: Path, others: Sequence[str]) -> list[Table]:
+    """The marts, from the yml beside each model. A group is the folder under `marts/`; `scores.*` is every one of `others`."""
     found = []
     for path in sorted((models / "marts").rglob("*.sql")):
         (described,) = yaml.safe_load(path.with_suffix(".yml").read_text())["models"]
         meta = described.get("config", {}).get("meta", {})
-        reads = {name: Reach(str(text)) for name, text in meta.get("reads", {}).items()}
+        reads: dict[str, Reach] = {}
+        any_of: set[str] = set()
+        for name, text in meta.get("reads", {}).items():
+            meant = [other for other in others if fnmatchcase(other, name)] if name.endswith(".*") else [name]
+            reads |= dict.fromkeys(meant, Reach(str(text)))
+            any_of |= set(meant) if name.endswith(".*") else set()
         own = Reach(meta["self"]) if "self" in meta else None
-        found.append(Table(f"marts.{path.stem}", "marts", reads, meta.get("days", "every"), own, path.parent.name))
+        days, recorded = meta.get("days", "every"), meta.get("recorded")
+        found.append(
+            Table(f"marts.{path.stem}", "marts", reads, days, own, path.parent.name, frozenset(any_of), recorded)
+        )
     return found
 
 

@@ -81,12 +81,20 @@ def columns(mart: str) -> dict[str, dict[str, str]]:
     return {column["name"]: column for column in described["columns"]}
 
 
-def build(spark: SparkSession, group: str, days: Days, run_id: str, labels: Sequence[Mapping[str, Any]]) -> DbtResult:
+def build(  # noqa: PLR0917 - what a build is about
+    spark: SparkSession,
+    group: str,
+    days: Days,
+    run_id: str,
+    labels: Sequence[Mapping[str, Any]],
+    outcomes: Sequence[Mapping[str, Any]] = (),
+) -> DbtResult:
     """
     Build a group of marts for each day from `days.first` to `days.last`; release them when their data tests have passed.
 
     The range has no holes, because every day completes labels and brings activity, also one without features. `labels`
-    are the windows that score products train on: [{name, from_day, to_day, kind: <a file of macros/labels>}].
+    are the windows that score products train on: [{name, from_day, to_day, kind: <a file of macros/labels>}], `outcomes` what
+    scores predict of them: [{product, table, label, from_day, to_day, predicted}].
 
     Raises CheckFailedError, with every mart left as it was, if a data test fails, and where a mart reads what its yml does not
     say: what it was built from must be known before anybody reads it.
@@ -98,12 +106,13 @@ def build(spark: SparkSession, group: str, days: Days, run_id: str, labels: Sequ
         "lateness_days": settings().lateness_days,
         "not_activity": list(settings().not_activity),
         "labels": [dict(label) for label in labels],
+        "outcomes": [dict(outcome) for outcome in outcomes],
     }
     # Unit tests are about the code, not about a day: every commit runs them.
     built = Days.between(days.first, days.last)
     graph = lineage.graph()
     marts = graph.marts(group)
-    inputs = {mart: {day: graph.windows(mart, day, labels) for day in built} for mart in marts}
+    inputs = {mart: {day: graph.windows(mart, day, labels, outcomes) for day in built} for mart in marts}
     arguments = ["--exclude-resource-type", "unit_test", "--select", f"marts.{group}"]
     # A test that compares with another group's mart is a test of the mart that comes later.
     arguments += ["--indirect-selection", "buildable"]
@@ -119,11 +128,19 @@ def build(spark: SparkSession, group: str, days: Days, run_id: str, labels: Sequ
         heads = _heads(spark, marts, branch)
         for mart in heads:
             spark.sql(f"CALL {CATALOG}.system.fast_forward('{mart}', 'main', '{branch}')")
+            if table := graph.tables[mart].recorded:
+                _keep(spark, mart, built, table)
         for mart in marts:
             builds.record(known, mart, built, inputs[mart], run_id=run_id, snapshot=heads.get(mart))
     # The log says what was done; the compiled project is of use only where something failed.
     shutil.rmtree(invocation.target)
     return DbtResult(heads, len(invocation.tests), invocation.seconds, invocation.log)
+
+
+def _keep(spark: SparkSession, mart: str, days: Days, table: str) -> None:
+    """Keep the rows of a small mart's days in Postgres too, where pages are made that have no Spark."""
+    rows = spark.table(mart).where(f"day between date'{days.first}' and date'{days.last}'").toArrow().to_pylist()
+    records.replace_days(table, days, list(columns(mart)), rows)
 
 
 def docs() -> Path:
@@ -286,7 +303,8 @@ def _refuse_undeclared(invocation: _Invocation, marts: Sequence[str]) -> None:
     """Refuse a mart that reads another set of tables than its yml says."""
     manifest = json.loads((invocation.target / "manifest.json").read_text())
     for mart, found in reads_by_manifest(manifest, marts).items():
-        declared = set(lineage.graph().tables[mart].reads)
+        # What stands for a whole schema is named by the products, and no source of dbt's.
+        declared = set(lineage.graph().tables[mart].reads) - lineage.graph().tables[mart].any_of
         if found != declared:
             raise CheckFailedError(
                 f"{mart} reads {', '.join(sorted(found)) or 'nothing'}, but its yml declares "

@@ -83,6 +83,8 @@ def build(days: Days, model: str | None, say: Say, bars: Progress, *, score: boo
         told.unscored = _left_out(days, wanted)
     todo = [day for day, products in wanted.items() if model or not due.is_scored(day, products, found.stale)]
     _score(todo, model, told, say, bars)
+    if todo:
+        _after_scores(told, say)
     told.seconds = time.monotonic() - begun
     return told
 
@@ -106,6 +108,7 @@ def rebuild_stale(say: Say, bars: Progress) -> Told:
         wanted = _wanted(days, None)
         told.unscored = _left_out(days, wanted)
         _score(list(wanted), None, told, say, bars)
+    _after_scores(told, say)
     told.seconds = time.monotonic() - begun
     return told
 
@@ -180,11 +183,35 @@ def _table(spark: SparkSession, table: str, days: Days, run_id: str, told: Told)
 
 
 def _marts(spark: SparkSession, group: str, days: Days, run_id: str, told: Told) -> None:
-    from ml.products import PRODUCTS, labels_of
+    from ml.products import PRODUCTS, labels_of, outcomes_of
     from rekindle.warehouse import marts
 
-    marts.build(spark, group, days, run_id, labels_of(PRODUCTS, settings()))
+    labels, outcomes = labels_of(PRODUCTS, settings()), outcomes_of(PRODUCTS, settings())
+    marts.build(spark, group, days, run_id, labels, outcomes)
     told.built[f"marts.{group}"] = len(days)
+
+
+def _after_scores(told: Told, say: Say) -> None:
+    """Build the marts again that were made of scores which are others now: what came true of them, days later."""
+    from ml.products import PRODUCTS
+    from rekindle.warehouse.spark import session
+
+    graph = lineage.graph()
+    stale = due.stale_partitions()
+    before = {step.id for step in graph.steps({})}
+    for step in graph.steps({product.table: product.name for product in PRODUCTS}):
+        todo = tuple(day for table in step.tables for day in stale.get(table, ()))
+        if step.kind != "marts" or step.id in before or not todo:
+            continue
+        days = Days.between(min(todo), max(todo))
+        run_id = records.start_run("history", days)
+        try:
+            _marts(session(), step.name, days, run_id, told)
+        except RekindleError as error:
+            records.finish_run(run_id, "failed", str(error))
+            raise
+        records.finish_run(run_id, "done")
+        say(f"  marts.{step.name}, made of scores that are others now")
 
 
 def _wanted(days: Days, model: str | None) -> dict[date, list[Product]]:

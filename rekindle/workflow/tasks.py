@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, TaskGroup, chain, task, task_group
 
+from rekindle.publishing import publications
 from rekindle.warehouse import lineage
 from rekindle.workflow.waiting import WaitForDeliveries
 
@@ -115,14 +116,16 @@ def build(table: str) -> Any:
 def build_marts(group: str) -> Any:
     """Build and test a group of marts of the day with one dbt invocation, and release them together."""
 
-    @task.pyspark(conn_id=SPARK, task_id=group)
+    # Without a product, what came true of the others is still to be told.
+    @task.pyspark(conn_id=SPARK, task_id=group, trigger_rule="none_failed")
     def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
-        from ml.products import PRODUCTS, labels_of
+        from ml.products import PRODUCTS, labels_of, outcomes_of
         from rekindle.settings import settings
         from rekindle.warehouse import marts
 
         with _stage(day, airflow_run, f"marts.{group}", spark) as (run_id, days, notes):
-            done = marts.build(spark, group, days, run_id, labels_of(PRODUCTS, settings()))
+            labels, outcomes = labels_of(PRODUCTS, settings()), outcomes_of(PRODUCTS, settings())
+            done = marts.build(spark, group, days, run_id, labels, outcomes)
             notes.detail = {"tests_passed": done.tests_passed}
 
     return run(**CONTEXT)
@@ -153,11 +156,12 @@ def score(product: str) -> Any:
     return run(name=product, model_version="{{ params.model_version or '' }}", **CONTEXT)
 
 
-def build_tables(products: Iterable[Product], *, after: Any, before: Any) -> None:
+def build_tables(products: Iterable[Product], *, after: Any, before: Any, beside: Any) -> None:
     """
     One task for each step of the graph of tables, each after those whose tables it reads.
 
-    `after` is what the first wait for, `before` what waits for the last. Tasks of one kind stand in one group of the page, a
+    `after` is what the first wait for, `before` what waits for all that is published. What nothing is made of and nobody
+    publishes holds up no reader: only `beside` waits for it. Tasks of one kind stand in one group of the page, a
     product's in one of its own.
     """
     kinds = {"ingest": ingest, "build": build, "marts": build_marts, "score": score}
@@ -172,7 +176,10 @@ def build_tables(products: Iterable[Product], *, after: Any, before: Any) -> Non
             made[step.id] = kinds[step.kind](step.name)
         chain([made[earlier] for earlier in step.after] or after, made[step.id])
     followed = {earlier for step in steps for earlier in step.after}
-    chain([made[step.id] for step in steps if step.id not in followed], before)
+    published = {publication.contract.table for publication in publications.declared() if publication.contract}
+    chain([made[step.id] for step in steps if published & set(step.tables)] or after, before)
+    if rest := [made[s.id] for s in steps if s.id not in followed and not published & set(s.tables)]:
+        chain(rest, beside)
 
 
 def publish() -> Any:

@@ -24,6 +24,7 @@ DAILY_TASKS = {
     *(f"ingest.{source}" for source in ("users", "items", "events", "orders")),
     *(f"features.{table}" for table in ("user_day", "user_item_day", "user")),
     "marts.training",
+    "marts.outcomes",
     "recall.score",
     "ltv.score",
     "publish",
@@ -117,6 +118,13 @@ def test_the_page_of_the_daily_dag_shows_the_graph_of_tables(dags):
 def test_nothing_is_published_before_everything_is_scored(dags):
     publish = dags["daily_scores"].get_task("publish")
     assert {"recall.score", "ltv.score"} <= publish.get_flat_relative_ids(upstream=True)
+
+
+def test_what_came_true_holds_up_the_page_and_no_reader(dags):
+    dag = dags["daily_scores"]
+    assert "marts.outcomes" not in dag.get_task("publish").get_flat_relative_ids(upstream=True)
+    assert dag.get_task("marts.outcomes").downstream_task_ids == {"report"}
+    assert dag.get_task("marts.outcomes").trigger_rule == "none_failed", "A product without sources is skipped."
 
 
 def test_spark_comes_from_the_airflow_connection(dags):

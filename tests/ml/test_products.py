@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from ml.products import PRODUCTS, labels_of, product_named
+from ml.products import PRODUCTS, labels_of, outcomes_of, product_named
 from rekindle.settings import PROJECT
 
 FORBIDDEN = {"numpy", "pyarrow", "pandas", "pyspark", "mlflow", "pydantic", "yaml", "lightgbm", "sklearn"}
@@ -34,6 +34,17 @@ def test_labels_are_named_after_their_windows(business):
         {"name": "net_revenue_1_30", "kind": "net_revenue", "from_day": 1, "to_day": 30},
         {"name": "net_revenue_31_90", "kind": "net_revenue", "from_day": 31, "to_day": 90},
     ]
+
+
+def test_each_label_has_what_a_score_predicts_of_it(business):
+    """LTV is published by horizon and comes true in increments; a row about another horizon predicts nothing."""
+    predicted = {(o["table"], o["label"], o["to_day"]): o["predicted"] for o in outcomes_of(PRODUCTS, business)}
+
+    assert predicted == {
+        ("scores.ltv_daily", "net_revenue_1_30", 30): "case when ltv_30_status = 'modelled' then ltv_30 end",
+        ("scores.ltv_daily", "net_revenue_31_90", 90): "case when ltv_90_status = 'modelled' then ltv_90 end - ltv_30",
+        ("scores.recall_daily", "active_1_7", 7): "case when horizon_days = 7 then return_probability end",
+    }
 
 
 def test_the_horizon_of_recall_is_a_setting(business, recall):

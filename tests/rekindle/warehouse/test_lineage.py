@@ -169,3 +169,28 @@ def test_every_table_is_made_by_some_step():
     made = {name for step in graph.steps(SCORED) for name in step.tables}
 
     assert made == {name for name, one in graph.tables.items() if not one.is_by_product}
+
+
+def test_a_mart_on_a_whole_schema_reads_of_each_table_only_what_its_product_foretells():
+    """Recall's label is complete 10 days after its day, LTV's increments after 33 and 93; other labels do not count."""
+    outcomes = [
+        {"table": "scores.recall_daily", "from_day": 1, "to_day": 7},
+        {"table": "scores.ltv_daily", "from_day": 1, "to_day": 30},
+        {"table": "scores.ltv_daily", "from_day": 31, "to_day": 90},
+    ]
+    graph, lateness = lineage.graph(), settings().lateness_days
+
+    assert graph.tables["marts.score_outcomes"].any_of >= {"scores.recall_daily", "scores.ltv_daily"}
+    assert graph.windows("marts.score_outcomes", DAY, LABELS, outcomes) == {
+        "marts.labels": (DAY, DAY),
+        "scores.recall_daily": (back(7 + lateness), back(7 + lateness)),
+        "scores.ltv_daily": (back(90 + lateness), back(30 + lateness)),
+    }
+    assert set(graph.windows("marts.score_outcomes", DAY, LABELS)) == {"marts.labels"}
+
+
+def test_what_came_true_is_made_after_all_scores():
+    (step,) = [step for step in lineage.graph().steps(SCORED) if step.name == "outcomes"]
+
+    assert set(step.after) == {"score recall", "score ltv"}
+    assert "marts outcomes" not in {step.id for step in lineage.graph().steps({})}

@@ -158,6 +158,7 @@ def test_units_of_all_models_pass():
         "marts.daily_activity",
         "marts.labels",
         "marts.recall_population",
+        "marts.score_outcomes",
         "marts.users",
         "staging.stg_events",
         "staging.stg_orders",
@@ -226,6 +227,47 @@ def test_marts_declare_what_dbt_sees_them_read():
 
     assert found == {mart: set(lineage.graph().tables[mart].reads) for mart in MARTS}
     assert found["marts.users"] == {"features.user", "raw.users"}
+
+
+# What came true
+
+
+@pytest.mark.usefixtures("history")
+def test_what_came_true_of_scores_is_told_by_decile_and_kept_for_pages(spark):
+    """Scores of three days meet the labels of the mart; the outcome is counted from its rows, one by one."""
+    scored = [
+        {"day": day(n), "user_id": f"u{user}", "return_probability": user / 16, "horizon_days": 7 if user else 30}
+        | {"decile": 1 + user // 6, "is_backfilled": n == 6}
+        for n in (5, 6, 29)
+        for user in range(12)
+    ]
+    append(spark, "scores.recall_daily", scored)
+    outcome = {"product": "returns", "table": "scores.recall_daily", "label": "active_1_7", "from_day": 1, "to_day": 7}
+    outcome |= {"predicted": "case when horizon_days = 7 then return_probability end"}
+    days = Days.between(day(14), day(20))
+    try:
+        result = marts.build(spark, "outcomes", days, records.start_run("backfill", days), LABELS, [outcome])
+        # Again, as a retry does: a day's rows take the place of those it has.
+        marts.build(spark, "outcomes", days, records.start_run("backfill", days), LABELS, [outcome])
+    finally:
+        spark.sql(f"DELETE FROM scores.recall_daily WHERE day BETWEEN DATE'{FIRST}' AND DATE'{LAST}'")
+
+    labels = {(r.feature_day, r.user_id): r.value for r in rows(spark, "marts.labels") if r.label == "active_1_7"}
+    expected = {}
+    for one in scored:
+        actual = labels.get((one["day"], one["user_id"]))
+        # u0 has a score about another horizon; day 29 is known with delivery 39.
+        if one["horizon_days"] == 7 and one["day"] < day(29):
+            of = expected.setdefault((one["day"], one["decile"]), [0, 0.0, 0.0])
+            of[0], of[1], of[2] = of[0] + 1, of[1] + one["return_probability"], of[2] + actual
+    kept = records.outcomes("returns", day(0), day(39))
+    assert set(result.released) == {"marts.score_outcomes"}
+    assert {(o.scored_on, o.decile): [o.users, o.predicted, o.actual] for o in kept} == expected
+    assert {(o.day, o.scored_on, o.is_backfilled) for o in kept} == {(day(15), day(5), False), (day(16), day(6), True)}
+    assert len(rows(spark, "marts.score_outcomes")) == len(kept) == 4
+    inputs = records.builds("marts.score_outcomes", day(20), day(20))[day(20)].inputs
+    assert (inputs["scores.recall_daily"].from_day, inputs["scores.recall_daily"].to_day) == (day(10), day(10))
+    assert "scores.ltv_daily" not in inputs
 
 
 # Marts of another group, one on the other and one on scores
