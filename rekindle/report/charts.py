@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
-    from rekindle.report.facts import Score
+    from rekindle.report.came_true import Sums
+    from rekindle.report.facts import Kind, Score
 
 WIDTH, HEIGHT = 360, 132
 """A chart is drawn for a phone; a page that has room sets charts side by side and does not stretch them."""
@@ -103,6 +104,32 @@ def histogram(score: Score) -> Markup:
             mean = f"{score_value(score, spread.mean)}{unit}"
             says += f"; {name}: {words.users(spread.row_count)}, mean {mean}"
     return _svg("chart", WIDTH, HEIGHT, f"{says}.", marks)
+
+
+def deciles(found: Mapping[int, Sums], kind: Kind) -> Markup:
+    """Draw what came of each decile as a column, and what was predicted of it as a line across."""
+    means = [mean for sums in found.values() for mean in (sums.predicted_mean, sums.actual_mean)]
+    most = max([*means, 0.0]) or 1.0
+    step = WIDTH / 10
+
+    def top(mean: float) -> float:
+        return FLOOR - (FLOOR - HEAD) * max(mean, 0.0) / most
+
+    marks = [_line("floor", 0, FLOOR, WIDTH, FLOOR)]
+    for n, sums in found.items():
+        at = (n - 1) * step
+        told = f"{words.mean(sums.predicted_mean, kind)} predicted, {words.mean(sums.actual_mean, kind)} came"
+        title = f"decile {n}: {told}, {words.users(sums.users)}"
+        height = max(FLOOR - top(sums.actual_mean), LEAST)
+        marks.append(_box("value", at + step * 0.2, FLOOR - height, step * 0.6, height, title))
+        y = top(sums.predicted_mean)
+        marks.append(_line("told", at + step * 0.05, y, at + step * 0.95, y))
+        marks.append(_text(at + step / 2, FLOOR + 16, str(n), "middle"))
+    says = "; ".join(
+        f"decile {n} predicted {words.mean(s.predicted_mean, kind)}, came {words.mean(s.actual_mean, kind)}"
+        for n, s in found.items()
+    )
+    return _svg("chart", WIDTH, HEIGHT, f"Predicted and actual by decile: {says}.", marks)
 
 
 def score_value(score: Score, value: float) -> str:

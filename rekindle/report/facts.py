@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from rekindle.publishing.publications import Unit
     from rekindle.records import RecordedCheck, Run, Stage
+    from rekindle.report.came_true import CameTrue
 
 DAYS_SHOWN = 14
 """Two weeks: each weekday can be compared with its like."""
@@ -124,3 +125,5 @@ class DayFacts:
     sample_notes: tuple[str, ...]
     """What is to be known about the data where they are a sample."""
     seen_at: datetime
+    came_true: tuple[CameTrue, ...] = ()
+    """What became known of earlier scores, by product and label."""

@@ -19,6 +19,7 @@ from psycopg.rows import class_row
 from rekindle import records
 from rekindle.errors import InputError
 from rekindle.publishing import publications
+from rekindle.report import came_true
 from rekindle.report.facts import (
     DAYS_SHOWN,
     DayFacts,
@@ -59,6 +60,7 @@ DECILES = [n / 10 for n in range(1, 10)]
 def gather(day: date, run_id: str) -> DayFacts:
     """Find what there is to say about a run's day. Raises InputError if there is no such run."""
     run = _run(day, run_id)
+    known = came_true.find(day)
     stages, checks = records.stages(run_id=run_id, day=day), records.checks(run_id=run_id, day=day)
 
     def work(connection: Connection) -> DayFacts:
@@ -83,6 +85,7 @@ def gather(day: date, run_id: str) -> DayFacts:
             currency=settings().currency,
             sample_notes=_sample_notes(),
             seen_at=_value(connection, "select clock_timestamp()"),
+            came_true=known,
         )
 
     return records.transact(work)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from rekindle.records import RecordedCheck
+    from rekindle.report.came_true import Sums
 
 NO_ROWS = "no_rows"
 
@@ -56,6 +57,28 @@ def change(share: float) -> str:
 
 def amount(value: float, digits: int = 2) -> str:
     return f"{value:,.{digits}f}".replace("-", "\u2212")
+
+
+def mean(value: float, kind: str) -> str:
+    """Write a mean, in percent where it is a share."""
+    return percent(value) if kind == "share" else amount(value)
+
+
+def came_true(sums: Sums, kind: str) -> str:
+    """Say in a sentence how predictions compare with what came of them."""
+    if kind == "share":
+        return f"Of 100 users whom we gave {sums.predicted_mean:.0%}, it came true for {100 * sums.actual_mean:.0f}."
+    return f"Of a user from whom we expected {amount(sums.predicted_mean)}, {amount(sums.actual_mean)} came."
+
+
+def ratio(sums: Sums) -> str:
+    """Write predicted over actual with its interval."""
+    if sums.ratio is None or sums.interval is None:
+        return "nothing came"
+    low, high = sums.interval
+    return (
+        f"{sums.ratio:.2f} ({low:.2f} to {high:.2f})" if high is not None else f"{sums.ratio:.2f} ({low:.2f} or more)"
+    )
 
 
 def seconds(value: float) -> str:

@@ -131,6 +131,7 @@ def test_sections_come_in_the_order_in_which_a_day_is_read(a):
         "Ingestion",
         "Populations",
         "Scores",
+        "What came true",
         "Top of the list",
         "Checks",
         "Freshness",
