@@ -3,6 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKFLOW := tests/integration
+# Two workers, also where there are more cores: each has a platform of its own, with its memory. A file stays with one worker.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # No tool that is used here tells its makers about it.
 export DO_NOT_TRACK = true
@@ -26,8 +28,7 @@ unit: lint ## Check style and types, run the tests that need no server: two minu
 	@$(BIN)/python -m pytest -m "not platform"
 
 test: lint ## The same with the tests on real servers
-	@$(BIN)/python -m pytest --ignore=$(WORKFLOW)
-	@$(BIN)/python -m pytest $(WORKFLOW) -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
 ui: setup ## Start the platform with the web pages of Airflow and MLflow
 	@$(BIN)/rekindle ui

@@ -3,34 +3,65 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rekindle import platform as local_platform
 from rekindle.platform import airflow, mlflow
-from rekindle.platform.credentials import credentials
 from rekindle.platform.home import Home
 from rekindle.settings import settings
+from tests.homes import HOMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from pyspark.sql import SparkSession
+
+
+KEPT = ("REKINDLE_DATA",)
+"""Where data sets are that no package carries: a setting of the machine, and not of what is tested."""
+
+BEGUN_FIRST = (
+    "integration/test_workflow.py",
+    "spark_jobs/features/test_features.py",
+    "rekindle/warehouse/test_marts.py",
+)
+"""Files that take minutes: begun last, one of them would leave all other workers waiting for it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record-golden", action="store_true", help="Record golden files anew instead of comparing.")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    HOMES.beginning = getattr(config, "workerinput", {}).get("homes", HOMES.beginning)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist the name of this run."""
+    node.workerinput["homes"] = HOMES.beginning
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        HOMES.delete_all()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a server by the fixtures that it uses: `make unit` runs the others."""
+    """Mark what needs a server by the fixtures that it uses, which `make unit` leaves out; begin with what takes longest."""
     for item in items:
         if "server" in getattr(item, "fixturenames", ()):
             item.add_marker("platform")
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    file = item.path.as_posix()
+    return next((turn for turn, name in enumerate(BEGUN_FIRST) if file.endswith(name)), len(BEGUN_FIRST))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -46,7 +77,7 @@ def own_environment() -> Iterator[None]:
     """Tests see no server and no setting of whoever runs them, and what they set ends with them."""
     before = dict(os.environ)
     for name in before:
-        if name.startswith(("REKINDLE_", "SPARK_", "MLFLOW_", "AIRFLOW")):
+        if name.startswith(("REKINDLE_", "SPARK_", "MLFLOW_", "AIRFLOW")) and name not in KEPT:
             del os.environ[name]
     os.environ |= local_platform.TELEMETRY_OFF
     settings.cache_clear()
@@ -64,8 +95,7 @@ def server() -> None:
 @pytest.fixture(scope="session")
 def platform(server: None) -> Iterator[Path]:  # noqa: ARG001 - says that it is one
     """Return the home of a running platform with all tables; this process is attached to it."""
-    # A blank in the path, because people's paths have them.
-    home = Path(tempfile.mkdtemp(prefix="rekindle tests "))
+    home = HOMES.new()
     try:
         local_platform.up(home, tools=())
         yield home
@@ -100,15 +130,6 @@ def airflow_ready(platform: Path) -> Path:
     """The platform, with Airflow's database."""
     airflow.set_up(Home(platform), os.environ)
     return platform
-
-
-@pytest.fixture(scope="session")
-def scheduler(airflow_ready: Path) -> Iterator[str]:
-    """A running Airflow: API server, scheduler, DAG processor, triggerer; the address of its pages."""
-    home = Home(airflow_ready)
-    port = airflow.start(home, os.environ, credentials(home))
-    yield f"http://localhost:{port}"
-    airflow.stop(home)
 
 
 @pytest.fixture

@@ -269,7 +269,13 @@ def _copy(wheel: Path) -> Path:
             if not part.name.endswith(".dist-info"):
                 shutil.copytree(part, draft / part.name, symlinks=True)
         _run(["chmod", "-R", "a+rX", draft], {})
-        draft.rename(copy)
+        try:
+            draft.rename(copy)
+        except OSError:
+            # Another platform that starts for the first time was faster.
+            if not copy.exists():
+                raise
+            shutil.rmtree(draft)
     return copy / wheel.name
 
 

@@ -1,23 +1,33 @@
 """
-A small shop of made-up customers, whose landing zone drives the whole workflow.
+A small shop of made-up customers, whose landing zone drives the whole workflow, on a platform of its own.
 
-`make test` starts pytest a second time for it: what a workflow leaves in tables and registry is no other test's business.
+What a workflow leaves in tables and registry is no other test's business, and it begins as people do: with `rekindle up`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from rekindle import platform as local_platform
+from rekindle.platform import airflow
+from rekindle.platform.credentials import credentials
+from rekindle.platform.home import Home
 from rekindle.settings import settings
+from tests.homes import HOMES
+from tests.integration.commands import rekindle
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from pyspark.sql import SparkSession
 
 FIRST, LAST = date(2022, 10, 1), date(2023, 9, 30)
 """The deliveries. The last days are run one by one: by the command line, by the scheduler, and with a planted batch."""
@@ -76,6 +86,42 @@ def orders_of(day: date) -> list[dict[str, str]]:
 def registered(user: int) -> date:
     """Most are there from the beginning; the others come in the first weeks."""
     return FIRST + timedelta(days=int(40 * draw("registered", user)) if user % 4 == 0 else 0)
+
+
+@pytest.fixture(scope="module")
+def platform(server: None) -> Iterator[Path]:  # noqa: ARG001 - says that it is one
+    """Return the home of a platform that nobody has used; commands and this process are attached to it."""
+    home, before = HOMES.new(), dict(os.environ)
+    try:
+        os.environ["REKINDLE_HOME"] = str(home)
+        rekindle("up")
+        os.environ |= local_platform.environment(home)
+        settings.cache_clear()
+        yield home
+    finally:
+        os.environ.clear()
+        os.environ |= before
+        settings.cache_clear()
+        local_platform.delete(home)
+
+
+@pytest.fixture(scope="module")
+def spark(platform: Path) -> Iterator[SparkSession]:  # noqa: ARG001 - must run, and must outlive the session
+    """A session on that platform's Spark, for looking at tables."""
+    from pyspark.sql import SparkSession
+
+    spark = SparkSession.builder.remote(os.environ["SPARK_REMOTE"]).create()
+    yield spark
+    spark.stop()
+
+
+@pytest.fixture(scope="module")
+def scheduler(platform: Path) -> Iterator[str]:
+    """A running Airflow: API server, scheduler, DAG processor, triggerer; the address of its pages."""
+    home = Home(platform)
+    port = airflow.start(home, os.environ, credentials(home))
+    yield f"http://localhost:{port}"
+    airflow.stop(home)
 
 
 @pytest.fixture(scope="module")

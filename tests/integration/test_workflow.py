@@ -29,7 +29,7 @@ PLANTED = Path(__file__).parent / "planted"
 
 
 @pytest.fixture(scope="module")
-def trained(shop: Shop, mlflow_ready: Path, airflow_ready: Path) -> Iterator[Shop]:  # noqa: ARG001 - must be there
+def trained(shop: Shop, platform: Path) -> Iterator[Shop]:  # noqa: ARG001 - must run
     """A history that is built and trained on."""
     os.environ["REKINDLE_LANDING"] = str(shop.landing)
     settings.cache_clear()

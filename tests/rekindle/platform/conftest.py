@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -13,6 +11,7 @@ import pytest
 from rekindle.platform import delete, postgres
 from rekindle.platform.credentials import credentials
 from rekindle.platform.home import Home
+from tests.homes import HOMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def home(server: None) -> Iterator[Home]:  # noqa: ARG001 - says that it is one
     """A home with a Postgres that has its databases; a test may stop or kill it, `postgres.start` brings it back."""
-    home = Home(Path(tempfile.mkdtemp(prefix="rekindle tests ")))
+    home = Home(HOMES.new())
     passwords = credentials(home)
     postgres.create_databases(postgres.start(home, passwords.postgres), passwords)
     yield home

@@ -1,5 +1,8 @@
 """Each sample against its source, read and added up by other means."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from datetime import date
 from decimal import Decimal
@@ -16,7 +19,7 @@ from rekindle.errors import InputError
 from rekindle.landing.filling import samples
 from rekindle.landing.filling.samples import online_retail
 from rekindle.landing.filling.writer import deliver
-from rekindle.settings import settings
+from rekindle.settings import PROJECT, settings
 
 
 def source_of(package, *parts):
@@ -63,6 +66,16 @@ def retail(tmp_path_factory, retail_file):
 
 def days(zone, source):
     return sorted(mark.parent.name.removeprefix("day=") for mark in zone.glob(f"{source}/day=*/_SUCCESS"))
+
+
+def test_what_needs_a_data_set_that_is_not_there_is_skipped_counted_and_says_what_to_set(tmp_path):
+    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", __file__, "-k", "online_retail_delivers"]
+    environment = {**os.environ, "REKINDLE_DATA": str(tmp_path)}
+
+    said = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert f"{tmp_path}/{online_retail.FILE} is not there: set REKINDLE_DATA" in said
+    assert "1 skipped" in said.splitlines()[-1]
 
 
 def totals(orders):
