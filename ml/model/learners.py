@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from ml.model.encoder import Feature
 
-LOSSES = {"probability": "binary", "amount": "regression"}
-"""What boosting minimises. Amounts by squared error: with a log link contributions would not be in money."""
-
 TREES: Mapping[str, Any] = {
     "learning_rate": 0.05,
     "num_leaves": 15,
@@ -221,7 +218,7 @@ Stop = Examples | int
 """When boosting stops: by the validation rows, or after so many trees."""
 
 
-def fit_logistic(features: Sequence[Feature], objective: str, train: Examples, stop: Stop) -> Linear:  # noqa: ARG001 - candidates share it
+def fit_logistic(features: Sequence[Feature], loss: str, train: Examples, stop: Stop) -> Linear:  # noqa: ARG001 - candidates share it
     """Logistic regression on log-scaled, standardised columns and flags; missing is a column of its own."""
     from sklearn.linear_model import LogisticRegression
 
@@ -235,7 +232,7 @@ def fit_logistic(features: Sequence[Feature], objective: str, train: Examples, s
     return design.learner(len(features), fitted.coef_[0], float(fitted.intercept_[0]))
 
 
-def fit_linear(features: Sequence[Feature], objective: str, train: Examples, stop: Stop) -> Linear:  # noqa: ARG001 - candidates share it
+def fit_linear(features: Sequence[Feature], loss: str, train: Examples, stop: Stop) -> Linear:  # noqa: ARG001 - candidates share it
     """Learn the weights of past amounts: the naive rule of spending, with its windows weighed by the data."""
     used = np.array([i for i, feature in enumerate(features) if feature.kind == "amount"], dtype=int)
     design = _Design.of(train.matrix, used, ["plain"] * len(used), tail=TAIL)
@@ -244,7 +241,7 @@ def fit_linear(features: Sequence[Feature], objective: str, train: Examples, sto
     return design.learner(len(features), weights, mean)
 
 
-def fit_boosting(features: Sequence[Feature], objective: str, train: Examples, stop: Stop) -> Boosting:
+def fit_boosting(features: Sequence[Feature], loss: str, train: Examples, stop: Stop) -> Boosting:
     """Boosted trees, as many as go on improving the validation days, or as many as are given."""
     import lightgbm as lgb
 
@@ -252,7 +249,7 @@ def fit_boosting(features: Sequence[Feature], objective: str, train: Examples, s
     names = [f"f{i}" for i in range(len(features))]
     data = lgb.Dataset(train.matrix, train.outcome, feature_name=names, free_raw_data=True)
     booster = lgb.train(
-        {**TREES, "objective": LOSSES[objective]},
+        {**TREES, "objective": loss},
         data,
         num_boost_round=MAX_TREES if by_rows else stop,
         valid_sets=[lgb.Dataset(stop.matrix, stop.outcome, reference=data)] if by_rows else [],
@@ -262,15 +259,15 @@ def fit_boosting(features: Sequence[Feature], objective: str, train: Examples, s
     return Boosting.from_text(booster.model_to_string(num_iteration=kept))
 
 
-def fit_boosted_linear(features: Sequence[Feature], objective: str, train: Examples, stop: Stop) -> BoostedLinear:
+def fit_boosted_linear(features: Sequence[Feature], loss: str, train: Examples, stop: Stop) -> BoostedLinear:
     """Trees for what past amounts do not explain: trees alone cannot say more than the most that training saw."""
-    linear = fit_linear(features, objective, train, stop)
+    linear = fit_linear(features, loss, train, stop)
 
     def left(some: Examples) -> Examples:
         return Examples(some.matrix, some.outcome - linear.raw(some.matrix))
 
     until = left(stop) if isinstance(stop, Examples) else stop
-    return BoostedLinear(linear, fit_boosting(features, objective, left(train), until))
+    return BoostedLinear(linear, fit_boosting(features, loss, left(train), until))
 
 
 CANDIDATES: Mapping[str, Callable[[Sequence[Feature], str, Examples, Stop], Linear | Boosting | BoostedLinear]] = {

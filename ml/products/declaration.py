@@ -8,7 +8,7 @@ for the value in force. Standard library only: DAG files import this.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -66,8 +66,8 @@ class Product:
     """The Iceberg table of its scores; its contract says what they are."""
     population: str
     """The dbt model of who is scored: a row per day and user."""
-    objective: Literal["probability", "amount"]
-    """Decides metrics, calibration and pictures: see ml.objectives."""
+    objective: str
+    """The kind of prediction: a file of ml/objectives."""
     candidates: tuple[str, ...]
     """The learners that compete on validation days, by their names in ml.model.learners; the first wins a tie."""
     sources: tuple[str, ...]

@@ -1,160 +1,26 @@
 """
 How good a model is: figures on test days, each with an interval, beside the naive rule on the same rows.
 
-Ties: every tied row counts as the mean of its tie group, so no ranking depends on the order of rows. Intervals: users
-are drawn with replacement, with all their rows, because the rows of a user are not independent. Differences from the
-naive rule are taken within each draw (paired), so luck that both share cancels out.
+Intervals: users are drawn with replacement, with all their rows, because the rows of a user are not independent. Differences
+from the naive rule are taken within each draw (paired), so luck that both share cancels out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from ml.objectives import OBJECTIVES
 
-    Metric = Callable[[np.ndarray, np.ndarray], float]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from ml.objectives import Figures
 
 RESAMPLES = 100
 INTERVAL = (0.025, 0.975)
-BINS = 10
-
-
-# Ranking: the order of a score
-
-
-def auc(outcome: np.ndarray, score: np.ndarray) -> float:
-    """Chance that a positive row is ranked above a negative one; a tie is half a win."""
-    _, groups, sizes = np.unique(score, return_inverse=True, return_counts=True)
-    mean_ranks = np.cumsum(sizes) - (sizes - 1) / 2
-    positives = outcome > 0
-    n_pos, n_neg = int(positives.sum()), int((~positives).sum())
-    if not n_pos or not n_neg:
-        return float("nan")
-    return float((mean_ranks[groups][positives].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))
-
-
-def lift(outcome: np.ndarray, score: np.ndarray, share: float = 0.1) -> float:
-    """Rate among the `share` with the highest scores over the rate of all."""
-    ranked = _ranked(outcome, score)
-    return float(ranked[: _count(share, len(ranked))].mean() / outcome.mean())
-
-
-def capture(outcome: np.ndarray, score: np.ndarray, share: float = 0.4) -> float:
-    """Share of all positives that the `share` with the highest scores holds."""
-    ranked = _ranked(outcome, score)
-    return float(ranked[: _count(share, len(ranked))].sum() / outcome.sum())
-
-
-def gini(outcome: np.ndarray, score: np.ndarray) -> float:
-    """Area between the gain curve and chance, over that of a perfect ranking: 1 is perfect, 0 is chance."""
-    return _area(outcome, score) / _area(outcome, outcome)
-
-
-# Level: whether a prediction is right on average
-
-
-def predicted_over_actual(outcome: np.ndarray, prediction: np.ndarray) -> float:
-    return float(prediction.sum() / outcome.sum())
-
-
-def log_loss(outcome: np.ndarray, probability: np.ndarray) -> float:
-    sure = np.clip(probability, 1e-15, 1 - 1e-15)
-    return float(-np.where(outcome > 0, np.log(sure), np.log1p(-sure)).mean())
-
-
-def ece(outcome: np.ndarray, probability: np.ndarray) -> float:
-    """Mean gap between predicted and actual rates of ten equal bins. Compare with `ece_floor`: noise alone is not 0."""
-    bins = bin_means(outcome, probability)
-    return float(np.abs(bins[:, 0] - bins[:, 1]).mean())
-
-
-def ece_floor(probability: np.ndarray, rounds: int = RESAMPLES) -> float:
-    """Return the mean ECE that a perfectly calibrated model has with these scores: outcomes drawn from them."""
-    draw = np.random.default_rng(0)
-    return float(
-        np.mean([ece((draw.random(len(probability)) < probability).astype(float), probability) for _ in range(rounds)])
-    )
-
-
-def decile_mape(outcome: np.ndarray, prediction: np.ndarray) -> float:
-    """Mean relative error of the ten bins' means, over bins in which anything was spent."""
-    bins = bin_means(outcome, prediction)
-    spent = bins[bins[:, 1] > 0]
-    return float((np.abs(spent[:, 0] - spent[:, 1]) / spent[:, 1]).mean())
-
-
-def bin_means(outcome: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Return mean prediction and mean outcome of ten bins of equal size, the lowest predictions first."""
-    order = np.argsort(prediction, kind="stable")
-    return np.array(
-        [[prediction[rows].mean(), outcome[rows].mean()] for rows in np.array_split(order, BINS) if len(rows)]
-    )
-
-
-def gain_curve(outcome: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Return the share of the total held by the best 1, 2, … rows."""
-    return np.cumsum(_ranked(outcome, score)) / outcome.sum()
-
-
-def _ranked(outcome: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Return outcomes from the highest score to the lowest, each tied row as the mean of its tie group."""
-    _, groups, sizes = np.unique(-score, return_inverse=True, return_counts=True)
-    means = np.bincount(groups, outcome) / sizes
-    return np.repeat(means, sizes)
-
-
-def _area(outcome: np.ndarray, score: np.ndarray) -> float:
-    return float(2 * gain_curve(outcome, score).mean() - 1)
-
-
-def _count(share: float, n: int) -> int:
-    return max(1, round(n * share))
-
-
-# What is judged by objective
-
-
-@dataclass(frozen=True)
-class Figures:
-    """The figures of an objective. The primary one decides; `better` says in which direction."""
-
-    primary: str
-    ranking: Mapping[str, Metric]
-    """Of the raw score; the naive rule has them too."""
-    level: Mapping[str, Metric]
-    """Of the prediction."""
-    has_level: bool
-    """Whether the naive rule is in the unit of the outcome, so that its level can be shown as well."""
-    chance: float
-    """The primary figure of a ranking by lot."""
-    proper: str | None = None
-    """The figure of `level` that is compared with the base rate as a forecast for everybody; less is better."""
-    noise: Mapping[str, Callable[[np.ndarray], float]] = field(default_factory=dict)
-    """Of the prediction alone: what a perfect model would show."""
-
-
-FIGURES: dict[str, Figures] = {
-    "probability": Figures(
-        primary="auc",
-        ranking={"auc": auc, "lift_10": lift, "capture_40": capture},
-        level={"ece": ece, "log_loss": log_loss, "predicted_over_actual": predicted_over_actual},
-        has_level=False,
-        chance=0.5,
-        proper="log_loss",
-        noise={"ece_floor": ece_floor},
-    ),
-    "amount": Figures(
-        primary="gini",
-        ranking={"gini": gini},
-        level={"decile_mape": decile_mape, "predicted_over_actual": predicted_over_actual},
-        has_level=True,
-        chance=0.0,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -226,7 +92,7 @@ class Evaluation:
 
 def evaluate(objective: str, judged: Judged) -> Evaluation:
     """Compute every figure of an objective, with intervals over draws of users."""
-    figures = FIGURES[objective]
+    figures = OBJECTIVES[objective].figures
     # A draw of users may have nobody who returned: its figures are then none, and no part of an interval.
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = [_values(figures, judged.take(rows)) for rows in draws(judged.users)]
@@ -247,7 +113,7 @@ def evaluate(objective: str, judged: Judged) -> Evaluation:
 
 def mean_difference(objective: str, blocks: Sequence[Judged]) -> Figure:
     """Average the primary difference over blocks of test rows; a draw of users is the same draw in every block."""
-    figures = FIGURES[objective]
+    figures = OBJECTIVES[objective].figures
     rank = figures.ranking[figures.primary]
 
     def mean(blocks: Iterable[Judged]) -> float:

@@ -19,13 +19,14 @@ from ml.model import calibration, learners
 from ml.model.encoder import Encoder
 from ml.model.learners import Examples
 from ml.model.scorer import Part, Scorer
+from ml.objectives import OBJECTIVES
 from ml.training import evaluation
-from ml.training.evaluation import FIGURES, Evaluation, Judged
+from ml.training.evaluation import Evaluation, Judged
 from ml.training.rules import fit_rule
 from rekindle.errors import CheckFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ml.model.calibration import Level, Platt
     from ml.model.learners import Learner
@@ -39,29 +40,11 @@ MIN_ROWS = 200
 MIN_OF_A_KIND = 10
 """Rows of the rarer kind in each part: on fewer, the interval of a figure is as wide as its scale."""
 
-RARER: Mapping[str, Callable[[np.ndarray], int]] = {
-    "probability": lambda outcome: min(int((outcome > 0).sum()), int((outcome <= 0).sum())),
-    "amount": lambda outcome: int((outcome > 0).sum()),
-}
-"""How many rows are of the kind that may be too rare: either class, or those who spent."""
-
 GIVEN_AWAY = 1 - 1e-9
 """A feature that alone ranks as well as this is the label, or was made from it."""
 
 LOOKED_AT = 20_000
 """Rows on which features are compared with the label: no honest feature ranks so many without a mistake."""
-
-CALIBRATE: Mapping[str, Callable[[np.ndarray, np.ndarray], Platt | Level]] = {
-    "probability": calibration.Platt.fit,
-    "amount": calibration.Level.fit,
-}
-
-CHOOSE_BY: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    # A proper score, after calibration: nobody wins by being overconfident, nor loses by what Platt repairs.
-    "probability": lambda outcome, prediction: -evaluation.log_loss(outcome, prediction),
-    # The squared error of amounts is that of a few large customers; the order of all is what the gate reads, too.
-    "amount": evaluation.gini,
-}
 
 
 @dataclass(frozen=True)
@@ -232,8 +215,10 @@ def _again(product: Product, target: Target, part: Part, encoder: Encoder, rows:
     examples = _examples(encoder, rows, target)
     for rule in target.rules:
         if rule.name == part.candidate:
-            return fit_rule(rule, encoder.features, product.objective, examples)
-    return learners.CANDIDATES[part.candidate](encoder.features, product.objective, examples, part.learner.trees)
+            return fit_rule(rule, encoder.features, OBJECTIVES[product.objective], examples)
+    return learners.CANDIDATES[part.candidate](
+        encoder.features, OBJECTIVES[product.objective].loss, examples, part.learner.trees
+    )
 
 
 def _out_of_time(product: Product, sample: Sample, target: Target, part: Part, days: RefitDays) -> Platt | Level | None:
@@ -244,7 +229,7 @@ def _out_of_time(product: Product, sample: Sample, target: Target, part: Part, d
     if learner is None:
         return None
     examples = _examples(encoder, after, target)
-    return CALIBRATE[product.objective](learner.raw(examples.matrix), examples.outcome)
+    return OBJECTIVES[product.objective].calibrate(learner.raw(examples.matrix), examples.outcome)
 
 
 def check_examples(objective: str, days: str, examples: Examples) -> None:
@@ -254,7 +239,7 @@ def check_examples(objective: str, days: str, examples: Examples) -> None:
         raise _refused("too_few_rows", f"There are {len(outcome)} rows on the {days} days; {MIN_ROWS} are needed.")
     if (outcome == outcome[0]).all():
         raise _refused("one_class", f"All {len(outcome)} rows on the {days} days came to the same: {outcome[0]:g}.")
-    rarer = RARER[objective](outcome)
+    rarer = OBJECTIVES[objective].rarer(outcome)
     if rarer < MIN_OF_A_KIND:
         what = (
             f"Only {rarer} of {len(outcome)} rows on the {days} days are of the rarer kind; {MIN_OF_A_KIND} are needed."
@@ -264,7 +249,7 @@ def check_examples(objective: str, days: str, examples: Examples) -> None:
 
 def check_no_label(objective: str, encoder: Encoder, train: Examples) -> None:
     """Refuse a feature that knows the outcome: it was made from what happened after its day."""
-    figures, step = FIGURES[objective], max(1, len(train.outcome) // LOOKED_AT)
+    figures, step = OBJECTIVES[objective].figures, max(1, len(train.outcome) // LOOKED_AT)
     rank, outcome = figures.ranking[figures.primary], train.outcome[::step]
     knowing = {
         feature.source
@@ -296,26 +281,33 @@ class _Contested:
 def _contest(product: Product, encoder: Encoder, target: Target, rows: _Rows) -> _Contested:
     """Fit every candidate and rule, calibrate it on the validation days and choose by them; the test days only show."""
     fits = {
-        name: learners.CANDIDATES[name](encoder.features, product.objective, rows.training, rows.validation)
+        name: learners.CANDIDATES[name](
+            encoder.features, OBJECTIVES[product.objective].loss, rows.training, rows.validation
+        )
         for name in product.candidates
     }
-    by_rule = {rule.name: fit_rule(rule, encoder.features, product.objective, rows.training) for rule in target.rules}
+    by_rule = {
+        rule.name: fit_rule(rule, encoder.features, OBJECTIVES[product.objective], rows.training)
+        for rule in target.rules
+    }
     told = {
         name: "its features do not vary, or rank the wrong way round" for name, fit in by_rule.items() if fit is None
     }
     fits |= {name: learner for name, learner in by_rule.items() if learner is not None}
     parts = {name: _calibrated(product, target, name, learner, rows.validation) for name, learner in fits.items()}
-    rank = FIGURES[product.objective].ranking[FIGURES[product.objective].primary]
+    rank = OBJECTIVES[product.objective].figures.ranking[OBJECTIVES[product.objective].figures.primary]
     ranks = {name: rank(rows.validation.outcome, part.raw(rows.validation.matrix)) for name, part in parts.items()}
     why = {name: _why_refused(product, part, ranks[name]) for name, part in parts.items()}
 
     by_validation = {
-        name: CHOOSE_BY[product.objective](rows.validation.outcome, _predicted(parts[name], rows.validation.matrix))
+        name: OBJECTIVES[product.objective].choose_by(
+            rows.validation.outcome, _predicted(parts[name], rows.validation.matrix)
+        )
         for name in product.candidates
         if why[name] is None
     }
     rules = sorted((name for name in by_rule if name in parts), key=lambda name: -ranks[name])
-    to_beat = next((name for name in rules if ranks[name] > FIGURES[product.objective].chance), None)
+    to_beat = next((name for name in rules if ranks[name] > OBJECTIVES[product.objective].figures.chance), None)
     chosen = max(by_validation, key=by_validation.__getitem__, default=None)
     contest = Contest(
         label=target.label,
@@ -331,7 +323,7 @@ def _contest(product: Product, encoder: Encoder, target: Target, rows: _Rows) ->
 
 
 def _calibrated(product: Product, target: Target, name: str, learner: Learner, validation: Examples) -> Part:
-    fitted = CALIBRATE[product.objective](learner.raw(validation.matrix), validation.outcome)
+    fitted = OBJECTIVES[product.objective].calibrate(learner.raw(validation.matrix), validation.outcome)
     return Part(target.label, name, learner, fitted)
 
 
@@ -339,7 +331,7 @@ def _why_refused(product: Product, part: Part, ranked: float) -> str | None:
     """Say why a candidate or a rule must not predict: it contradicts the validation days, or says nothing about them."""
     if why := calibration.why_refused(part.calibration):
         return why
-    figures = FIGURES[product.objective]
+    figures = OBJECTIVES[product.objective].figures
     if not ranked > figures.chance:
         return f"{figures.primary} {ranked:.3f} on validation days is no better than chance"
     return None

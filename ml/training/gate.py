@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml.training.evaluation import FIGURES
+from ml.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from ml.training.evaluation import Evaluation, Figure
@@ -88,7 +88,7 @@ def _chance(evaluation: Evaluation) -> Criterion:
 
 
 def _chance_of(primary: str) -> float:
-    return next(figures.chance for figures in FIGURES.values() if figures.primary == primary)
+    return next(o.figures.chance for o in OBJECTIVES.values() if o.figures.primary == primary)
 
 
 def _level(evaluation: Evaluation) -> list[Criterion]:

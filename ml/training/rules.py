@@ -1,7 +1,7 @@
 """
 Naive rules: what anybody would do without a model, as learners that can be judged, calibrated and published like one.
 
-A rule is a weighted sum of features, which is what `candidates.Linear` holds: it scores, explains itself and travels as
+A rule is a weighted sum of features, which is what `learners.Linear` holds: it scores, explains itself and travels as
 any linear learner does. Training rows only say what a step of the sum is worth; its direction stands in `ml.products`.
 """
 
@@ -11,44 +11,37 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.model.calibration import Level, Platt
 from ml.model.learners import SCALES, Column, Linear
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from ml.model.encoder import Feature
-    from ml.model.learners import Examples, Scale
+    from ml.model.learners import Examples
+    from ml.objectives import Objective
     from ml.products import Rule
-
-SCALE: Mapping[str, Scale] = {"probability": "log", "amount": "plain"}
-"""Ten times the days are one step less of a chance; amounts are sums of money."""
-
-WORTH: Mapping[str, Callable[[np.ndarray, np.ndarray], tuple[float, float]]] = {
-    "probability": lambda raw, outcome: ((fit := Platt.fit(raw, outcome)).slope, fit.intercept),
-    "amount": lambda raw, outcome: (Level.fit(raw, outcome).factor, 0.0),
-}
-"""What a step of the sum is worth in the unit of a raw score, and where it begins."""
 
 NO_BOUND = 1e18
 """A rule counts every value as it is."""
 
 
-def fit_rule(rule: Rule, features: Sequence[Feature], objective: str, train: Examples) -> Linear | None:
+def fit_rule(rule: Rule, features: Sequence[Feature], objective: Objective, train: Examples) -> Linear | None:
     """Return the rule in the unit of a raw score; None where its features never vary or rank the wrong way round."""
     # What was the same in every training row is no feature, and adds the same to everybody.
     used = {i: rule.weights[f.column] for i, f in enumerate(features) if f.key is None and f.column in rule.weights}
     if not used:
         return None
-    scaled = SCALES[SCALE[objective]]
+    scaled = SCALES[objective.rule_scale]
     missing = float(scaled(np.array([rule.missing]))[0])
     x = np.column_stack([scaled(np.nan_to_num(train.matrix[:, i], nan=rule.missing)) for i in used])
-    slope, intercept = WORTH[objective](x @ np.array([*used.values()]), train.outcome)
+    slope, intercept = objective.rule_worth(x @ np.array([*used.values()]), train.outcome)
     if not slope > 0:
         return None
     means = x.mean(axis=0).tolist()
     columns = tuple(
-        Column(i, SCALE[objective], -NO_BOUND, NO_BOUND, mean, slope * weight, 0.0, (missing - mean) * slope * weight)
+        Column(
+            i, objective.rule_scale, -NO_BOUND, NO_BOUND, mean, slope * weight, 0.0, (missing - mean) * slope * weight
+        )
         for (i, weight), mean in zip(used.items(), means, strict=True)
     )
     return Linear(len(features), intercept + sum(c.centre * c.weight for c in columns), columns)

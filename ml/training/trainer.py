@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ml import registry
 from ml.model.scorer import Scorer
-from ml.training import evaluation, fitting, gate, pictures, samples
+from ml.objectives import OBJECTIVES, pictures
+from ml.training import evaluation, fitting, gate, samples
 from ml.training.fitting import Refitted
 from ml.training.gate import Verdict
 from rekindle.errors import RekindleError
@@ -126,7 +127,7 @@ def backtest(
     return {
         "product": product.name,
         "day": sample.day.isoformat(),
-        "figure": evaluation.FIGURES[product.objective].primary,
+        "figure": OBJECTIVES[product.objective].figures.primary,
         "blocks": [{"days": split.to_json(), **fitted.to_json()} for split, fitted in tested],
         "blocks_better": sum(fitted.primary.beats_naive for _, fitted in tested),
         "mean_difference": vars(difference),
@@ -169,7 +170,7 @@ def _record(
     """Gather what the registry keeps about a training."""
     primary = fitted.primary
     told = {"model": primary.model, "naive": primary.naive, "difference": primary.difference}
-    documents = pictures.pictures(product.objective, fitted.longest)
+    documents = pictures.drawn(OBJECTIVES[product.objective], fitted.longest)
     return registry.Trained(
         day=sample.day,
         run_id=run_id,

@@ -6,8 +6,9 @@ from datetime import date
 
 import pytest
 
+from ml.objectives import OBJECTIVES, pictures
 from ml.registry import Trained, page
-from ml.training import gate, pictures
+from ml.training import gate
 
 PLACE = page.Place("ltv", "7", "3", "abc")
 BESIDE = {
@@ -32,7 +33,9 @@ def trained(ltv_fitted) -> Trained:
         figures=json.loads(json.dumps({h: result.to_json() for h, result in ltv_fitted.evaluations.items()})),
         sample_digest="d",
         champion=BESIDE,
-        documents={f"pictures/{name}": text for name, text in pictures.pictures("amount", ltv_fitted.longest).items()},
+        documents={
+            f"pictures/{name}": text for name, text in pictures.drawn(OBJECTIVES["amount"], ltv_fitted.longest).items()
+        },
         tags={},
     )
 

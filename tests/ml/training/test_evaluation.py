@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from ml.objectives import figures
 from ml.training import evaluation
 from ml.training.evaluation import Judged
 
@@ -28,21 +29,21 @@ def tie_mean(outcome, score):
 def test_auc_is_that_of_scikit_learn(rows):
     outcome, score = np.array(rows, float).T
 
-    assert evaluation.auc(outcome, score) == pytest.approx(metrics.roc_auc_score(outcome, score))
+    assert figures.auc(outcome, score) == pytest.approx(metrics.roc_auc_score(outcome, score))
 
 
 def test_lift_and_capture_count_the_best_rows(some):
     outcome, score, _ = some
     ranked = tie_mean(outcome, score)
 
-    assert evaluation.lift(outcome, score) == pytest.approx(ranked[:200].mean() / outcome.mean())
-    assert evaluation.capture(outcome, score) == pytest.approx(ranked[:800].sum() / outcome.sum())
+    assert figures.lift(outcome, score) == pytest.approx(ranked[:200].mean() / outcome.mean())
+    assert figures.capture(outcome, score) == pytest.approx(ranked[:800].sum() / outcome.sum())
 
 
 def test_log_loss_is_that_of_scikit_learn(some):
     outcome, _, chance = some
 
-    assert evaluation.log_loss(outcome, chance) == pytest.approx(metrics.log_loss(outcome, chance))
+    assert figures.log_loss(outcome, chance) == pytest.approx(metrics.log_loss(outcome, chance))
 
 
 def test_ece_is_the_mean_gap_of_ten_equal_bins(some):
@@ -50,18 +51,18 @@ def test_ece_is_the_mean_gap_of_ten_equal_bins(some):
     order = np.argsort(chance, kind="stable")
     gaps = [abs(outcome[part].mean() - chance[part].mean()) for part in np.split(order, 10)]
 
-    assert evaluation.ece(outcome, chance) == pytest.approx(np.mean(gaps))
+    assert figures.ece(outcome, chance) == pytest.approx(np.mean(gaps))
 
 
 def test_a_perfectly_calibrated_model_is_at_the_floor_and_a_shifted_one_above():
     draw = np.random.default_rng(0)
     chance = draw.uniform(0.05, 0.5, 3300)
     outcome = (draw.random(3300) < chance).astype(float)
-    floor = evaluation.ece_floor(chance)
+    floor = figures.ece_floor(chance)
 
     assert 0.01 < floor < 0.025
-    assert evaluation.ece(outcome, chance) < 1.5 * floor
-    assert evaluation.ece(outcome, chance + 0.1) > 3 * floor
+    assert figures.ece(outcome, chance) < 1.5 * floor
+    assert figures.ece(outcome, chance + 0.1) > 3 * floor
 
 
 @given(
@@ -74,21 +75,21 @@ def test_gini_is_the_area_of_the_definition(rows):
         ranked = tie_mean(outcome, by)
         return 2 * (ranked.cumsum() / ranked.sum()).mean() - 1
 
-    assert evaluation.gini(outcome, score) == pytest.approx(area(score) / area(outcome))
+    assert figures.gini(outcome, score) == pytest.approx(area(score) / area(outcome))
 
 
 def test_a_perfect_ranking_has_a_gini_of_one_and_a_constant_none():
     outcome = np.array([0.0, 0.0, 5.0, 20.0] * 500)
 
-    assert evaluation.gini(outcome, outcome * 3) == pytest.approx(1)
-    assert evaluation.gini(outcome, np.ones(2000)) == pytest.approx(0, abs=1e-3)
+    assert figures.gini(outcome, outcome * 3) == pytest.approx(1)
+    assert figures.gini(outcome, np.ones(2000)) == pytest.approx(0, abs=1e-3)
 
 
 def test_decile_mape_passes_over_bins_without_spending():
     outcome = np.repeat([0.0, 10.0], 50)
     prediction = np.repeat([1.0, 12.0], 50)
 
-    assert evaluation.decile_mape(outcome, prediction) == pytest.approx(0.2)
+    assert figures.decile_mape(outcome, prediction) == pytest.approx(0.2)
 
 
 def test_draws_keep_all_rows_of_a_user_together():
@@ -135,5 +136,5 @@ def test_confidence_in_the_predicted_class_is_no_score():
     chance = draw.beta(1, 6, 5000)
     outcome = (draw.random(5000) < chance).astype(float)
 
-    assert evaluation.auc(outcome, chance) > 0.65
-    assert evaluation.auc(outcome, np.maximum(chance, 1 - chance)) < 0.45
+    assert figures.auc(outcome, chance) > 0.65
+    assert figures.auc(outcome, np.maximum(chance, 1 - chance)) < 0.45

@@ -9,7 +9,8 @@ from ml.model.artifact import digest_of
 from ml.model.calibration import Platt
 from ml.model.learners import Examples
 from ml.model.scorer import Scorer
-from ml.training import evaluation, fitting, gate, samples
+from ml.objectives import OBJECTIVES, figures
+from ml.training import fitting, gate, samples
 from ml.training.rules import fit_rule
 from rekindle.errors import CheckFailedError
 from rekindle.warehouse import contracts
@@ -221,7 +222,7 @@ def test_a_rule_ranks_as_the_declared_sum_does(recall_sample, recall_fitted):
     encoder, (target,) = recall_fitted.scorer.encoder, recall_sample.targets
     rule = next(rule for rule in target.rules if rule.name == "gap_ratio")
     examples = Examples(encoder.encode(recall_sample.rows), recall_sample.rows["active_1_7"].to_numpy())
-    raw = fit_rule(rule, encoder.features, "probability", examples).raw(examples.matrix)
+    raw = fit_rule(rule, encoder.features, OBJECTIVES["probability"], examples).raw(examples.matrix)
     gaps = recall_sample.rows["current_gap_ratio"].to_pylist()
     declared = -np.array([365.0 if gap is None else gap for gap in gaps])
 
@@ -265,8 +266,8 @@ def test_a_refitted_recipe_is_no_worse_on_later_days(recall, business):
     before, after = (scorer.predict(later) for scorer in (judged, refitted.scorer))
 
     assert refitted.why_not is None
-    assert evaluation.auc(outcome, after.raw) > evaluation.auc(outcome, before.raw)
-    loss = [evaluation.log_loss(outcome, p.by_label["active_1_7"]) for p in (before, after)]
+    assert figures.auc(outcome, after.raw) > figures.auc(outcome, before.raw)
+    loss = [figures.log_loss(outcome, p.by_label["active_1_7"]) for p in (before, after)]
     assert loss[1] < loss[0]
 
 
@@ -289,7 +290,8 @@ def test_a_refit_that_cannot_be_calibrated_leaves_what_was_judged(
     recall, recall_sample, recall_fitted, business, monkeypatch
 ):
     days = samples.refit_days(recall_sample, samples.split(recall_sample, business), business)
-    monkeypatch.setitem(fitting.CALIBRATE, "probability", lambda _raw, _outcome: Platt(slope=-1.0, intercept=0.0))
+    wrong = replace(OBJECTIVES["probability"], calibrate=lambda _raw, _outcome: Platt(slope=-1.0, intercept=0.0))
+    monkeypatch.setitem(OBJECTIVES, "probability", wrong)
     refitted = fitting.refit(recall, recall_sample, recall_fitted.scorer, days)
 
     assert refitted.scorer == recall_fitted.scorer

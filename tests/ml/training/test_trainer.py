@@ -15,7 +15,8 @@ from ml import products, registry
 from ml.model import artifact, learners
 from ml.model.learners import Column, Linear
 from ml.model.scorer import Scorer, archive_name, output_ddl, scoring_function
-from ml.training import evaluation, samples, trainer
+from ml.objectives import figures
+from ml.training import samples, trainer
 from rekindle import records
 from rekindle.cli import app
 from rekindle.days import Days
@@ -221,7 +222,7 @@ def test_a_version_stands_beside_the_champion_on_the_same_rows(spark, product):
     champion = Scorer.from_files(registry.files_of(first.version))
     sample = samples.sample(spark, product, DAY, settings())
     tested = sample.rows.filter(pc.is_in(sample.rows["day"], value_set=pa.array(list(second.split.test))))
-    area = evaluation.auc(tested["active_1_7"].to_numpy(), champion.predict(tested).raw)
+    area = figures.auc(tested["active_1_7"].to_numpy(), champion.predict(tested).raw)
 
     assert "Nothing to compare with: there was none." in pages[0]
     assert f"That is version 1, trained as of {DAY - timedelta(weeks=1)}" in pages[1]

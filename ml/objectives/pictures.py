@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.training import evaluation
+from ml.objectives import figures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from matplotlib.axes import Axes
 
+    from ml.objectives.declaration import Objective
     from ml.training.evaluation import Judged
 
 INK, PALE = "#1f4e79", "#b0b0b0"
@@ -22,19 +23,19 @@ POINTS = 200
 """Of a curve: more cannot be seen."""
 
 
-def pictures(objective: str, judged: Judged) -> dict[str, str]:
-    """Draw what an objective is looked at by."""
-    return {name: _draw(draw, judged) for name, draw in PICTURES[objective].items()}
+def drawn(objective: Objective, judged: Judged) -> dict[str, str]:
+    """Draw what an objective is looked at by, by file name."""
+    return {name: _draw(draw, judged) for name, draw in objective.pictures.items()}
 
 
-def _roc(axes: Axes, judged: Judged) -> None:
+def roc(axes: Axes, judged: Judged) -> None:
     for score, colour, label in ((judged.naive, PALE, "naive rule"), (judged.raw, INK, "model")):
         # Ties are one step: a curve is only judged where a threshold can lie.
         order = np.argsort(-score, kind="stable")
         steps = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
         hits = np.cumsum(judged.outcome[order] > 0)[steps]
         false = steps + 1 - hits
-        area = evaluation.auc(judged.outcome, score)
+        area = figures.auc(judged.outcome, score)
         axes.plot(
             *_thin(np.append(0, false / false[-1]), np.append(0, hits / hits[-1])),
             color=colour,
@@ -45,36 +46,30 @@ def _roc(axes: Axes, judged: Judged) -> None:
     axes.legend(frameon=False)
 
 
-def _gain(axes: Axes, judged: Judged) -> None:
+def gain(axes: Axes, judged: Judged) -> None:
     share = np.arange(1, len(judged.outcome) + 1) / len(judged.outcome)
     for score, colour, label in ((judged.naive, PALE, "naive rule"), (judged.raw, INK, "model")):
-        axes.plot(*_thin(share, evaluation.gain_curve(judged.outcome, score)), color=colour, label=label)
+        axes.plot(*_thin(share, figures.gain_curve(judged.outcome, score)), color=colour, label=label)
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.5)
     axes.set(title="Gain", xlabel="share of users, best first", ylabel="share of the total they hold")
     axes.legend(frameon=False)
 
 
-def _calibration(axes: Axes, judged: Judged) -> None:
-    means = evaluation.bin_means(judged.outcome, judged.prediction)
+def calibration(axes: Axes, judged: Judged) -> None:
+    means = figures.bin_means(judged.outcome, judged.prediction)
     top = float(means.max()) * 1.05
     axes.plot([0, top], [0, top], color=PALE, linewidth=0.5)
     axes.plot(means[:, 0], means[:, 1], "o-", color=INK)
     axes.set(title="Calibration, ten equal bins", xlabel="mean prediction", ylabel="mean outcome")
 
 
-def _deciles(axes: Axes, judged: Judged) -> None:
-    means = evaluation.bin_means(judged.outcome, judged.prediction)[::-1]
+def deciles(axes: Axes, judged: Judged) -> None:
+    means = figures.bin_means(judged.outcome, judged.prediction)[::-1]
     place = np.arange(len(means))
     axes.bar(place - 0.2, means[:, 0], 0.4, color=INK, label="predicted")
     axes.bar(place + 0.2, means[:, 1], 0.4, color=PALE, label="actual")
     axes.set(title="Mean amount by decile", xlabel="decile, 1 is best", xticks=place, xticklabels=place + 1)
     axes.legend(frameon=False)
-
-
-PICTURES: Mapping[str, Mapping[str, Callable[[Axes, Judged], None]]] = {
-    "probability": {"roc.svg": _roc, "gain.svg": _gain, "calibration.svg": _calibration},
-    "amount": {"gain.svg": _gain, "deciles.svg": _deciles},
-}
 
 
 def _draw(draw: Callable[[Axes, Judged], None], judged: Judged) -> str:

@@ -1,0 +1,59 @@
+"""What a kind of prediction declares: how it is learnt, calibrated, chosen, judged and shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from matplotlib.axes import Axes
+
+    from ml.model.calibration import Level, Platt
+    from ml.model.learners import Scale
+    from ml.training.evaluation import Judged
+
+    Metric = Callable[[np.ndarray, np.ndarray], float]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of an objective. The primary one decides; `better` says in which direction."""
+
+    primary: str
+    ranking: Mapping[str, Metric]
+    """Of the raw score; the naive rule has them too."""
+    level: Mapping[str, Metric]
+    """Of the prediction."""
+    has_level: bool
+    """Whether the naive rule is in the unit of the outcome, so that its level can be shown as well."""
+    chance: float
+    """The primary figure of a ranking by lot."""
+    proper: str | None = None
+    """The figure of `level` that is compared with the base rate as a forecast for everybody; less is better."""
+    noise: Mapping[str, Callable[[np.ndarray], float]] = field(default_factory=dict)
+    """Of the prediction alone: what a perfect model would show."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A kind of prediction. Functions of two arrays take outcomes last, but for figures, which take them first."""
+
+    name: str
+    loss: str
+    """What boosting minimises, by LightGBM's name."""
+    calibrate: Callable[[np.ndarray, np.ndarray], Platt | Level]
+    """From raw scores and outcomes of days that the learner was not fitted on."""
+    choose_by: Metric
+    """What candidates are compared by on validation days, after calibration; more is better."""
+    rarer: Callable[[np.ndarray], int]
+    """How many outcomes are of the kind that may be too rare."""
+    figures: Figures
+    pictures: Mapping[str, Callable[[Axes, Judged], None]]
+    """By file name."""
+    rule_scale: Scale
+    """How the sum of a naive rule counts."""
+    rule_worth: Callable[[np.ndarray, np.ndarray], tuple[float, float]]
+    """What a step of that sum is worth in the unit of a raw score, and where it begins."""

@@ -1,0 +1,53 @@
+"""The probability that something happens: yes or no."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ml.model.calibration import Platt
+from ml.objectives import figures, pictures
+from ml.objectives.declaration import Figures, Objective
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def _rarer(outcome: np.ndarray) -> int:
+    """Rows of the smaller class."""
+    return min(int((outcome > 0).sum()), int((outcome <= 0).sum()))
+
+
+def _minus_log_loss(outcome: np.ndarray, prediction: np.ndarray) -> float:
+    """A proper score, after calibration: nobody wins by being overconfident, nor loses by what Platt repairs."""
+    return -figures.log_loss(outcome, prediction)
+
+
+def _worth(raw: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
+    fit = Platt.fit(raw, outcome)
+    return fit.slope, fit.intercept
+
+
+OBJECTIVE = Objective(
+    name="probability",
+    loss="binary",
+    calibrate=Platt.fit,
+    choose_by=_minus_log_loss,
+    rarer=_rarer,
+    figures=Figures(
+        primary="auc",
+        ranking={"auc": figures.auc, "lift_10": figures.lift, "capture_40": figures.capture},
+        level={
+            "ece": figures.ece,
+            "log_loss": figures.log_loss,
+            "predicted_over_actual": figures.predicted_over_actual,
+        },
+        has_level=False,
+        chance=0.5,
+        proper="log_loss",
+        noise={"ece_floor": figures.ece_floor},
+    ),
+    pictures={"roc.svg": pictures.roc, "gain.svg": pictures.gain, "calibration.svg": pictures.calibration},
+    # Ten times the days are one step less of a chance.
+    rule_scale="log",
+    rule_worth=_worth,
+)
