@@ -23,10 +23,12 @@ from rekindle.cli.common import (
 from rekindle.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from ml.products import Product
     from rekindle.publishing import ScoreProduct
+    from rekindle.publishing.stake import AtStake
     from rekindle.records import Run, Stage
     from rekindle.warehouse.contracts import Contract
 
@@ -282,13 +284,27 @@ def tell_stage(stage: Stage) -> None:
 
 def score_table(product: ScoreProduct, rows: list[dict[str, Any]]) -> Any:
     """Published rows as a table for a terminal of 80 columns, with what their publication shows; `--json` has the rest."""
-    from rich.table import Table
-    from rich.text import Text
-
     from rekindle.publishing import publications
 
     publication = publications.of_table(product.table)
-    columns = [*publication.key, *(publication.shown or publication.figures)]
+    return _table([*publication.key, *(publication.shown or publication.figures)], rows)
+
+
+def stake_table(found: AtStake) -> Any:
+    """The users with the most at stake as a table: what is at stake, what it is made of, and the first reason."""
+    from rekindle.publishing import stake
+
+    reason = next((c.name for c in found.publication.columns if c.reason), None)
+    figures = [name for name in found.rows[0] if name in found.used]
+    first = [stake.VALUE] if found.is_value else []
+    rows = [{**row, stake.VALUE: row[stake.VALUE] and round(row[stake.VALUE], 2)} for row in found.rows]
+    return _table([*found.publication.key, *first, *figures, *([reason] if reason else [])], rows)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, header_style="dim")
     for name in columns:
         # As words, which break where the terminal is narrow; a name is cut.

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from rekindle.cli.common import JsonOption, answer, console, example, progress, take_over_verdicts
-from rekindle.cli.daily import score_table, tell_stage
+from rekindle.cli.daily import stake_table, tell_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,20 +102,23 @@ def _train(day: date, say: Callable[..., None]) -> None:
 
 
 def _tell(day: date, took: dict[str, float], report: Path, say: Callable[..., None]) -> None:
-    from ml.products import PRODUCTS
-    from rekindle.publishing import history_of
+    from rekindle.publishing import stake
+    from rekindle.records import transact
 
-    product = PRODUCTS[0]
-    say(f"\nThe {TOP} highest of {product.name} on {day}", style="bold")
-    say("Permission to send is not known yet, so nobody is eligible for a message.")
-    rows = history_of(product, day, limit=TOP)
-    say(score_table(product, rows))
+    found = transact(lambda connection: stake.find(connection, day, TOP))
+    if found:
+        say(f"\nThe first {TOP} of {day} by {found.says}", style="bold")
+        say("A high chance of return is a reason not to pay for a message: those users come by themselves.")
+        say("Permission to send is not known yet, so nobody is eligible for a message.")
+        say(stake_table(found))
     say("\nWhere the time went", style="bold")
     for name, seconds in took.items():
         say(f"  {name:<48}{seconds:6.1f} s")
     say("\nWhat to try next", style="bold")
     say(f"  Report       {report}")
-    say(f"  One user     .venv/bin/rekindle scores recall --day {day} --user {rows[0]['user_id']}")
+    if found:
+        user = found.rows[0]["user_id"]
+        say(f"  One user     .venv/bin/rekindle scores {found.publication.name} --day {day} --user {user}")
     say("  Web pages    make ui        (Airflow's task records, MLflow's models)")
     say("  Your data    docs/bring-your-own-data.md")
     say("  Stop         make down      (data stay)")

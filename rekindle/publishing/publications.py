@@ -35,7 +35,8 @@ MEMBER = "in_population"
 
 FILE_KEYS = {"table", "is", "owner", "key", "publish"}
 KEYS = {"name", "table", "history", "who_left", "keeps", "figures", "headline", "shown", "columns", "schema_version"}
-KEYS |= {"query", "of", "reads", "permits"}
+KEYS |= {"query", "of", "reads", "permits", "at_stake"}
+STAKE_KEYS = {"value", "says", "otherwise", "says_otherwise"}
 REQUIRED = {"name", "table", "who_left", "columns"}
 COLUMN_KEYS = {"type", "is", "nullable", "between", "in", "matches", "reason", "only", "like"}
 
@@ -95,6 +96,8 @@ class Publication:
     """What people see of a row in a terminal, beside its key."""
     permits: str | None = None
     """The column that says whether a row may be sent to."""
+    at_stake: Mapping[str, str] | None = None
+    """What orders the users that tools send to: see rekindle/publishing/stake.py."""
     schema_version: int = 1
     contract: Contract | None = None
     query: str | None = None
@@ -216,6 +219,7 @@ def _publication(
         headline=section.get("headline"),
         shown=tuple(section.get("shown", ())),
         permits=section.get("permits"),
+        at_stake=section.get("at_stake"),
         schema_version=section.get("schema_version", 1),
         contract=contract,
         query=section.get("query"),
@@ -281,6 +285,8 @@ def _refuse_what_does_not_fit(p: Publication) -> None:
         raise _wrong(p.target, "has figures and no headline, which orders its rows")
     if p.query is not None and (p.history or p.who_left == "blanked"):
         raise _wrong(p.target, "comes from a query: it has no history, and its query says what is left of who left")
+    if p.at_stake is not None and (set(p.at_stake) != STAKE_KEYS or p.of is None):
+        raise _wrong(p.target, f"says what is at stake, but not by {', '.join(sorted(STAKE_KEYS))} and of which table")
     _refuse_wrong_columns(p)
 
 

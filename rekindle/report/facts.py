@@ -77,22 +77,25 @@ class ProductDay:
 
 @dataclass(frozen=True)
 class TopUser:
-    """A user high in the list: own score, reasons with their contribution, and the scores of other products."""
+    """A user high in the list: own score, reasons with their contribution, scores of other products, value at stake."""
 
     user_id: str
     score: Decimal
     reasons: tuple[tuple[str, str], ...]
     others: Mapping[str, Decimal]
+    at_stake: Decimal | None = None
 
 
 @dataclass(frozen=True)
 class TopList:
-    """The users with the highest scores of the publication that another is of: whom tools are about to send to."""
+    """The users with the most at stake of the publication that another is of: whom tools are about to send to."""
 
     product: str
     column: str
     kind: Kind
     users: tuple[TopUser, ...]
+    says: str = "score"
+    """What they are ordered by."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from psycopg.rows import class_row
 
 from rekindle import records
 from rekindle.errors import InputError
-from rekindle.publishing import publications
+from rekindle.publishing import publications, stake
 from rekindle.report import came_true
 from rekindle.report.facts import (
     DAYS_SHOWN,
@@ -36,7 +36,7 @@ from rekindle.settings import settings
 from rekindle.warehouse import contracts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import date
 
     from rekindle.publishing.publications import Publication
@@ -74,7 +74,7 @@ def gather(day: date, run_id: str) -> DayFacts:
             stages=tuple(stages),
             checks=tuple(checks),
             products=products,
-            top=_top(connection, dict(zip(shown, products, strict=True)), day),
+            top=_top(connection, day),
             freshness=_freshness(connection),
             eligible_count=_eligible_count(connection),
             sources={
@@ -222,55 +222,25 @@ def amount_edges(least: float, highest: float) -> tuple[float, ...]:
 # The list, and what is said of the tables
 
 
-def _top(connection: Connection, shown: Mapping[Publication, ProductDay], day: date) -> TopList | None:
-    """Find the highest scores of whom tools are about to send to, beside what else is known of those users."""
-    leading = (
-        p for p in shown if p.table in publications.leaders() and p.key == ("user_id",) and day in shown[p].populations
-    )
-    ours = next(leading, None)
-    if ours is None or ours.headline is None:
+def _top(connection: Connection, day: date) -> TopList | None:
+    """Find the users with the most at stake, of whom tools are about to send to, beside what else is known of them."""
+    found = stake.find(connection, day, TOP_COUNT)
+    if found is None or (headline := found.publication.headline) is None:
         return None
+    ours = found.publication
     reasons = [column.name for column in ours.columns if column.reason]
-    rows = connection.execute(
-        sql.SQL("select user_id, {columns} from {history} where day = %s order by {ranks}, user_id limit %s").format(
-            columns=sql.SQL(", ").join(map(sql.Identifier, [ours.headline, *reasons])),
-            history=_history(ours),
-            ranks=sql.SQL(", ").join(sql.SQL("{} desc").format(sql.Identifier(name)) for name in _ranks(ours)),
-        ),
-        [day, TOP_COUNT],
-    ).fetchall()
-    beside = {p: told for p, told in shown.items() if p is not ours and p.key == ours.key}
-    others = _others(connection, beside, [row[0] for row in rows], day)
+    others = [figure for p in publications.declared() if p is not ours and p.history for figure in p.figures]
     users = tuple(
-        TopUser(user_id, value, tuple(_reason(r) for r in said if r is not None), others.get(user_id, {}))
-        for user_id, value, *said in rows
-    )
-    return TopList(ours.name, ours.headline, kind_of(ours.figures[ours.headline]), users)
-
-
-def _ranks(publication: Publication) -> list[str]:
-    names = {column.name for column in publication.columns}
-    return [name for name in (publication.headline, "percentile") if name in names]
-
-
-def _others(
-    connection: Connection, beside: Mapping[Publication, ProductDay], users: Sequence[str], day: date
-) -> dict[str, dict[str, Any]]:
-    """Scores of other products on the day, by user and column."""
-    found: dict[str, dict[str, Any]] = {}
-    for publication, product in beside.items():
-        columns = [score.column for score in product.scores if score.day]
-        if not columns:
-            continue
-        rows = connection.execute(
-            sql.SQL("select user_id, {} from {} where day = %s and user_id = any(%s)").format(
-                sql.SQL(", ").join(map(sql.Identifier, columns)), _history(publication)
-            ),
-            [day, list(users)],
+        TopUser(
+            row["user_id"],
+            row[headline],
+            tuple(_reason(row[name]) for name in reasons if row.get(name) is not None),
+            {name: row[name] for name in others if row.get(name) is not None},
+            row[stake.VALUE],
         )
-        for user_id, *values in rows:
-            found.setdefault(user_id, {}).update(zip(columns, values, strict=True))
-    return found
+        for row in found.rows
+    )
+    return TopList(ours.name, headline, kind_of(ours.figures[headline]), users, found.says)
 
 
 def _reason(published: str) -> tuple[str, str]:

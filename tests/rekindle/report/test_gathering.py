@@ -87,7 +87,11 @@ def test_the_list_holds_the_highest_scores_with_reasons_and_value(published):
 
     top = gather(DAY, run_id).top
 
-    best = sorted(probabilities, key=lambda user: (-probabilities[user], user))[:10]
+    # Of half of the 90 days' value, which the fixture publishes as that of 30.
+    stake = {u: (1 - Decimal(str(p))) * (values[u] / 2).quantize(Decimal("0.01")) for u, p in probabilities.items()}
+    best = sorted(probabilities, key=lambda user: (-stake[user], user))[:10]
+    assert [user.at_stake for user in top.users] == [stake[user] for user in best]
+    assert "value at stake" in top.says
     assert [user.user_id for user in top.users] == best
     assert (top.product, top.column) == ("recall", "return_probability")
     first = top.users[0]

@@ -132,7 +132,7 @@ def test_sections_come_in_the_order_in_which_a_day_is_read(a):
         "Populations",
         "Scores",
         "What came true",
-        "Top of the list",
+        "Whom a message may move",
         "Checks",
         "Freshness",
         "Where the time went",
