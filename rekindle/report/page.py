@@ -18,7 +18,7 @@ from rekindle.report.facts import DAYS_SHOWN
 from rekindle.warehouse.checks import HISTORY_DAYS, MIN_HISTORY_DAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import jinja2
 
@@ -29,6 +29,9 @@ FOLDER = Path(__file__).parent
 
 INGEST = "ingest "
 """Stages of this name ingest a source."""
+
+HEADLINE_SHARE = 0.01
+"""A warning about a smaller share of the rows does not headline: one bad row in a delivery is a usual day."""
 
 FATES = ("loaded", "duplicates", "quarantined")
 """What delivered rows become: together they are what was delivered, exactly."""
@@ -49,6 +52,8 @@ class Finding:
     severity: Severity
     text: str
     section: str
+    is_small: bool = False
+    """A warning about so few rows that it is listed and does not headline."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Ingested:
     bar: Markup | None
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    small: frozenset[str] = frozenset()
+    """The warnings that are about few of the delivered rows."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def render(facts: DayFacts, *, data_docs: str | None = None) -> str:
     """Make the page. `data_docs` is the path of the run's Data Docs, relative to the page."""
     ingested = [_ingested(stage, facts) for stage in facts.stages if stage.stage.startswith(INGEST)]
     tables = _tables(facts.checks)
-    findings = [*_failures(facts), *_check_findings(tables), *_ingestion_findings(ingested)]
+    findings = [*_failures(facts), *_check_findings(tables, _rows_by_table(facts)), *_ingestion_findings(ingested)]
     if facts.run.status == "failed":
         # The error has told which check it was.
         findings = [findings[0], *(finding for finding in findings if finding.severity != "failed")]
@@ -101,6 +108,8 @@ def render(facts: DayFacts, *, data_docs: str | None = None) -> str:
         silent_sources=[s for s in facts.sources if s not in {i.source for i in ingested}],
         populations=[(product, _population(product, facts)) for product in facts.products],
         tables=tables,
+        remarkable=[table for table in tables if table.findings],
+        green=[table for table in tables if not table.findings],
         outcomes=OUTCOMES,
         totals=totals,
         told_totals=", ".join(f"{words.count(totals[o])} {o}" for o in OUTCOMES if totals[o]) + ".",
@@ -146,10 +155,13 @@ def _headline(facts: DayFacts, findings: Sequence[Finding]) -> Headline:
         return Headline("failed", f"Failed at {stage}" if stage else "Failed")
     if facts.run.status == "running" and not any(_is_published_by(product, facts) for product in facts.products):
         return Headline("open", "Not finished: nothing is published yet")
-    if severities["warned"]:
-        return Headline("warned", f"{severities['warned']} {'warning' if severities['warned'] == 1 else 'warnings'}")
+    if severities["warned"] and not all(finding.is_small for finding in findings):
+        return Headline("warned", words.warnings(severities["warned"]))
     if not facts.checks:
         return Headline("open", "No check was run")
+    if severities["warned"]:
+        few = "about few rows" if severities["warned"] == 1 else "about few rows each"
+        return Headline("passed", f"No check failed; {words.warnings(severities['warned'])} {few}")
     return Headline("passed", "All checks passed")
 
 
@@ -167,11 +179,22 @@ def _failures(facts: DayFacts) -> Iterator[Finding]:
             yield Finding("failed", f"{stage.stage} failed; the run has not recorded why.", "time")
 
 
-def _check_findings(tables: Sequence[Table]) -> Iterator[Finding]:
+def _check_findings(tables: Sequence[Table], rows: Mapping[str, int]) -> Iterator[Finding]:
+    """`rows` is how many a table's stage has written; of a table that nobody counted no share is known."""
     for table in tables:
         for check in table.findings:
             severity: Severity = "failed" if check.severity == "stop" else "warned"
-            yield Finding(severity, f"{table.name}: {words.rule(check)} \u2013 {words.figures(check)}.", "checks")
+            told = f"{table.name}: {words.rule(check)} \u2013 {words.figures(check)}."
+            is_small = check.failed_rows is not None and check.failed_rows < HEADLINE_SHARE * rows.get(table.name, 0)
+            yield Finding(severity, told, "checks", is_small and severity == "warned")
+
+
+def _rows_by_table(facts: DayFacts) -> dict[str, int]:
+    """Stages are named after the table that they write, or after the source that they load."""
+    names = {
+        s.stage: f"raw.{s.stage.removeprefix(INGEST)}" if s.stage.startswith(INGEST) else s.stage for s in facts.stages
+    }
+    return {names[s.stage]: s.row_count for s in facts.stages if s.row_count is not None}
 
 
 def _ingestion_findings(ingested: Sequence[Ingested]) -> Iterator[Finding]:
@@ -179,9 +202,10 @@ def _ingestion_findings(ingested: Sequence[Ingested]) -> Iterator[Finding]:
         if one.gap:
             yield Finding("failed", f"{one.source}: the ingestion law is broken by {words.rows(abs(one.gap))}.", "law")
         if quarantined := one.counts.get("quarantined"):
-            yield Finding("warned", f"{one.source}: {words.rows(quarantined)} in quarantine.", "law")
+            told = f"{one.source}: {words.rows(quarantined)} in quarantine."
+            yield Finding("warned", told, "law", quarantined < HEADLINE_SHARE * one.counts["delivered"])
         for warning in one.warnings:
-            yield Finding("warned", f"{one.source}: {warning}.", "law")
+            yield Finding("warned", f"{one.source}: {warning}.", "law", warning in one.small)
 
 
 def _renewal(facts: DayFacts) -> Any:
@@ -204,8 +228,9 @@ def _ingested(stage: Stage, facts: DayFacts) -> Ingested:
     routine = words.ROUTINE if facts.sources.get(source) == "fact" else {*words.ROUTINE, words.NO_ROWS}
     notes = tuple(words.accepted({code: n for code, n in told.items() if code in routine}))
     warnings = tuple(words.accepted({code: n for code, n in told.items() if code not in routine}))
+    few = {code: n for code, n in told.items() if code != words.NO_ROWS and n < HEADLINE_SHARE * counts["delivered"]}
     bar = charts.stacked_bar({fate: counts[fate] for fate in FATES}, says)
-    return Ingested(source, stage.status, counts, gap, bar, notes, warnings)
+    return Ingested(source, stage.status, counts, gap, bar, notes, warnings, frozenset(words.accepted(few)))
 
 
 # Populations

@@ -42,6 +42,10 @@ def users(value: int) -> str:
     return _many(value, "user")
 
 
+def warnings(value: int) -> str:
+    return _many(value, "warning")
+
+
 def _many(value: int, one: str) -> str:
     return f"{value:,} {one if value == 1 else one + 's'}"
 

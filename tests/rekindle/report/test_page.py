@@ -385,3 +385,32 @@ def test_adds_up_where_the_time_went(a):
 
     assert "1 min 5 s in 2 stages." in read
     assert re.search(r"publish .*3\.6 s 1,234", read)
+
+
+def test_a_warning_about_one_row_does_not_headline_and_is_listed(a):
+    read = text(render(a.facts(stages=(a.ingestion("orders", delivered=1000, loaded=999, quarantined=1),))))
+
+    assert "No check failed; 1 warning about few rows" in read
+    assert "orders: 1 row in quarantine." in read
+
+
+def test_a_warning_about_a_share_of_the_rows_or_about_figures_headlines(a):
+    moved = a.check(rule="mean moves", severity="warn", outcome="failed", failed_rows=None)
+    few = a.check(severity="warn", outcome="failed", failed_rows=1)
+    stages = (a.ingestion("orders", delivered=1000, loaded=990, quarantined=10),)
+    many_rows = (a.stage("ingest orders", row_count=1000),)
+
+    assert "1 warning" in text(render(a.facts(stages=stages))).split("Published")[0]
+    assert "about few rows" not in text(render(a.facts(stages=stages)))
+    assert "about few rows" not in text(render(a.facts(checks=(moved,), stages=many_rows)))
+    assert "about few rows" not in text(render(a.facts(checks=(few,), stages=())))
+    assert "No check failed; 1 warning about few rows" in text(render(a.facts(checks=(few,), stages=many_rows)))
+
+
+def test_tables_without_a_finding_are_folded_and_the_others_are_not(a):
+    green, broken = a.check(table_name="raw.users"), a.check(severity="warn", outcome="failed", failed_rows=5)
+    html = render(a.facts(checks=(green, broken)))
+
+    folded = html.split("<details")[1].split("</details>")[0]
+    assert "raw.users" in folded and "1 table without a finding" in folded
+    assert "raw.orders" not in folded
