@@ -54,16 +54,28 @@ def create_marts(spark: SparkSession) -> None:
     Create the staging views, and the marts that are not there yet, empty; add columns that a mart's yml has gained.
 
     For a migration: a run cannot, because on a branch `CREATE OR REPLACE TABLE AS` leaves main without a snapshot, and a
-    schema is shared by all branches. Without vars dbt builds a day before any delivery, so what it creates has no rows.
+    schema is shared by all branches. Without days dbt builds one before any delivery, so what it creates has no rows.
     """
     for namespace in NAMESPACES:
         spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{namespace}")
     marts = lineage.graph().marts()
     with _locked(marts):
         absent = [mart for mart in marts if not spark.catalog.tableExists(f"{CATALOG}.{mart}")]
-        _refuse(_invoke("create_marts", "run", "--select", "staging", *(mart.split(".")[1] for mart in absent)))
+        models = ("staging", *(mart.split(".")[1] for mart in absent))
+        # The staging views are made here and nowhere else, of what the business has decided.
+        _refuse(_invoke("create_marts", "run", "--select", *models, variables=_decided()))
         for mart in set(marts) - set(absent):
             _add_columns(spark, mart)
+
+
+def _decided() -> dict[str, Any]:
+    """What a business decides, as dbt gets it."""
+    conf = settings()
+    return {
+        "lapse_days": conf.lapse_days,
+        "lateness_days": conf.lateness_days,
+        "not_activity": list(conf.not_activity),
+    }
 
 
 def _add_columns(spark: SparkSession, mart: str) -> None:
@@ -100,11 +112,9 @@ def build(  # noqa: PLR0917 - what a build is about
     say: what it was built from must be known before anybody reads it.
     """
     variables = {
+        **_decided(),
         "from_day": str(days.first),
         "to_day": str(days.last),
-        "lapse_days": settings().lapse_days,
-        "lateness_days": settings().lateness_days,
-        "not_activity": list(settings().not_activity),
         "labels": [dict(label) for label in labels],
         "outcomes": [dict(outcome) for outcome in outcomes],
     }

@@ -47,10 +47,10 @@ def models(recall_fitted, ltv_fitted, recall_sample) -> dict[str, Scorer]:
     some, others = Examples(matrix[:2000], outcome[:2000]), Examples(matrix[2000:], outcome[2000:])
     of_kind = {}
     for kind, fit in {"logistic": fit_logistic, "boosting": fit_boosting}.items():
-        learner = fit(recall.encoder.features, "probability", some, others)
+        learner = fit(recall.encoder.features, "binary", some, others)
         part = Part("active_1_7", kind, learner, recall.parts[0].calibration)
         of_kind[kind] = Scorer("recall", recall.encoder, (part,))
-    stacked = fit_boosted_linear(recall.encoder.features, "amount", some, others)
+    stacked = fit_boosted_linear(recall.encoder.features, "regression", some, others)
     amount = Part("active_1_7", "boosted_linear", stacked, Level(factor=1.5))
     return {
         **of_kind,

@@ -101,7 +101,7 @@ def append(spark, table, rows):
     schema = spark.table(table).schema
     given = [field.name for field in schema if field.name in rows[0]]
     types = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in schema if field.name in given)
-    types = types.replace("registered_at timestamp", "registered_at string")
+    types = types.replace("_at timestamp", "_at string")
     frame = spark.createDataFrame([tuple(row[name] for name in given) for row in rows], types)
     columns = [
         f"cast({field.name if field.name in given else 'null'} as {field.dataType.simpleString()}) as {field.name}"
@@ -218,6 +218,19 @@ def test_a_day_without_rows_replaces_a_day_with_rows(spark, history):
     assert {row.day for row in rows(spark, "marts.ltv_population", 34, 36)} == {day(34), day(36)}
     assert {row.day for row in rows(spark, "marts.users", 34, 36)} == {day(34), day(36)}
     assert rows(spark, "marts.daily_activity", 35, 35)
+
+
+@pytest.mark.usefixtures("world")
+def test_the_staging_views_are_made_of_what_the_business_has_decided(spark):
+    """No day's build makes them: a migration does, and must know which events are no activity."""
+    when = {"day": day(3), "occurred_at": f"{day(3)} 10:00:00"}
+    append(spark, "raw.events", [when | {"type": "login"}, when | {"type": "message_delivery"}])
+    try:
+        rows = spark.sql(f"SELECT event_type, is_activity FROM staging.stg_events WHERE day = DATE'{day(3)}'").collect()
+    finally:
+        spark.sql(f"DELETE FROM raw.events WHERE day = DATE'{day(3)}'")
+
+    assert {row.event_type: row.is_activity for row in rows} == {"login": True, "message_delivery": False}
 
 
 def test_marts_declare_what_dbt_sees_them_read():

@@ -26,20 +26,20 @@ DAY = date(1996, 2, 29)
 
 PROBE = """
 import sys
-sys.path.insert(0, {dags!r})
+sys.path.insert(0, {project!r})
 from datetime import UTC, datetime
-import steps
+from rekindle.workflow import tasks
 from airflow.sdk import chain, dag, task
 
-DEFAULTS = steps.DEFAULTS | {{"retries": 0, "on_failure_callback": steps.failed}}
+DEFAULTS = tasks.DEFAULTS | {{"retries": 0, "on_failure_callback": tasks.failed}}
 
 @task(task_id="work")
 def work():
     {body}
 
-@dag(schedule=None, start_date={start}, params=steps.PARAMS, default_args=DEFAULTS)
+@dag(schedule=None, start_date={start}, params=tasks.PARAMS, default_args=DEFAULTS)
 def probe():
-    chain(steps.begin(), work(), steps.end())
+    chain(tasks.begin(), work(), tasks.end())
 
 probe()
 """
@@ -49,13 +49,13 @@ probe()
 def probe(airflow_ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:  # noqa: ARG001 - must be there
     """Write a DAG of a task or two into a folder that Airflow takes its DAGs from."""
 
-    def write(body: str = "pass", start: str = "steps.START") -> Path:
+    def write(body: str = "pass", start: str = "tasks.START") -> Path:
         file = tmp_path / "probe.py"
-        file.write_text(PROBE.format(dags=str(PROJECT / "dags"), body=body, start=start))
+        file.write_text(PROBE.format(project=str(PROJECT), body=body, start=start))
         return file
 
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT / "dags"))
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     yield write
     settings.cache_clear()
 
