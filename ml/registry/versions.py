@@ -63,10 +63,6 @@ class Version:
         return self.gate
 
     @property
-    def gate_passed(self) -> bool:
-        return self.gate is not None and self.gate.passed
-
-    @property
     def digest(self) -> str:
         return self.judged.digest
 

@@ -20,6 +20,7 @@ from rekindle.cli.common import (
     take_over_verdicts,
     write_csv,
 )
+from rekindle.cli.models import ProductArgument, named_product
 from rekindle.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def backfill(
 
 
 def scores(
-    product: Annotated[str, typer.Argument(help="recall or ltv.")],
+    product: ProductArgument,
     *,
     day: DayOption,
     user: Annotated[str | None, typer.Option("--user", help="Only this user.")] = None,
@@ -129,7 +130,6 @@ def scores(
 ) -> None:
     """Show what was published for a day, and why: the best scores, or one user's."""
     from rekindle import platform
-    from rekindle.cli.models import named_product
     from rekindle.publishing import history_of
 
     if csv and json:

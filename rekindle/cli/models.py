@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ml.products import PRODUCTS, product_named
 from rekindle.cli.common import DayOption, FromOption, JsonOption, ToOption, answer, example, refuse_unfinished
 from rekindle.errors import CheckFailedError, InputError
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from ml.registry import Version
     from ml.training.trainer import Training
 
-ProductArgument = Annotated[str, typer.Argument(metavar="PRODUCT", help="A score product: recall or ltv.")]
+ProductArgument = Annotated[
+    str, typer.Argument(metavar="PRODUCT", help=f"A score product: {' or '.join(p.name for p in PRODUCTS)}.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -106,8 +109,6 @@ def models(
 
 
 def _trained_products() -> list[Product]:
-    from ml.products import PRODUCTS
-
     return [product for product in PRODUCTS if product.is_trained]
 
 
@@ -168,8 +169,6 @@ def rollback(product: ProductArgument, *, json: JsonOption = False) -> None:
 
 def named_product(name: str) -> Product:
     """Return the product, or say which there are."""
-    from ml.products import PRODUCTS, product_named
-
     try:
         return product_named(name)
     except KeyError:
