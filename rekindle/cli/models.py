@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ml.products import PRODUCTS, product_named
+from ml import products
 from rekindle.cli.common import DayOption, FromOption, JsonOption, ToOption, answer, example, refuse_unfinished
 from rekindle.errors import CheckFailedError, InputError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ml.training.trainer import Training
 
 ProductArgument = Annotated[
-    str, typer.Argument(metavar="PRODUCT", help=f"A score product: {' or '.join(p.name for p in PRODUCTS)}.")
+    str, typer.Argument(metavar="PRODUCT", help=f"A score product: {' or '.join(p.name for p in products.PRODUCTS)}.")
 ]
 
 
@@ -109,7 +109,7 @@ def models(
 
 
 def _trained_products() -> list[Product]:
-    return [product for product in PRODUCTS if product.is_trained]
+    return [product for product in products.PRODUCTS if product.is_trained]
 
 
 def _overviews(told: Mapping[str, Any]) -> RenderableType:
@@ -170,9 +170,9 @@ def rollback(product: ProductArgument, *, json: JsonOption = False) -> None:
 def named_product(name: str) -> Product:
     """Return the product, or say which there are."""
     try:
-        return product_named(name)
+        return products.product_named(name)
     except KeyError:
-        known = ", ".join(product.name for product in PRODUCTS)
+        known = ", ".join(product.name for product in products.PRODUCTS)
         raise InputError(f"There is no score product {name!r}.", todo=f"Choose one of: {known}.") from None
 
 
