@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from rekindle import platform, records
+from rekindle import platform, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rekindle.records import Connection
+    from rekindle.postgres import Connection
 
 LEFT_OUT = ("run_id", "updated_at", "published_at", "model_version", "model_digest", "status")
 """Who and when. `status` is the freshness as of the query; those of LTV (`ltv_30_status` ...) count."""
@@ -34,7 +34,7 @@ def published() -> dict[str, dict[str, dict[str, Any]]]:
         connection.execute("set transaction isolation level repeatable read, read only")
         return {table: _days(connection, table) for table in _tables(connection)}
 
-    return records.transact(work)
+    return postgres.transact(work)
 
 
 def _tables(connection: Connection) -> list[str]:

@@ -45,9 +45,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON o
 
 def refuse_unfinished(day: date) -> None:
     """A day can be processed when it is over. The database says what day it is: the servers' clock counts."""
-    from rekindle import records
+    from rekindle import postgres
 
-    today = records.today()
+    today = postgres.today()
     if day >= today:
         raise InputError(
             f"{day} is not over: it is {today} (UTC).",

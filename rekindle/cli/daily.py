@@ -261,12 +261,12 @@ def docs(*, json: JsonOption = False) -> None:
 
 def migrate(*, json: JsonOption = False) -> None:
     """Bring schemas, tables and marts up to date on the servers that the environment names; `up` does so for its own."""
-    from rekindle import platform, records
+    from rekindle import platform, postgres
     from rekindle.warehouse import marts, tables
     from rekindle.warehouse.spark import session
 
     platform.attach()
-    records.migrate()
+    postgres.migrate()
     spark = session()
     tables.create_tables(spark)
     marts.create_marts(spark)

@@ -102,8 +102,8 @@ def _train(day: date, say: Callable[..., None]) -> None:
 
 
 def _tell(day: date, took: dict[str, float], report: Path, say: Callable[..., None]) -> None:
+    from rekindle.postgres import transact
     from rekindle.publishing import stake
-    from rekindle.records import transact
 
     found = transact(lambda connection: stake.find(connection, day, TOP))
     if found:

@@ -1,5 +1,5 @@
 """
-Alembic's entry point, run by `rekindle.records.migrate`: one transaction on the database of the published scores.
+Alembic's entry point, run by `rekindle.postgres.migrate`: one transaction on the database of the published scores.
 
 Migrations are plain SQL. They only ever go up: run records are kept, and tables that SMS tools read only gain columns.
 What SMS tools read is declared since 0004: after the migrations, its tables become what the publications say.
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, cast
 from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
+from rekindle.postgres import connect
 from rekindle.publishing import migration
-from rekindle.records import connect
 
 if TYPE_CHECKING:
-    from rekindle.records import Connection
+    from rekindle.postgres import Connection
 
 engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool)
 with engine.begin() as connection:

@@ -200,7 +200,7 @@ def _create_tables(home: Home) -> None:
     version = sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()
     if home.is_done("tables", version):
         return
-    from rekindle.records import migrate
+    from rekindle.postgres import migrate
     from rekindle.warehouse.marts import create_marts
     from rekindle.warehouse.spark import session
     from rekindle.warehouse.tables import create_tables

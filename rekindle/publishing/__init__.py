@@ -18,10 +18,11 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from rekindle.errors import CheckFailedError, InputError
+from rekindle.postgres import transact
 from rekindle.publishing import merge, publications
 from rekindle.publishing.judging import judge
 from rekindle.publishing.spooling import spool, stage
-from rekindle.records import record_checks, transact
+from rekindle.records import record_checks
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from rekindle.postgres import Connection
     from rekindle.publishing.merge import Stamps
     from rekindle.publishing.publications import Publication
     from rekindle.publishing.spooling import Spooled
-    from rekindle.records import CheckResult, Connection
+    from rekindle.records import CheckResult
 
 
 class ScoreProduct(Protocol):

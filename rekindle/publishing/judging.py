@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
+    from rekindle.postgres import Connection
     from rekindle.publishing.spooling import Spooled
-    from rekindle.records import Connection
 
 
 def judge(connection: Connection, spooled: Spooled, day: date) -> Iterator[CheckResult]:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
+    from rekindle.postgres import Connection
     from rekindle.publishing.publications import Publication, PublishedColumn
-    from rekindle.records import Connection
 
     Stamps = Mapping[str, Any]
     """day, run_id and at: what the rows of a publish are stamped with."""

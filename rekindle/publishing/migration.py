@@ -17,8 +17,8 @@ from rekindle.publishing.publications import MEMBER, STAMPS, declared, standing_
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rekindle.postgres import Connection
     from rekindle.publishing.publications import Publication, PublishedColumn
-    from rekindle.records import Connection
 
 READER = "sms_reader"
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import date
 
+    from rekindle.postgres import Connection
     from rekindle.publishing.publications import Publication
-    from rekindle.records import Connection
 
 LONGEST_MONTH_DAYS = 31
 

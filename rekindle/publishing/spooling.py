@@ -23,8 +23,8 @@ from rekindle.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from rekindle.postgres import Connection
     from rekindle.publishing.publications import Publication
-    from rekindle.records import Connection
 
 ROWS_AT_ONCE = 10_000
 BYTES_AT_ONCE = 1 << 20

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from rekindle.postgres import Connection
     from rekindle.publishing.publications import Publication
-    from rekindle.records import Connection
 
 VALUE = "value_at_stake"
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 from psycopg.rows import class_row
 
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.errors import InputError
 from rekindle.publishing import publications, stake
 from rekindle.report import came_true
@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from rekindle.postgres import Connection
     from rekindle.publishing.publications import Publication
-    from rekindle.records import Connection, Run
+    from rekindle.records import Run
 
 TOP_COUNT = 10
 
@@ -88,7 +89,7 @@ def gather(day: date, run_id: str) -> DayFacts:
             came_true=known,
         )
 
-    return records.transact(work)
+    return postgres.transact(work)
 
 
 def _run(day: date, run_id: str) -> Run:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, RekindleError
 from rekindle.settings import PROJECT, settings
@@ -164,10 +164,10 @@ def docs() -> Path:
 
 
 @contextmanager
-def _locked(marts: Sequence[str]) -> Iterator[list[records.Lock]]:
+def _locked(marts: Sequence[str]) -> Iterator[list[postgres.Lock]]:
     """Hold the locks of all marts, taken in one order, so that two builds never wait for each other."""
     with ExitStack() as stack:
-        yield [stack.enter_context(records.table_lock(mart)) for mart in marts]
+        yield [stack.enter_context(postgres.table_lock(mart)) for mart in marts]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING
 
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.errors import CheckFailedError
 from rekindle.warehouse import builds, checks, contracts, lineage
 
@@ -96,14 +96,14 @@ def _snapshots(spark: SparkSession, table: str) -> dict[str, int]:
 
 
 @contextmanager
-def attempt(spark: SparkSession, table: str) -> Iterator[tuple[str, records.Lock]]:
+def attempt(spark: SparkSession, table: str) -> Iterator[tuple[str, postgres.Lock]]:
     """
     An Iceberg branch of its own for one attempt to change a table, and the table's lock, which it holds.
 
     A fixed name could release somebody else's rows; so could a second writer between audit and release.
     """
     branch = f"run_{uuid.uuid4().hex}"
-    with records.table_lock(table) as lock:
+    with postgres.table_lock(table) as lock:
         spark.sql(f"ALTER TABLE {table} CREATE BRANCH {branch}")
         try:
             yield branch, lock

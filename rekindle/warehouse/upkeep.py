@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.settings import settings
 from rekindle.warehouse import lineage
 from rekindle.warehouse.builds import ALWAYS
@@ -47,7 +47,7 @@ def kept_from(day: date) -> dict[str, date]:
 
 def _table(spark: SparkSession, table: str, kept_from: date | None) -> dict[str, int]:
     name = f"{CATALOG}.{table}"
-    with records.table_lock(table):
+    with postgres.table_lock(table):
         # Whoever holds the lock is the only one with a branch: all that are there are of attempts that died.
         dead = [
             row[0]
@@ -62,7 +62,7 @@ def _table(spark: SparkSession, table: str, kept_from: date | None) -> dict[str,
             f"options => map('min-input-files', '{SMALL_FILES}'))"
         ).collect()
         # By the clock and not by a data day: what is kept is for readers and roll-backs of now.
-        until = records.today() - timedelta(settings().snapshot_keep_days)
+        until = postgres.today() - timedelta(settings().snapshot_keep_days)
         (expired,) = spark.sql(
             f"CALL {CATALOG}.system.expire_snapshots(table => '{table}', "
             f"older_than => TIMESTAMP '{until} 00:00:00 UTC', retain_last => 1)"

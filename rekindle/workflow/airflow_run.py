@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rekindle import records
+from rekindle import postgres
 from rekindle.days import parse_day
 from rekindle.errors import RekindleError
 
@@ -44,7 +44,7 @@ def _run_all(dag_id: str, runs: list[dict[str, Any]]) -> int:
     with _one_session():
         for run in runs:
             day = parse_day(run["conf"]["day"])
-            with records.run_lock(day), _named(run["run_id"]):
+            with postgres.run_lock(day), _named(run["run_id"]):
                 done = dag.test(logical_date=_logical_date(day), run_conf=run["conf"])
             if done.state != "success":
                 return 1

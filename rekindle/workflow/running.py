@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from rekindle import errors, records
+from rekindle import errors, postgres, records
 from rekindle.days import Days
 from rekindle.errors import InputError, RekindleError
 from rekindle.landing.zone import LandingZone, no_delivery
@@ -83,7 +83,7 @@ def run_days(
     plan.log.parent.mkdir(parents=True, exist_ok=True)
     for day in days:
         # Asked for here so that the refusal comes at once; the process that does the work holds it, and outlives us.
-        with records.run_lock(day):
+        with postgres.run_lock(day):
             pass
     command = [sys.executable, "-m", "rekindle.workflow.airflow_run", dag_id, str(plan.failure)]
     command += [json.dumps({"run_id": plan.name(day), "conf": {**parameters, "day": str(day)}}) for day in days]

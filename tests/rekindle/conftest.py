@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
-from rekindle import records
+from rekindle import postgres
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -62,18 +62,18 @@ class Database:
 
 
 @contextmanager
-def _database(postgres: str) -> Iterator[Database]:
+def _database(server_url: str) -> Iterator[Database]:
     name = f"test_{uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as administrator:
+    with psycopg.connect(server_url, autocommit=True) as administrator:
         administrator.execute(f"create database {name}")
         try:
-            yield Database(make_conninfo(postgres, dbname=name))
+            yield Database(make_conninfo(server_url, dbname=name))
         finally:
             administrator.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture(scope="session")
-def postgres(request: pytest.FixtureRequest, server: None) -> str:  # noqa: ARG001 - says that it is one
+def server_url(request: pytest.FixtureRequest, server: None) -> str:  # noqa: ARG001 - says that it is one
     """Where an administrator of a Postgres gets in."""
     if SERVER:
         return SERVER
@@ -93,11 +93,11 @@ def postgres(request: pytest.FixtureRequest, server: None) -> str:  # noqa: ARG0
 
 
 @pytest.fixture(scope="session")
-def migrated_database(postgres: str) -> Iterator[Database]:
-    with _database(postgres) as database:
+def migrated_database(server_url: str) -> Iterator[Database]:
+    with _database(server_url) as database:
         with pytest.MonkeyPatch.context() as monkeypatch:
             database.use(monkeypatch)
-            records.migrate()
+            postgres.migrate()
         # Other tests of the session use the platform's own database.
         settings.cache_clear()
         yield database
@@ -113,9 +113,9 @@ def database(migrated_database: Database, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.fixture
-def empty_database(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+def empty_database(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A database of the test's own that nobody has migrated, and that Rekindle is pointed at."""
-    with _database(postgres) as database:
+    with _database(server_url) as database:
         database.use(monkeypatch)
         yield database
     settings.cache_clear()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.settings import settings
 from rekindle.warehouse import builds, contracts, lineage, tables
@@ -86,4 +86,4 @@ def empty(spark: SparkSession) -> None:
     for table in contracts.tables():
         if table.startswith(EMPTIED) and tables.snapshot_id(spark, table) is not None:
             spark.sql(f"DELETE FROM {table}")
-    records.transact(lambda connection: connection.execute("delete from rekindle.build"))
+    postgres.transact(lambda connection: connection.execute("delete from rekindle.build"))

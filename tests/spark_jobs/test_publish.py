@@ -11,7 +11,7 @@ import pytest
 
 from ml.products import product_named
 from ml.registry import why_skipped
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.warehouse import builds, lineage
@@ -55,8 +55,8 @@ def recall_is_scored(warehouse: Warehouse, run_id: str) -> Iterator[None]:
     )
     yield
     warehouse.spark.sql(f"DELETE FROM {RECALL.table} WHERE day = DATE'{DAY}'")
-    records.transact(lambda c: c.execute("delete from rekindle.build where table_name = %s", [RECALL.table]))
-    records.transact(lambda c: c.execute("truncate sms.recall_scores, sms.recall_scores_history, sms.audience"))
+    postgres.transact(lambda c: c.execute("delete from rekindle.build where table_name = %s", [RECALL.table]))
+    postgres.transact(lambda c: c.execute("truncate sms.recall_scores, sms.recall_scores_history, sms.audience"))
 
 
 def delivered(landing: Path, source: str, day: date = DAY) -> None:
@@ -90,7 +90,7 @@ def test_a_product_that_is_not_in_use_yet_holds_no_other_back(warehouse, run_id)
     done = publish.main(warehouse.spark, DAY, run_id)
 
     current = "select user_id from sms.recall_scores where in_population order by 1"
-    assert [row[0] for row in records.transact(lambda c: c.execute(current).fetchall())] == USERS
+    assert [row[0] for row in postgres.transact(lambda c: c.execute(current).fetchall())] == USERS
     assert [published.row_count for published in done.products] == [len(USERS)]
 
 
@@ -101,7 +101,7 @@ def test_a_product_that_is_in_use_and_was_not_scored_holds_all_back(warehouse, l
 
     with pytest.raises(InputError, match=r"scores.ltv_daily was not scored for 2011-05-10"):
         publish.main(warehouse.spark, DAY, run_id)
-    assert records.transact(lambda c: c.execute("select count(*) from sms.recall_scores").fetchone()) == (0,)
+    assert postgres.transact(lambda c: c.execute("select count(*) from sms.recall_scores").fetchone()) == (0,)
 
 
 @pytest.mark.usefixtures("ltv")
@@ -111,7 +111,7 @@ def test_what_was_not_scored_is_named_and_not_trained_once_more(warehouse, run_i
         with pytest.raises(InputError, match=r"scores.recall_daily was not scored for 2011-05-10\.") as refused:
             publish.main(warehouse.spark, DAY, run_id)
     finally:
-        records.transact(lambda c: c.execute("delete from rekindle.promotion where product = %s", [RECALL.name]))
+        postgres.transact(lambda c: c.execute("delete from rekindle.promotion where product = %s", [RECALL.name]))
     assert refused.value.todo == "Score it: rekindle run --day 2011-05-10"
 
 

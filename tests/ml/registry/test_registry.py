@@ -18,7 +18,7 @@ from ml.model.scorer import Scorer
 from ml.products import Product
 from ml.registry import Trained, gates
 from ml.training.gate import Verdict
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 
@@ -258,7 +258,7 @@ def test_a_verdict_is_only_ever_added(product, register):
     with pytest.raises(InputError, match="gate_recorded_otherwise"):
         records.record_gate(replace(record, passed=True))
     with pytest.raises(InputError, match="only ever added"):
-        records.transact(lambda c: c.execute("update rekindle.gates set passed = true"))
+        postgres.transact(lambda c: c.execute("update rekindle.gates set passed = true"))
     assert records.gates(product.name) == {failed.version: record}
 
 
@@ -266,7 +266,7 @@ def test_a_verdict_is_only_ever_added(product, register):
 def before_gates(product, monkeypatch):
     """As on a database that has just been migrated: versions have tags, and nothing says yet that they were taken over."""
     monkeypatch.setattr(gates, "PRODUCTS", (product,))
-    records.transact(lambda c: c.execute("delete from rekindle.gates_taken_over"))
+    postgres.transact(lambda c: c.execute("delete from rekindle.gates_taken_over"))
     yield
     records.take_over_gates([])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ml.products import product_named
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.publishing import publish
 from rekindle.settings import settings
@@ -44,7 +44,7 @@ def test_a_day_that_is_no_day_is_refused_with_the_form_that_is_expected():
 
 
 def test_a_day_in_the_future_is_refused(landing):  # noqa: ARG001 - the landing zone must be there
-    answer = rekindle("run", "--day", str(records.today() + timedelta(1)))
+    answer = rekindle("run", "--day", str(postgres.today() + timedelta(1)))
 
     assert answer.returncode == 2
     assert "day_in_the_future" in answer.stderr
@@ -52,14 +52,14 @@ def test_a_day_in_the_future_is_refused(landing):  # noqa: ARG001 - the landing 
 
 @pytest.mark.parametrize("command", [("train", "recall"), ("check", "features.user")])
 def test_no_command_about_a_day_takes_one_in_the_future(landing, command):  # noqa: ARG001 - the landing zone must be there
-    answer = rekindle(*command, "--day", str(records.today() + timedelta(1)))
+    answer = rekindle(*command, "--day", str(postgres.today() + timedelta(1)))
 
     assert answer.returncode == 2
     assert "day_in_the_future" in answer.stderr
 
 
 def test_today_is_refused_because_it_is_not_over(landing):  # noqa: ARG001 - the landing zone must be there
-    assert rekindle("run", "--day", str(records.today())).returncode == 2
+    assert rekindle("run", "--day", str(postgres.today())).returncode == 2
 
 
 def test_a_range_that_ends_before_it_begins_is_refused():
@@ -142,7 +142,7 @@ def test_a_product_without_its_sources_is_not_trained():
 
 
 def test_two_runs_of_a_day_at_once_are_refused(landing):  # noqa: ARG001 - the landing zone must be there
-    with records.run_lock(DAY):
+    with postgres.run_lock(DAY):
         answer = rekindle("run", "--day", str(DAY))
 
     assert answer.returncode == 2
@@ -160,7 +160,7 @@ def built() -> Iterator[Callable[[str], None]]:
 
     yield build
     for table in tables:
-        records.transact(
+        postgres.transact(
             lambda c, table=table: c.execute(
                 "delete from rekindle.build where table_name = %s and day = %s", [table, DAY]
             )
@@ -206,7 +206,7 @@ def test_who_has_no_score_is_unknown_or_not_in_the_population_or_nothing_was_pub
         unknown, not_in, scored = rekindle(*ask, "eve"), rekindle(*ask, "bob"), rekindle(*ask, "=ada", "--csv")
     finally:
         spark.sql(f"DELETE FROM features.user WHERE day = DATE'{DAY}'")
-        records.transact(lambda c: c.execute("truncate sms.recall_scores, sms.recall_scores_history, sms.audience"))
+        postgres.transact(lambda c: c.execute("truncate sms.recall_scores, sms.recall_scores_history, sms.audience"))
     assert (unknown.returncode, not_in.returncode) == (2, 2)
     assert "unknown_user: " in unknown.stderr
     assert "not_in_population: " in not_in.stderr

@@ -15,7 +15,7 @@ import yaml
 from alembic import command
 from alembic.config import Config
 
-from rekindle import publishing, records, report
+from rekindle import postgres, publishing, records, report
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.publishing import publications
@@ -200,7 +200,7 @@ def test_queries_that_read_each_other_come_in_order_and_never_in_a_circle(declar
 def made_up(declarations, empty_database, home):  # noqa: ARG001 - spools into the home
     """A database of its own with the made-up publications, as `rekindle migrate` makes it."""
     declarations(VISITS)
-    records.migrate()
+    postgres.migrate()
     return empty_database
 
 
@@ -268,7 +268,7 @@ def test_a_column_that_is_gained_is_added_and_filled_and_none_is_dropped(made_up
 
     with pytest.raises(InputError, match="rekindle migrate"):
         publishing.publish({PRODUCT: with_height}, MONDAY, run_id)
-    records.migrate()
+    postgres.migrate()
     publishing.publish({PRODUCT: with_height}, MONDAY, run_id)
 
     assert made_up.rows("select kind, height from sms.visit_scores order by user_id") == [
@@ -287,14 +287,14 @@ def test_a_type_that_readers_know_is_never_changed(made_up, declarations):
     declarations(VISITS.replace("numeric(8,1)", "numeric(8,2)"))
 
     with pytest.raises(InputError, match=r"expected_visits numeric\(8,1\), declared as numeric\(8,2\)"):
-        records.migrate()
+        postgres.migrate()
 
     assert columns(made_up, "sms.visit_scores")["expected_visits"] == "numeric(8,1)"
 
 
 def test_what_comes_from_a_query_is_published_by_itself(declarations, empty_database):
     declarations(ERASED)
-    records.migrate()
+    postgres.migrate()
     empty_database.execute("create table rekindle.made_up_erasure (user_id text, erased_at timestamptz)")
     empty_database.execute("insert into rekindle.made_up_erasure values ('u1', '2017-06-05Z'), ('u2', '2017-06-05Z')")
     run_id = records.start_run("daily", Days.one(MONDAY))
@@ -426,7 +426,7 @@ def test_a_history_becomes_months_without_losing_anything(before_partitions):
     rights = "select relacl::text[] from pg_class where oid = 'sms.ltv_scores_history'::regclass"
     may = database.value(rights)
 
-    records.migrate()
+    postgres.migrate()
 
     assert {query: database.rows(query) for query in before} == before
     assert sorted(database.value(rights)) == sorted(may)

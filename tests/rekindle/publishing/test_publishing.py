@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from bench.published import published as hashes
 from ml.products import product_named
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.publishing import due_day, merge, publish
@@ -538,7 +538,7 @@ def test_a_publish_that_is_killed_halfway_leaves_no_trace_and_no_lock(published,
 
 
 def test_a_publish_whose_connection_breaks_is_done_again(published, database, monkeypatch):
-    monkeypatch.setattr(records, "RETRY_PAUSES_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(postgres, "RETRY_PAUSES_SECONDS", (0.01, 0.01))
     merge_query, breaks = merge.merge_query, iter([True])
 
     def break_once(*about):
@@ -558,7 +558,7 @@ def test_a_publish_whose_connection_breaks_is_done_again(published, database, mo
 
 def test_a_commit_whose_answer_was_lost_is_found_in_the_log(published, database, monkeypatch):
     """Someone else published in between: doing it again would take their rows back."""
-    monkeypatch.setattr(records, "RETRY_PAUSES_SECONDS", (0.01,))
+    monkeypatch.setattr(postgres, "RETRY_PAUSES_SECONDS", (0.01,))
     connect = psycopg.connect
     losses = iter([True])
 
@@ -570,7 +570,7 @@ def test_a_commit_whose_answer_was_lost_is_found_in_the_log(published, database,
                 published(recall(["u1", "other"]))
                 raise psycopg.OperationalError("server closed the connection unexpectedly")
 
-    records.disconnect()
+    postgres.disconnect()
     monkeypatch.setattr(psycopg, "connect", LosesAnswer.connect)
 
     result = published(recall(["u1", "u2"]))
@@ -592,9 +592,9 @@ def test_two_publishes_take_turns(published, database):
 
 
 def test_who_waits_too_long_for_a_turn_is_told_who_else_publishes(published, database, monkeypatch):
-    records.disconnect()
-    monkeypatch.setitem(records.SESSION, "lock_timeout", "100ms")
-    monkeypatch.setattr(records, "RETRY_PAUSES_SECONDS", ())
+    postgres.disconnect()
+    monkeypatch.setitem(postgres.SESSION, "lock_timeout", "100ms")
+    monkeypatch.setattr(postgres, "RETRY_PAUSES_SECONDS", ())
     with database.connect() as other:
         other.execute("select pg_advisory_xact_lock(hashtextextended('rekindle publish', 0))")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rekindle import records
+from rekindle import postgres
 from rekindle.errors import InputError
 from rekindle.publishing import publications, stake
 from tests.rekindle.report.conftest import publish  # noqa: F401 - the fixture
@@ -23,7 +23,7 @@ WORTH_90 = {"sure": Decimal(400), "likely": Decimal(300), "even": Decimal(100), 
 
 
 def find(limit: int = 10) -> AtStake | None:
-    return records.transact(lambda connection: stake.find(connection, DAY, limit))
+    return postgres.transact(lambda connection: stake.find(connection, DAY, limit))
 
 
 def test_the_most_at_stake_comes_first_and_not_the_surest_return(publish):  # noqa: F811

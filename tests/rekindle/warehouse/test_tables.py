@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.warehouse import contracts, tables
@@ -205,11 +205,11 @@ def test_two_writers_come_one_after_the_other(spark: SparkSession, batch):
 
 
 def test_a_writer_that_waits_too_long_says_so(spark: SparkSession, batch, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(records, "table_lock", partial(records.table_lock, wait_seconds=0.2))
+    monkeypatch.setattr(records, "table_lock", partial(postgres.table_lock, wait_seconds=0.2))
     held, done = Event(), Event()
 
     def hold() -> None:
-        with records.table_lock(TABLE):
+        with postgres.table_lock(TABLE):
             held.set()
             done.wait(60)
 

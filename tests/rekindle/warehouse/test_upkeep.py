@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.settings import settings
 from rekindle.warehouse import contracts, lineage, upkeep
 
@@ -33,13 +33,13 @@ def looked_after(spark: SparkSession, kept_until: date) -> Iterator[dict[str, di
     """What upkeep says after a month: many small writes, an attempt that died, and rows that are too old."""
     spark.sql(f"DELETE FROM {TABLE} WHERE true")
     # What other tests have written is theirs, also when they ran before.
-    until = f"TIMESTAMP '{records.today() + timedelta(1)} 00:00:00 UTC'"
+    until = f"TIMESTAMP '{postgres.today() + timedelta(1)} 00:00:00 UTC'"
     spark.sql(f"CALL lake.system.expire_snapshots(table => '{TABLE}', older_than => {until}, retain_last => 1)")
     for row in range(SMALL_WRITES):
         _reject(spark, kept_until, row)
     _reject(spark, kept_until - timedelta(1), 0)
     spark.sql(f"ALTER TABLE {TABLE} CREATE BRANCH run_dead")
-    a_month_on = records.today() + timedelta(31)
+    a_month_on = postgres.today() + timedelta(31)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(records, "today", lambda: a_month_on)
         done = upkeep.main(spark, DAY)

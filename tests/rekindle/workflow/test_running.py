@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import InputError, RekindleError
 from rekindle.settings import PROJECT, settings
@@ -119,7 +119,7 @@ def test_the_dags_of_the_house_start_before_any_history():
 def test_who_loses_a_race_for_a_day_hears_why(probe, monkeypatch):
     """Both commands have found the day free; the lock is taken in between."""
     probe()
-    free = records.run_lock
+    free = postgres.run_lock
     with free(DAY):
         monkeypatch.setattr(records, "run_lock", lambda _day: free(date(1990, 1, 1)))
         with pytest.raises(InputError, match="already_running: Another process holds the run of 1996-02-29"):

@@ -1,0 +1,71 @@
+"""
+What Rekindle records about its runs, in Postgres (schema `rekindle`).
+
+Every time comes from Postgres' clock, durations from a monotonic one.
+"""
+
+from rekindle.records.builds import Build, Input, builds, last_served, record_builds
+from rekindle.records.checks import CheckResult, RecordedCheck, Severity, checks, record_checks
+from rekindle.records.outcomes import Outcome, outcomes, replace_days
+from rekindle.records.promotions import (
+    Gate,
+    Promotion,
+    append_promotion,
+    gates,
+    has_taken_over_gates,
+    promotions,
+    record_gate,
+    take_over_gates,
+)
+from rekindle.records.runs import (
+    Run,
+    Stage,
+    StageNotes,
+    find_run,
+    finish_run,
+    new_run_id,
+    record_snapshots,
+    run_id_of,
+    runs,
+    snapshots,
+    stage,
+    stages,
+    start_run,
+)
+
+__all__ = [
+    "Build",
+    "CheckResult",
+    "Gate",
+    "Input",
+    "Outcome",
+    "Promotion",
+    "RecordedCheck",
+    "Run",
+    "Severity",
+    "Stage",
+    "StageNotes",
+    "append_promotion",
+    "builds",
+    "checks",
+    "find_run",
+    "finish_run",
+    "gates",
+    "has_taken_over_gates",
+    "last_served",
+    "new_run_id",
+    "outcomes",
+    "promotions",
+    "record_builds",
+    "record_checks",
+    "record_gate",
+    "record_snapshots",
+    "replace_days",
+    "run_id_of",
+    "runs",
+    "snapshots",
+    "stage",
+    "stages",
+    "start_run",
+    "take_over_gates",
+]

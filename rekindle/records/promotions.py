@@ -1,0 +1,125 @@
+"""Which version of a product's model scores from which day on, and what the gate said of each version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rekindle.errors import InputError
+from rekindle.postgres import transact
+from rekindle.records.rows import SAME_AGAIN, insert_many, jsonb_of, only_value, select, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
+
+    from rekindle.postgres import Connection
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A model version became the champion for scoring days from `effective_from_day` on."""
+
+    promotion_id: int
+    product: str
+    version: str
+    digest: str
+    effective_from_day: date
+    reason: str
+    run_id: str
+    promoted_at: datetime
+
+
+def append_promotion(  # noqa: PLR0917 - the record's columns, in their order
+    product: str, version: str, digest: str, effective_from_day: date, reason: str, run_id: str
+) -> None:
+    """Record a promotion or a rollback. Rows are only ever added."""
+    transact(
+        lambda connection: insert_many(
+            connection,
+            "rekindle.promotion (product, version, digest, effective_from_day, reason, run_id)",
+            [(product, version, digest, effective_from_day, text_of(reason), run_id)],
+            again=SAME_AGAIN,
+        )
+    )
+
+
+def promotions(product: str) -> list[Promotion]:
+    """Find a product's promotions, oldest first: the last one that a day allows is its champion."""
+    return select(Promotion, "rekindle.promotion where product = %s order by promotion_id", [product])
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the gate said of a version of a product's model, and of which bytes."""
+
+    product: str
+    version: str
+    digest: str
+    passed: bool
+    why: str
+    figures: Mapping[str, Any] = field(hash=False)
+    sample_digest: str | None
+    """Of the rows that it was trained and judged on; None where `from_tags`."""
+    trained_day: date
+    from_tags: bool = False
+    """Whether it was registered before gates were kept here, and taken over from MLflow."""
+    recorded_at: datetime | None = None
+
+
+def record_gate(gate: Gate) -> None:
+    """Record what the gate said. Rows are only ever added; one that says something else of the same version is refused."""
+
+    def work(connection: Connection) -> tuple[str, bool]:
+        _insert_gates(connection, [gate])
+        (found,) = connection.execute(
+            "select digest, passed from rekindle.gates where product = %s and version = %s",
+            [gate.product, gate.version],
+        )
+        return found
+
+    if transact(work) != (gate.digest, gate.passed):
+        raise InputError(
+            f"Another version {gate.version} of {gate.product} was judged before: MLflow counts its versions anew.",
+            todo="Connect the MLflow that goes with this database, or give both a new start.",
+            safe="The version just registered can neither score nor be promoted.",
+            code="gate_recorded_otherwise",
+        )
+
+
+def gates(product: str) -> dict[str, Gate]:
+    """Find what the gate said of a product's versions, by version."""
+    found = select(Gate, "rekindle.gates where product = %s", [product])
+    return {gate.version: gate for gate in found}
+
+
+def has_taken_over_gates() -> bool:
+    """Whether the verdicts of versions that were registered before gates were kept are taken over, or there were none."""
+    return transact(lambda c: only_value(c.execute("select exists (select from rekindle.gates_taken_over)")))
+
+
+def take_over_gates(gates: Sequence[Gate]) -> bool:
+    """Record the verdicts of versions that were registered before, which happens once; False where it had happened."""
+
+    def work(connection: Connection) -> bool:
+        first = connection.execute(f"insert into rekindle.gates_taken_over default values {SAME_AGAIN}").rowcount == 1
+        if first:
+            _insert_gates(connection, gates)
+        return first
+
+    return transact(work)
+
+
+def _insert_gates(connection: Connection, gates: Sequence[Gate]) -> None:
+    insert_many(
+        connection,
+        "rekindle.gates (product, version, digest, passed, why, figures, sample_digest, trained_day, from_tags)",
+        [
+            (
+                *(g.product, g.version, g.digest, g.passed, text_of(g.why)),
+                *(jsonb_of(g.figures), g.sample_digest, g.trained_day, g.from_tags),
+            )
+            for g in gates
+        ],
+        again=SAME_AGAIN,
+    )
