@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from rekindle.publishing.publications import PublishedColumn
 from rekindle.records import CheckResult
-from rekindle.warehouse.checks import HISTORY_DAYS, MIN_HISTORY_DAYS
+from rekindle.warehouse.checks.days import HISTORY_DAYS, MIN_HISTORY_DAYS
+from rekindle.warehouse.checks.rules import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,27 +49,14 @@ def judge(connection: Connection, spooled: Spooled, day: date) -> Iterator[Check
 
 
 def _broken_rows(spooled: Spooled, day: date) -> Iterator[tuple[str, str]]:
-    """Name each rule about rows, with the SQL of a row that breaks it. NaN is greater than any number to Postgres."""
+    """Name each rule about rows, with the SQL of a row that breaks it."""
     assert spooled.publication.contract is not None  # noqa: S101 - only scores are spooled
     yield f"day is {day}", f"day is distinct from date '{day}'"
-    for column in spooled.publication.contract.columns:
-        name = column.name
-        if name not in spooled.types:
-            continue
-        if not column.nullable:
-            yield f"{name} is not null", f"{name} is null"
-        if column.between:
-            low, high = column.between
-            outside = [f"{name} < {low}"] * (low is not None) + [f"{name} > {high}"] * (high is not None)
-            rule = f"{name} is between {'-∞' if low is None else low} and {'∞' if high is None else high}"
-            yield rule, " or ".join(outside)
-        if column.one_of:
-            yield f"{name} is one of {', '.join(column.one_of)}", f"{name} <> all (array{list(column.one_of)})"
-        if column.matches:
-            yield f"{name} matches {column.matches}", f"{name} !~ '{column.matches}'"
+    columns = {column.name: column for column in spooled.publication.contract.columns}
     for name, kind in spooled.types.items():
-        if kind in {"double precision", "numeric"}:
-            yield f"{name} is a finite number", f"{name} in ('nan', 'infinity', '-infinity')"
+        # A reason is a column here, and one of many in the contract's list of reasons.
+        for rule in rules_of(columns.get(name) or PublishedColumn(name, kind, description="")):
+            yield rule.name, rule.broken("postgres")
 
 
 def _judge_row_count(connection: Connection, name: str, day: date, row_count: int, limit: float) -> CheckResult:

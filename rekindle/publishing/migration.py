@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from psycopg import sql
-
 from rekindle.errors import InputError
 from rekindle.publishing.publications import MEMBER, STAMPS, declared, standing_column
+from rekindle.warehouse.checks.rules import Present, literal, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,17 +80,8 @@ def _is_required(publication: Publication, column: PublishedColumn, *, history: 
 
 
 def _rules(column: PublishedColumn) -> Iterator[str]:
-    """What a column's value must be, as SQL; null breaks no rule."""
-    if column.between:
-        low, high = column.between
-        if low is not None:
-            yield f"{column.name} >= {low}"
-        if high is not None:
-            yield f"{column.name} <= {high}"
-    if column.one_of:
-        yield f"{column.name} in ({', '.join(map(_literal, column.one_of))})"
-    if column.matches:
-        yield f"{column.name} ~ {_literal(column.matches)}"
+    """What a column's value must be, as SQL; null breaks no rule, and whether it may be null is said of the table."""
+    return (rule.holds("postgres") for rule in rules_of(column) if not isinstance(rule, Present))
 
 
 def _rules_about_who_left(publication: Publication, columns: Sequence[PublishedColumn]) -> Iterator[str]:
@@ -144,8 +134,4 @@ def _comment(
         words = about if name is None else said.get(name)
         if words is not None and words != comment:
             what = f"table {table}" if name is None else f"column {table}.{name}"
-            connection.execute(f"comment on {what} is {_literal(words)}")
-
-
-def _literal(text: str) -> str:
-    return sql.Literal(text).as_string(None)
+            connection.execute(f"comment on {what} is {literal(words, 'postgres')}")

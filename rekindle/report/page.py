@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from rekindle.report import charts, words
 from rekindle.report.facts import DAYS_SHOWN
-from rekindle.warehouse.checks import HISTORY_DAYS, MIN_HISTORY_DAYS
+from rekindle.warehouse.checks.days import HISTORY_DAYS, MIN_HISTORY_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -154,6 +154,10 @@ class Contract:
         return next(column for column in self.columns if column.name == name)
 
     @property
+    def by_severity(self) -> tuple[tuple[Severity, Mapping[str, Any]], ...]:
+        return ("stop", self.stop_if), ("warn", self.warn_if)
+
+    @property
     def phrases(self) -> dict[str, Words]:
         """How the values of its columns are said, by column."""
         return {column.name: column.words for column in self.columns if column.words}

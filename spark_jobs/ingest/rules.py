@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from rekindle.landing.formats import EXPORTED_NULLS, NOTHING, NUMBERS, TIME, ZONE
+from rekindle.warehouse.checks.rules import InList, InRange, Matching, Present, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +55,9 @@ rounded, nobody. Where a file has types, a number for an id is written as 123 be
 
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 """Neither NaN nor infinity, nor the 12d and 12f that Java reads as numbers."""
+
+REASONS = {Present: "missing", InRange: "out_of_range", InList: "not_in_list", Matching: "wrong_format"}
+"""Of a value that breaks what the contract says of its column."""
 
 TEXT, VALUE = "text_", "value_"
 """Prefixes of the columns in which a cell's text and its typed value stand while a row is judged."""
@@ -99,20 +103,15 @@ def _value(column: Column) -> Expression:
 
 
 def _rules(column: Column) -> list[tuple[Expression, str]]:
-    """Conditions that a cell must not meet, with the codes of their reasons."""
-    text, value = F.col(f"{TEXT}{column.name}"), F.col(f"{VALUE}{column.name}")
-    broken: list[tuple[Expression, str]] = []
-    if not column.nullable and column.default is None:
-        broken.append((text.isNull(), "missing"))
-    broken += _rules_of_type(column, text, value)
-    low, high = column.between or (None, None)
-    if low is not None:
-        broken.append((value < low, "out_of_range"))
-    if high is not None:
-        broken.append((value > high, "out_of_range"))
-    if column.one_of:
-        broken.append((~value.isin(*column.one_of), "not_in_list"))
-    return broken
+    """Conditions that a cell must not meet, with the codes of their reasons; a default stands where nothing is said."""
+    text, value = f"{TEXT}{column.name}", f"{VALUE}{column.name}"
+    declared = [
+        (F.expr(rule.broken("spark", text if isinstance(rule, Present) else value)), REASONS[type(rule)])
+        for rule in rules_of(column)
+    ]
+    # What is missing cannot be judged any further, and what has no type has no range.
+    after = [one for one in declared if one[1] != REASONS[Present]]
+    return [*declared[: len(declared) - len(after)], *_rules_of_type(column, F.col(text), F.col(value)), *after]
 
 
 def _rules_of_type(column: Column, text: Expression, value: Expression) -> list[tuple[Expression, str]]:

@@ -13,7 +13,8 @@ from rekindle import records, report
 from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.settings import settings
-from rekindle.warehouse import checks, contracts
+from rekindle.warehouse import contracts
+from rekindle.warehouse.checks import days, suites
 
 DAY = date(2017, 6, 14)
 
@@ -83,8 +84,8 @@ def test_a_run_that_is_not_known_gets_no_page(home):
 
 def test_links_the_data_docs_of_the_run_by_a_path_that_survives_moving_the_home(home):
     run_id = records.start_run("daily", Days.one(DAY))
-    rules = [rule for rule in checks._day_rules(contracts.load("scores.recall_daily")) if rule.column == "rows_change"]
-    checks._validate("made up", rules, pd.DataFrame({"rows_change": [0.1]}), run_id)
+    rules = [rule for rule in days.expected_of(contracts.load("scores.recall_daily")) if rule.column == "rows_change"]
+    suites.validate("made up", rules, pd.DataFrame({"rows_change": [0.1]}), run_id)
 
     path = report.write(DAY, run_id)
 

@@ -13,6 +13,7 @@ from rekindle.days import Days
 from rekindle.errors import CheckFailedError
 from rekindle.settings import settings
 from rekindle.warehouse import checks
+from rekindle.warehouse.checks import rows, suites
 from rekindle.warehouse.contracts import Column, Contract
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def test_examples_are_up_to_five_hashes_of_keys(bad_rows: dict[str, CheckResult]
     of_nine = bad_rows["stop chance is between 0 and 1"].detail["examples"]
 
     assert of_one == [hashlib.sha256(f"{DAY}|other-arm".encode()).hexdigest()[:12]]
-    assert len(set(of_nine)) == checks.EXAMPLES
+    assert len(set(of_nine)) == rows.EXAMPLES
 
 
 def test_a_refusal_names_table_rule_and_rows_and_nobody(bad_rows: dict[str, CheckResult]):
@@ -263,7 +264,7 @@ def test_a_profile_that_fails_fails_the_audit(audit, monkeypatch: pytest.MonkeyP
     def broken(*_arguments: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(checks, "day_profile", broken)
+    monkeypatch.setattr(checks.days, "profile", broken)
     with pytest.raises(ZeroDivisionError):
         audit(batch(), Days.one(DAY))
 
@@ -283,7 +284,7 @@ def data_docs_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.usefixtures("data_docs_home")
 def test_a_suite_without_expectation_is_a_failure(frame):
     with pytest.raises(CheckFailedError, match="empty_suite"):
-        checks._validate("nothing", [], frame(batch()), records.new_run_id())
+        suites.validate("nothing", [], frame(batch()), records.new_run_id())
 
 
 @pytest.mark.usefixtures("data_docs_home")
@@ -291,10 +292,10 @@ def test_an_expectation_that_raises_is_a_failure_whatever_its_severity(frame):
     import great_expectations.expectations as gxe
 
     rules = [
-        checks.Rule("lost is not null", "warn", gxe.ExpectColumnValuesToNotBeNull(column="lost")),
-        checks.Rule("arm is not null", "warn", gxe.ExpectColumnValuesToNotBeNull(column="arm")),
+        suites.Expected("lost is not null", "warn", gxe.ExpectColumnValuesToNotBeNull(column="lost")),
+        suites.Expected("arm is not null", "warn", gxe.ExpectColumnValuesToNotBeNull(column="arm")),
     ]
-    lost, arm = checks._validate("raises", rules, frame(batch()), records.new_run_id())
+    lost, arm = suites.validate("raises", rules, frame(batch()), records.new_run_id())
 
     assert (lost.severity, lost.outcome, arm.outcome) == ("stop", "failed", "passed")
     assert "lost" in lost.detail["error"]

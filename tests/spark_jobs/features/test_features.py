@@ -102,7 +102,7 @@ def in_any_order(case: Case) -> None:
 def uneven_weeks() -> Iterator[None]:
     """Users of small worlds come and go as no shop's do: no row count is judged by the week before."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(checks, "MIN_HISTORY_DAYS", checks.HISTORY_DAYS + 1)
+        monkeypatch.setattr(checks.days, "MIN_HISTORY_DAYS", checks.days.HISTORY_DAYS + 1)
         yield
 
 
