@@ -71,7 +71,7 @@ def measure(days: Days) -> None:
     run_id = records.start_run("bench", days)
     for source in contracts.landing_sources():
         with clock(f"ingest {source}"):
-            raw.main(spark, source, days, run_id)
+            raw.main(spark, days, run_id, source=source)
     for job in (user_day, user_item_day):
         with clock(f"{job.TABLE}, {len(days)} deliveries"):
             job.main(spark, days, run_id)

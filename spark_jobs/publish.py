@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from rekindle.publishing import PublishResult
 
 
-def main(spark: SparkSession, day: date, run_id: str, *, backfill: bool = False) -> PublishResult:
+def main(spark: SparkSession, days: Days, run_id: str, *, backfill: bool = False) -> PublishResult:
     """
-    Publish what the products say of a day; products that have nothing to say yet are left out.
+    Publish what the products say of one day, of which readers are shown one; who has nothing to say yet is left out.
 
     A day without rows can be true; a day that nobody scored looks the same, so the record of its build is asked for.
     """
+    (day,) = days
     scored = [product for product in PRODUCTS if day in records.builds(product.table, day, day)]
     absent = {product: why_skipped(product, day, backfill=backfill) for product in PRODUCTS if product not in scored}
     missing = [product.table for product, why in absent.items() if why is None]

@@ -58,10 +58,10 @@ def columns_of(product: Product, rows: DataFrame) -> DataFrame:
 
 def main(
     spark: SparkSession,
-    product: Product,
     days: Days,
     run_id: str,
     *,
+    product: Product,
     backfill: bool = False,
     version: str | None = None,
 ) -> Release:

@@ -163,6 +163,15 @@ def test_dag_files_import_nothing_heavy_at_the_top(module: str):
     assert not heavy, f"{module} imports {', '.join(heavy)} at its top: import it within the task."
 
 
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("spark_jobs/")])
+def test_jobs_have_one_signature(module: str):
+    """What a job is about beside its days is named by who calls it."""
+    for main in (node for node in tree_of(module).body if isinstance(node, ast.FunctionDef) and node.name == "main"):
+        taken = [argument.arg for argument in main.args.args]
+
+        assert taken == ["spark", "days", "run_id"], f"{module}: main({', '.join(taken)}); pass others by keyword only."
+
+
 @pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(("spark_jobs/", "ml/", "dags/"))])
 def test_jobs_read_no_clock(module: str):
     clocks = calls(module) & CLOCKS

@@ -75,6 +75,10 @@ class PublishResult:
     products: tuple[Published, ...]
     """What was published of what was given, or of the queries that were asked for."""
 
+    @property
+    def row_count(self) -> int:
+        return sum(published.row_count for published in self.products)
+
 
 def publish(
     scores: Mapping[Scored, pa.Table | pa.RecordBatchReader], day: date, run_id: str, *, backfill: bool = False

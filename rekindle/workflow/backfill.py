@@ -170,11 +170,11 @@ def _build_range(  # noqa: PLR0917 - what a range is about
 
 
 def _ingest(spark: SparkSession, source: str, days: Days, run_id: str, zone: LandingZone, told: Told) -> int:  # noqa: PLR0917 - what an ingestion is about
-    done = import_module("spark_jobs.ingest.raw").main(spark, source, days, run_id, zone)
+    done = import_module("spark_jobs.ingest.raw").main(spark, days, run_id, source=source, zone=zone)
     fresh = len(days) - done.told["unchanged_days"] - done.told["absent_days"]
     if fresh:
         told.built[f"raw.{source}"] = fresh
-    return done.loaded
+    return done.row_count
 
 
 def _table(spark: SparkSession, table: str, days: Days, run_id: str, told: Told) -> int:

@@ -96,8 +96,8 @@ def ingest(source: str) -> Any:
             # Whoever clears this task does not wait again, and a delivery that is being replaced is not an empty day.
             if kind != "backfill" and source in zone.missing(days.first):
                 raise no_delivery(zone, days.first, [source])
-            done = import_module("spark_jobs.ingest.raw").main(spark, source, days, run_id, zone)
-            notes.row_count, notes.detail = done.loaded, done.told
+            done = import_module("spark_jobs.ingest.raw").main(spark, days, run_id, source=source, zone=zone)
+            notes.row_count, notes.detail = done.row_count, done.told
 
     return load(**CONTEXT)
 
@@ -148,7 +148,7 @@ def score(product: str) -> Any:
             if why := registry.why_skipped(product, days.last, backfill=backfill, version=version):
                 notes.detail = {"skipped": why}
             else:
-                done = job.main(spark, product, days, run_id, backfill=backfill, version=version)
+                done = job.main(spark, days, run_id, product=product, backfill=backfill, version=version)
                 notes.row_count = done.row_count
         if why:
             raise AirflowSkipException(f"{name} is skipped: {why}.")
@@ -188,8 +188,8 @@ def publish() -> Any:
     @task.pyspark(conn_id=SPARK, task_id="publish", trigger_rule="none_failed")
     def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:
         with _stage(day, airflow_run, "publish", spark) as (run_id, days, notes):
-            done = import_module("spark_jobs.publish").main(spark, days.first, run_id, backfill=kind == "backfill")
-            notes.row_count = sum(published.row_count for published in done.products)
+            done = import_module("spark_jobs.publish").main(spark, days, run_id, backfill=kind == "backfill")
+            notes.row_count = done.row_count
 
     return run(**CONTEXT)
 

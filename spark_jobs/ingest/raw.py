@@ -78,7 +78,7 @@ class Ingested:
     """What an ingestion did, over all its days."""
 
     source: str
-    loaded: int
+    row_count: int
     told: dict[str, Any]
     """Rows by fate and kind, warnings by code, and how many days were found unchanged or absent."""
 
@@ -155,7 +155,7 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
     )
 
 
-def main(spark: SparkSession, source: str, days: Days, run_id: str, zone: LandingZone | None = None) -> Ingested:
+def main(spark: SparkSession, days: Days, run_id: str, *, source: str, zone: LandingZone | None = None) -> Ingested:
     """
     Load the deliveries of a source for some days; a delivery that has not changed since is left as it is.
 

@@ -37,7 +37,7 @@ class Warehouse:
         """Load the sources' deliveries of some days, those of users first."""
         run_id = records.start_run("test", days)
         wanted = [source for source in contracts.landing_sources() if not sources or source in sources]
-        return {source: raw.main(self.spark, source, days, run_id) for source in wanted}
+        return {source: raw.main(self.spark, days, run_id, source=source) for source in wanted}
 
     def build(self, table: str, days: Days) -> None:
         """Build days of one of the tables of features."""

@@ -87,7 +87,7 @@ def test_a_product_waits_for_its_sources_and_for_its_first_champion(landing, ltv
 
 @pytest.mark.usefixtures("recall_is_scored", "ltv")
 def test_a_product_that_is_not_in_use_yet_holds_no_other_back(warehouse, run_id):
-    done = publish.main(warehouse.spark, DAY, run_id)
+    done = publish.main(warehouse.spark, Days.one(DAY), run_id)
 
     current = "select user_id from sms.recall_scores where in_population order by 1"
     assert [row[0] for row in postgres.transact(lambda c: c.execute(current).fetchall())] == USERS
@@ -100,7 +100,7 @@ def test_a_product_that_is_in_use_and_was_not_scored_holds_all_back(warehouse, l
     promote(ltv, run_id)
 
     with pytest.raises(InputError, match=r"scores.ltv_daily was not scored for 2011-05-10"):
-        publish.main(warehouse.spark, DAY, run_id)
+        publish.main(warehouse.spark, Days.one(DAY), run_id)
     assert postgres.transact(lambda c: c.execute("select count(*) from sms.recall_scores").fetchone()) == (0,)
 
 
@@ -109,7 +109,7 @@ def test_what_was_not_scored_is_named_and_not_trained_once_more(warehouse, run_i
     promote(RECALL, run_id)
     try:
         with pytest.raises(InputError, match=r"scores.recall_daily was not scored for 2011-05-10\.") as refused:
-            publish.main(warehouse.spark, DAY, run_id)
+            publish.main(warehouse.spark, Days.one(DAY), run_id)
     finally:
         postgres.transact(lambda c: c.execute("delete from rekindle.promotion where product = %s", [RECALL.name]))
     assert refused.value.todo == "Score it: rekindle run --day 2011-05-10"
@@ -120,17 +120,17 @@ def test_a_day_without_any_score_says_of_each_product_why_and_what_helps(warehou
     undelivered, no_scores = DAY - timedelta(30), rf"No product has scores for [0-9-]+\. {ltv.name}: "
 
     with pytest.raises(InputError, match=f"{no_scores}nothing was ever delivered of orders") as refused:
-        publish.main(warehouse.spark, undelivered, run_id)
+        publish.main(warehouse.spark, Days.one(undelivered), run_id)
     assert refused.value.todo == f"{ltv.name} begins when orders are delivered."
 
     delivered(landing, "orders")
     with pytest.raises(InputError, match=f"{no_scores}no model of it") as refused:
-        publish.main(warehouse.spark, DAY, run_id)
+        publish.main(warehouse.spark, Days.one(DAY), run_id)
     assert refused.value.todo == f"{ltv.name} begins with its first model: rekindle train {ltv.name} --day D"
 
     # Training that was refused is not what is advised.
     monkeypatch.setattr(publish.registry, "versions", lambda _product: ["refused", "refused again"])
     with pytest.raises(InputError, match=no_scores) as refused:
-        publish.main(warehouse.spark, DAY, run_id)
+        publish.main(warehouse.spark, Days.one(DAY), run_id)
     assert refused.value.todo.startswith(f"No version of {ltv.name} has become champion, of 2: ")
     assert "rekindle train" not in refused.value.todo
