@@ -32,6 +32,7 @@ print(json.dumps({
     "sources": contracts.landing_sources(),
     "published": [p.target for p in declared()],
     "features": [c.name for c in contracts.load("features.user").columns],
+    "published_columns": [c.name for c in next(p for p in declared() if p.name == "recall").columns],
     "said": contracts.load("features.user").phrases["refunded_dates_90d"].value,
 }))
 """
@@ -74,8 +75,16 @@ def test_a_feature_is_a_line_of_the_contract_and_an_expression(seen: dict[str, A
     assert seen["said"] == "{value} within {w}"
 
 
+def test_a_column_is_published_because_a_line_says_so(seen: dict[str, Any]):
+    assert "raw_score" in seen["published_columns"]
+
+
 @pytest.mark.parametrize(
-    ("addition", "most"), [("product", 2), ("label", 1), ("table", 2), ("source", 1), ("feature", 2)]
+    ("addition", "most"),
+    [
+        *[("product", 2), ("label", 1), ("table", 2), ("source", 1), ("feature", 2)],
+        *[("published column", 2), ("mart column", 2), ("DAG", 2)],
+    ],
 )
 def test_the_table_of_what_to_touch_is_true(addition: str, most: int):
     """docs/extend.md says how many files an addition takes; this counts them."""

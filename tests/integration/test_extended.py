@@ -1,4 +1,4 @@
-"""A made-up product, label, table of features, source and feature go through the whole workflow of a copy of the checkout."""
+"""Made-up additions of each kind go through the whole workflow of a copy of the checkout."""
 
 from __future__ import annotations
 
@@ -100,3 +100,34 @@ def test_a_made_up_table_of_features_is_built_for_the_scored_day_and_read_by_the
     assert extended(
         f"select count(*) from rekindle.build where table_name = 'features.user_basket' and day = '{DAY}'"
     ) == [(1,)]
+
+
+def test_a_made_up_column_is_published(extended):
+    ((scored, told),) = extended("select count(*), count(raw_score) from sms.recall_scores where in_population")
+
+    assert told == scored > 0
+
+
+def test_a_made_up_column_of_a_mart_is_filled(extended):
+    """Each of the mart's tests has passed on it, and what is published was scored from the mart's members."""
+    ((marts,),) = extended("select count(*) from rekindle.build where table_name = 'marts.recall_population'")
+
+    assert marts > 1
+
+
+def test_a_made_up_dag_keeps_the_rules_of_the_house(tmp_path):
+    copy = copy_of_the_checkout(tmp_path, tests=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/dags",
+        "-k",
+        "weekly_totals or are_there",
+    ]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout[-3000:]
