@@ -80,7 +80,9 @@ def main(
         table, about = columns_of(product, population), {}
     table = table.withColumns({name: F.lit(value) for name, value in {**about, "run_id": run_id}.items()})
     inputs = {day: lineage.graph().windows(product.table, day) for day in days}
-    records.record_snapshots(run_id, {name: snapshot_id(spark, name) for name in inputs[days.first]})
+    records.record_snapshots(
+        run_id, {name: at for name in inputs[days.first] if (at := snapshot_id(spark, name)) is not None}
+    )
     return replace_days(
         spark, product.table, table.select(*contracts.load(product.table).names), days, run_id=run_id, inputs=inputs
     )

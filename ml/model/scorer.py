@@ -204,10 +204,10 @@ def archive_name(digest: str) -> str:
 
 def scoring_function(
     digest: str, phrases: Phrases, key: Sequence[str] = ("user_id",)
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function for `DataFrame.mapInArrow`; the model's archive was given to Spark as an artifact."""
 
-    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         scorer = _on_worker(digest)
         for batch in batches:
             yield from scorer.score(batch, phrases, key).to_batches()

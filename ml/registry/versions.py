@@ -162,7 +162,7 @@ def versions(product: Product) -> list[Version]:
     """Return all registered versions, the latest first."""
     gates = records.gates(product.name)
     return [
-        Version(product.name, stored.name, str(stored.version), stored.source, gates.get(str(stored.version)))
+        Version(product.name, stored.name, str(stored.version), str(stored.source), gates.get(str(stored.version)))
         for stored in stored_versions(product)
     ]
 

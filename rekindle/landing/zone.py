@@ -142,7 +142,7 @@ class LandingZone:
         Raises InputError if a file lacks a required column, has a time without a zone, or if an unreadable file is all
         that there is for its day: nothing is loaded of such a source.
         """
-        source = contract.landing.source
+        source = contract.lands.source
         unseen = [day for day in days if (source, day) not in self._looked]
         with ThreadPoolExecutor(8) as pool:
             complete = pool.map(lambda day: self.is_complete(source, day), unseen)
@@ -187,7 +187,7 @@ class LandingZone:
         """
         from rekindle.warehouse import contracts
 
-        landings = [contracts.landing_contract(source).landing for source in contracts.landing_sources()]
+        landings = [contracts.landing_contract(source).lands for source in contracts.landing_sources()]
         begun = [landing for landing in landings if self.has_begun(landing.source, day)]
         groups = {landing.required for landing in begun}
         return [
@@ -214,7 +214,7 @@ def no_delivery(zone: LandingZone, day: date, missing: list[str]) -> InputError:
     either = [
         source
         for source in missing
-        if isinstance(contracts.landing_contract(source).landing.required, str) and not zone.has_begun(source, day)
+        if isinstance(contracts.landing_contract(source).lands.required, str) and not zone.has_begun(source, day)
     ]
     hint = f" Of {' and '.join(either)} one is enough." if len(either) > 1 else ""
     return InputError(

@@ -154,6 +154,18 @@ class Contract:
         return next(column for column in self.columns if column.name == name)
 
     @property
+    def lands(self) -> Landing:
+        """How its landing source is read; asked of contracts of landing sources only."""
+        assert self.landing is not None, f"{self.table} is no landing source"  # noqa: S101 - says what was asked of whom
+        return self.landing
+
+    @property
+    def happened_at(self) -> str:
+        """The column that says when a fact happened; asked of contracts of facts only."""
+        assert self.lands.time is not None, f"{self.table} holds no facts"  # noqa: S101 - says what was asked of whom
+        return self.lands.time
+
+    @property
     def by_severity(self) -> tuple[tuple[Severity, Mapping[str, Any]], ...]:
         return ("stop", self.stop_if), ("warn", self.warn_if)
 

@@ -161,7 +161,7 @@ def replace_days(
         selected = selected.unionByName(stored.where(~day_in(days)))
     with attempt(spark, table) as (branch, lock):
         selected.writeTo(f"{table}.branch_{branch}").overwrite(scope)
-        audited = snapshot_id(spark, table, branch)
+        audited = _snapshots(spark, table)[branch]
         # Read once for all checks: a history is hundreds of small files.
         written = spark.table(f"{table}.branch_{branch}").where(wanted).persist()
         try:
@@ -173,6 +173,6 @@ def replace_days(
         checks.refuse(table, days, results)
         lock.verify()
         release(spark, table, branch, audited)
-        if known is not None:
+        if known is not None and inputs is not None:
             builds.record(known, table, days, inputs, run_id=run_id, snapshot=audited)
     return Release(table, audited, row_count, tuple(results))

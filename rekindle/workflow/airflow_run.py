@@ -90,11 +90,11 @@ def _one_session() -> Iterator[None]:
     from pyspark.sql.connect.session import SparkSession
 
     stop = SparkSession.stop
-    SparkSession.stop = lambda _session: None
+    SparkSession.stop = lambda _session: None  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:
-        SparkSession.stop = stop
+        SparkSession.stop = stop  # type: ignore[method-assign]
         if session := SparkSession.getActiveSession():
             session.stop()
 

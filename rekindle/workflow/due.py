@@ -80,7 +80,7 @@ def absent(zone: LandingZone, days: Days) -> dict[str, list[date]]:
         first = zone.first_day(source)
         delivered = {delivery.day for delivery in zone.deliveries(contracts.landing_contract(source), days)}
         is_empty = is_empty and not delivered
-        if holes := [day for day in days if day >= first and day not in delivered]:
+        if first and (holes := [day for day in days if day >= first and day not in delivered]):
             found[source] = holes
     if is_empty:
         raise no_delivery(zone, days.last, expected)
@@ -96,7 +96,7 @@ def is_scored(day: date, products: Iterable[ScoreProduct], stale: Mapping[str, l
             return False
         changes = [p for p in records.promotions(product.name) if p.effective_from_day <= day]
         # A rollback concerns days that are scored: it says that their champion should not have been.
-        if changes and changes[-1].promoted_at > build.built_at:
+        if changes and build.built_at is not None and changes[-1].promoted_at > build.built_at:
             return False
     return True
 

@@ -23,7 +23,7 @@ class DeliveryTrigger(BaseTrigger):
     """
 
     def __init__(self, day: str, deadline_seconds: float, poll_seconds: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.day, self.deadline_seconds, self.poll_seconds = day, deadline_seconds, poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -40,7 +40,7 @@ class DeliveryTrigger(BaseTrigger):
             if time.monotonic() >= until:
                 break
             await asyncio.sleep(min(self.poll_seconds, max(0.0, until - time.monotonic())))
-        yield TriggerEvent(missing)
+        yield TriggerEvent(missing)  # type: ignore[no-untyped-call]
 
     def _missing(self) -> list[str] | None:
         """None where the landing zone gave no answer: that may pass, and the task asks once more at the end of its wait."""

@@ -51,7 +51,7 @@ def earliest_late_on(spark: SparkSession, tables: Sequence[str], days: Days) -> 
     """For each table and delivery day with late rows, the earliest date one of them occurred on. One query."""
     late = [
         read_days(spark, table, days)
-        .where(is_late(F.col("day"), F.col(contracts.load(table).landing.time)))
+        .where(is_late(F.col("day"), F.col(contracts.load(table).happened_at)))
         .select(F.lit(table).alias("table"), "day", "occurred_on")
         for table in tables
     ]
@@ -83,7 +83,7 @@ def read_facts(spark: SparkSession, table: str, days: Days, since: date) -> Fact
 def told_apart(rows: DataFrame, delivered: DataFrame, contract: Contract) -> Facts:
     """Rows of a table of facts, told apart by whether an earlier row of `delivered` is of the same fact."""
     identity = list(contract.identity)
-    late = rows.where(is_late(F.col("day"), F.col(contract.landing.time))).select("day", *identity)
+    late = rows.where(is_late(F.col("day"), F.col(contract.happened_at))).select("day", *identity)
     earlier = delivered.select(F.col("day").alias("earlier_day"), *identity)
     age = F.datediff("day", "earlier_day")
     repeated = late.join(earlier, identity).where(age.between(1, settings().dedup_days)).select("day", *identity)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rekindle.landing.formats import Row, UnreadableFileError, csv_rows, decoded, form_of, json_rows, parquet_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import pyarrow as pa
 
@@ -35,14 +35,14 @@ def schema_of(columns: Columns) -> str:
     return f"day date, file string, row bigint, {about}{cells}"
 
 
-def reader(columns: Columns) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def reader(columns: Columns) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """
     A function for `mapInArrow` over rows (day, name, path, url).
 
     A text in a column of numbers is cast, with a warning.
     """
 
-    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for file in batch.to_pylist():
                 try:

@@ -127,7 +127,7 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
     )
     payload = F.xxhash64(*[F.to_json(c.name) if c.type.startswith("map") else F.col(c.name) for c in columns])
     order = [F.col("file"), F.col("row")]
-    if contract.landing.kind == "state":
+    if contract.lands.kind == "state":
         order = [column.desc() for column in order]
     derived = {column.name: F.expr(column.derived) for column in contract.columns if column.derived}
     # Rejected rows take no part: an unreadable row must not win over a good one.
@@ -192,7 +192,7 @@ def _load(  # noqa: PLR0917 - what a load is about
 ) -> dict[date, dict[str, Any]]:
     """Load deliveries; returns their rows of raw.deliveries by day."""
     days = Days(tuple(d.day for d in deliveries))
-    source = contract.landing.source
+    source = contract.lands.source
     rows = judged(contract, delivered_rows(spark, contract, deliveries, zone.url)).persist()
     # Only now that this thread waits for Spark, and no longer imports parts of pyspark itself.
     checks.import_ahead()
@@ -218,7 +218,7 @@ def _load(  # noqa: PLR0917 - what a load is about
         for d in deliveries
     }
     later = [day for day in known if day > days.first and day not in ledger]
-    if contract.landing.kind == "fact" and later:
+    if contract.lands.kind == "fact" and later:
         # What came before it is another now: a later delivery may repeat it.
         late_on = earliest_late_on(spark, (contract.table,), Days(tuple(later)))[contract.table]
         repeated = _repeated(spark, contract.table, Days(tuple(later)), late_on)
@@ -244,7 +244,7 @@ def _known(spark: SparkSession, source: str, first: date, last: date) -> dict[da
 
 
 def _stopping(rows: DataFrame, source: str, zone: LandingZone) -> InputError:
-    first = rows.where(F.col("reason").isin(*STOPPING)).orderBy("day", "file", "row").first()
+    first = rows.where(F.col("reason").isin(*STOPPING)).orderBy("day", "file", "row").head(1)[0]
     where = f"{zone.folder(source, first['day'])}/{first['file']}, row {first['row']}"
     return STOPPING[first["reason"]](where, first["column"])
 
@@ -312,16 +312,16 @@ def _refuse_mostly_unusable(
     It is no news of nothing: whoever scored the day would say that nobody was active. Of a state that comes as a log of
     its changes the last row counts, so what it overrides is not what is looked for here.
     """
-    if not contract.landing.required:
+    if not contract.lands.required:
         return
     share, min_rows = settings().quarantine_stop_share, settings().quarantine_stop_min_rows
     for day, count in counts.items():
         delivered, unusable = count["delivered_rows"], count["quarantined_rows"]
-        if contract.landing.kind == "state":
+        if contract.lands.kind == "state":
             unusable -= count["conflicting_duplicate"]
         is_useless = delivered > 0 and count["loaded_rows"] == 0
         if is_useless or (delivered >= min_rows and unusable > share * delivered):
-            raise _mostly_unusable(rows.where(F.col("day") == day), zone.folder(contract.landing.source, day), count)
+            raise _mostly_unusable(rows.where(F.col("day") == day), zone.folder(contract.lands.source, day), count)
 
 
 def _mostly_unusable(rows: DataFrame, folder: str, count: dict[str, int]) -> InputError:
@@ -345,7 +345,7 @@ def _mostly_unusable(rows: DataFrame, folder: str, count: dict[str, int]) -> Inp
 
 def _rejected(spark: SparkSession, contract: Contract, rows: DataFrame, deliveries: list[Delivery]) -> DataFrame:
     """Rejected rows and files, in the columns of raw.quarantine."""
-    source = contract.landing.source
+    source = contract.lands.source
     raw_text = F.lit("masked") if source in PERSONAL else F.col("raw_text")
     bad_rows = rows.where("fate = 'quarantined'").select(
         "day", F.lit(source).alias("source"), "file", "row", "reason", "column", raw_text.alias("raw_text")
@@ -377,9 +377,9 @@ def _observed(spark: SparkSession, contract: Contract, rows: DataFrame, days: Da
     For each day of facts with rows: the rows to warn of by code, and as `late_on` the earliest date that a row which could
     repeat an earlier delivery occurred on. Rows of states are not looked at.
     """
-    if contract.landing.kind != "fact":
+    if contract.lands.kind != "fact":
         return []
-    time = F.col(contract.landing.time)
+    time = F.col(contract.happened_at)
     late_on = F.min(F.when(is_late(F.col("day"), time), F.col("occurred_on"))).alias("late_on")
     late = F.col("occurred_on") < F.col("day")
     if "user_id" not in contract.names:

@@ -120,7 +120,7 @@ def _declare_states_unchanged(zone: Path, sources: Collection[str], days: Days) 
 
     A state holds until it changes, so no delivery is no news. What else happened on a day, only its source can know.
     """
-    written = []
+    written: list[Written] = []
     for source in sorted(filter(_is_state, sources)):
         missing = tuple(day for day in days if not (zone / source / f"day={day}").exists())
         if missing:
@@ -130,7 +130,7 @@ def _declare_states_unchanged(zone: Path, sources: Collection[str], days: Days) 
 
 
 def _is_state(source: str) -> bool:
-    return landing_contract(source).landing.kind == "state"
+    return landing_contract(source).lands.kind == "state"
 
 
 def _days(first: date, last: date) -> Days:

@@ -95,7 +95,7 @@ def read_history(source: str, path: Path, *, on: date | None = None, undated_on:
     if not path.is_file():
         raise InputError(f"There is no file {path}.", todo="Check the path.")
     content = path.read_bytes()
-    time = contract.landing.time or TIMES_OF_STATES.get(source, DAY)
+    time = contract.lands.time or TIMES_OF_STATES.get(source, DAY)
     read = _read(contract, path, form, content, (time, DAY))
     days = _delivery_days(read, source, path, on, undated_on, time)
     drop = DAY if DAY in read.columns and not on else None
@@ -290,7 +290,7 @@ def _rewrite_csv(content: bytes, read: Read, drop: str | None, numbers: Numbers 
         if numbers and place is None:
             # A row of another width stays of another width.
             record = [*record, number or ""]
-        elif number is not None and len(record) == len(header):
+        elif place is not None and number is not None and len(record) == len(header):
             record = [*record[:place], number, *record[place + 1 :]]
         if dropped is not None:
             record = [*record[:dropped], *record[dropped + 1 :]]

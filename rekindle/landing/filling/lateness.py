@@ -54,7 +54,7 @@ class Lateness:
         delivered after `last`: a history ends whole.
         """
         contract = landing_contract(history.source)
-        if contract.landing.kind == "state" or len(history.days) == 0:
+        if contract.lands.kind == "state" or len(history.days) == 0:
             return history
         identity = [name for name in contract.identity if name in history.rows.column_names]
         keys = pd.DataFrame({name: _as_bytes(history.rows[name]).to_pandas() for name in identity})

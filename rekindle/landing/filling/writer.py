@@ -62,7 +62,7 @@ class History:
         A state that was delivered earlier still holds and is delivered on the first day; an earlier fact is left out.
         """
         lower, upper = np.datetime64(first), np.datetime64(last)
-        is_state = landing_contract(self.source).landing.kind == "state"
+        is_state = landing_contract(self.source).lands.kind == "state"
         days = np.maximum(self.days, lower) if is_state else self.days
         kept = (days >= lower) & (days <= upper)
         return replace(self, rows=self.rows.filter(pa.array(kept)), days=days[kept])
@@ -117,7 +117,8 @@ def deliver(
             history.source: _stage(history, days, staging / history.source, lambda: advance(next(done), total))
             for history in histories
         }
-        there, same = set(), set()
+        there: set[str] = set()
+        same: set[str] = set()
         for source in rows:
             for day in days:
                 name = f"{source}/day={day}"

@@ -205,7 +205,7 @@ def test_two_writers_come_one_after_the_other(spark: SparkSession, batch):
 
 
 def test_a_writer_that_waits_too_long_says_so(spark: SparkSession, batch, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(records, "table_lock", partial(postgres.table_lock, wait_seconds=0.2))
+    monkeypatch.setattr(postgres, "table_lock", partial(postgres.table_lock, wait_seconds=0.2))
     held, done = Event(), Event()
 
     def hold() -> None:
