@@ -41,7 +41,7 @@ def looked_after(spark: SparkSession, kept_until: date) -> Iterator[dict[str, di
     spark.sql(f"ALTER TABLE {TABLE} CREATE BRANCH run_dead")
     a_month_on = postgres.today() + timedelta(31)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(records, "today", lambda: a_month_on)
+        monkeypatch.setattr(postgres, "today", lambda: a_month_on)
         done = upkeep.main(spark, DAY)
     yield done
     spark.sql(f"DELETE FROM {TABLE} WHERE true")

@@ -121,7 +121,7 @@ def test_who_loses_a_race_for_a_day_hears_why(probe, monkeypatch):
     probe()
     free = postgres.run_lock
     with free(DAY):
-        monkeypatch.setattr(records, "run_lock", lambda _day: free(date(1990, 1, 1)))
+        monkeypatch.setattr(postgres, "run_lock", lambda _day: free(date(1990, 1, 1)))
         with pytest.raises(InputError, match="already_running: Another process holds the run of 1996-02-29"):
             run(Days.one(DAY))
 
