@@ -20,7 +20,8 @@ from ml.registry.champions import (
     why_skipped,
 )
 from ml.registry.gates import TakenOver, take_over
-from ml.registry.versions import Trained, Version, files_of, model_location, register, same, version, versions
+from ml.registry.trained import Trained
+from ml.registry.versions import Version, files_of, model_location, register, same, version, versions
 
 __all__ = [
     "CHAMPION",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ml.registry.versions import Trained
+    from ml.registry.trained import Trained
 
 FILE = "page.md"
 """The whole page, among the files of the training's run."""

@@ -11,9 +11,9 @@ import json
 import logging
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ml.model import artifact
 from ml.registry import flavour, page
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-    from ml.model.scorer import Scorer
     from ml.products import Product
-    from ml.training.gate import Verdict
+    from ml.registry.trained import Trained
 
 PASSED = "passed"
 BESIDE_NATIVE = {"MLmodel", "requirements.txt", "registered_model_meta", flavour.NATIVE}
@@ -69,29 +68,6 @@ class Version:
     @property
     def trained_day(self) -> date:
         return self.judged.trained_day
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What training hands to the registry."""
-
-    day: date
-    run_id: str
-    scorer: Scorer
-    verdict: Verdict
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    figures: Mapping[str, Any]
-    """The evaluations with their intervals, by horizon."""
-    sample_digest: str
-    """Of the rows that it was fitted and judged on."""
-    documents: Mapping[str, str]
-    """Texts and pictures, by file name."""
-    tags: Mapping[str, str]
-    learnt: str = ""
-    """Sentences for people: on which days it was judged, and from which it has learnt."""
-    champion: Mapping[str, Any] = field(default_factory=lambda: {"why_not": "there was none"})
-    """The champion's figures on the same rows, or `why_not`."""
 
 
 def register(product: Product, trained: Trained) -> Version:
