@@ -11,9 +11,9 @@ import re
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from rekindle.errors import InputError
@@ -23,6 +23,12 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 PositiveInt = Annotated[int, Field(gt=0)]
+
+SALES = "sales"
+"""Stands in `activity` for the sales of orders; no event type is meant by it."""
+
+NOT_ACTIVITY = ("message_delivery", "link_preview_click")
+"""What `not_activity` is before anybody changes it."""
 
 
 class Settings(BaseSettings):
@@ -47,6 +53,7 @@ class Settings(BaseSettings):
     ltv_horizons_days: tuple[Literal[30], Literal[90], Literal[365]]
     lateness_days: Annotated[int, Field(ge=0)]
     dedup_days: PositiveInt
+    activity: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     not_activity: tuple[str, ...]
     training_weekday: Weekday
     training_weeks: PositiveInt
@@ -71,6 +78,19 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments first, then the environment, then the file."""
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+    @model_validator(mode="after")
+    def _refuse_two_definitions(self) -> Self:
+        """Activity is said positively or by exclusions: of both, one would be without effect, and nobody would be told."""
+        if self.activity and set(self.not_activity) - set(NOT_ACTIVITY):
+            raise InputError(
+                f"activity names what counts ({', '.join(self.activity)}), not_activity what does not "
+                f"({', '.join(self.not_activity)}): only one of them can be followed.",
+                todo="Leave one of them as it was in conf/rekindle.yml: activity empty, or not_activity unchanged.",
+                safe="Nothing was done.",
+                code="activity_said_twice",
+            )
+        return self
 
     @property
     def landing_zone(self) -> str:

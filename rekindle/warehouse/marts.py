@@ -25,6 +25,7 @@ from rekindle.days import Days
 from rekindle.errors import CheckFailedError, RekindleError
 from rekindle.settings import PROJECT, settings
 from rekindle.warehouse import builds, lineage
+from rekindle.warehouse.activity import Activity
 from rekindle.warehouse.tables import CATALOG
 
 if TYPE_CHECKING:
@@ -71,10 +72,12 @@ def create_marts(spark: SparkSession) -> None:
 def _decided() -> dict[str, Any]:
     """What a business decides, as dbt gets it."""
     conf = settings()
+    activity = Activity.of(conf)
     return {
         "lapse_days": conf.lapse_days,
         "lateness_days": conf.lateness_days,
-        "not_activity": list(conf.not_activity),
+        "event_is_activity": activity.event,
+        "order_is_activity": activity.order,
     }
 
 

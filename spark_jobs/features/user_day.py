@@ -15,12 +15,11 @@ from pyspark.sql import functions as F
 
 from rekindle.settings import settings
 from rekindle.warehouse import contracts
+from rekindle.warehouse.activity import Activity
 from rekindle.warehouse.tables import day_in, read_between, replace_days
 from spark_jobs.features.facts import earliest_late_on, looked_up_since, read_facts, told_apart
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pyspark.sql import DataFrame, SparkSession
 
     from rekindle.days import Days
@@ -36,7 +35,7 @@ TILE = ["day", "user_id", "activity_on"]
 
 
 def user_day(
-    orders: DataFrame, counted_orders: DataFrame, events: DataFrame, active: DataFrame, not_activity: Sequence[str]
+    orders: DataFrame, counted_orders: DataFrame, events: DataFrame, active: DataFrame, activity: Activity
 ) -> DataFrame:
     """
     Add up deliveries by delivery day, user and activity date.
@@ -56,7 +55,7 @@ def user_day(
         F.count_distinct(F.when(is_sale & F.col("is_counted").isNull(), F.col("order_id"))).alias("orders"),
         F.sum(F.when(is_sale, F.col("amount")).otherwise(0)).alias("sale_amount"),
         F.sum(F.when(is_sale, 0).otherwise(F.col("amount"))).alias("refund_amount"),
-        F.max(is_sale).alias("has_sale"),
+        F.max(F.expr(activity.order)).alias("has_order"),
     )
     did = (
         events.groupBy("day", "user_id", F.col("occurred_on").alias("activity_on"), "type")
@@ -64,11 +63,11 @@ def user_day(
         .groupBy(*TILE)
         .agg(
             F.map_from_entries(F.sort_array(F.collect_list(F.struct("type", "count")))).alias("event_counts"),
-            F.max(~F.col("type").isin(*not_activity) if not_activity else F.lit(True)).alias("has_event"),
+            F.max(F.expr(activity.event)).alias("has_event"),
         )
     )
     tiles = bought.join(did, TILE, "full").withColumn(
-        "is_active", F.coalesce("has_sale", F.lit(False)) | F.coalesce("has_event", F.lit(False))
+        "is_active", F.coalesce("has_order", F.lit(False)) | F.coalesce("has_event", F.lit(False))
     )
     first_active = F.min(F.when(F.col("is_active"), F.col("day"))).over(Window.partitionBy("user_id", "activity_on"))
     return (
@@ -96,7 +95,7 @@ def main(spark: SparkSession, days: Days, run_id: str) -> Release:
     counted = _counted_orders(spark, orders, days, min(seen_since.values()))
     others = read_between(spark, TABLE, min(seen_since.values()), days.last).where(~day_in(days))
     active = others.where("is_first").groupBy("user_id", "activity_on").agg(F.min("day").alias("active_since"))
-    tiles = user_day(orders, counted, events, active, settings().not_activity)
+    tiles = user_day(orders, counted, events, active, Activity.of(settings()))
     inputs = {day: dict.fromkeys(FACTS, (min(since[day], seen_since[day]), day)) for day in days}
     return replace_days(spark, TABLE, tiles, days, run_id=run_id, inputs=inputs)
 

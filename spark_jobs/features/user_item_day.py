@@ -13,32 +13,31 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from rekindle.settings import settings
+from rekindle.warehouse.activity import Activity
 from rekindle.warehouse.tables import read_between, replace_days
 from spark_jobs.features.facts import earliest_late_on, looked_up_since, read_facts
 from spark_jobs.features.states import holds_on, spans
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pyspark.sql import DataFrame, SparkSession
 
     from rekindle.days import Days
-    from rekindle.warehouse.tables import Release
+from rekindle.warehouse.tables import Release
 
 TABLE = "features.user_item_day"
 TILE = ["day", "user_id", "activity_on", "item_id"]
 
 
-def user_item_day(orders: DataFrame, events: DataFrame, items: DataFrame, not_activity: Sequence[str]) -> DataFrame:
+def user_item_day(orders: DataFrame, events: DataFrame, items: DataFrame, activity: Activity) -> DataFrame:
     """
     Which items a user's activity concerned, by delivery and activity date, with their category as of the delivery.
 
     `orders` and `events` are facts without repeats, `items` all deliveries of items up to the last of theirs.
     """
-    sales = orders.where("kind = 'sale'")
-    acts = events.where(~F.col("type").isin(*not_activity)) if not_activity else events
     columns = [F.col("day"), F.col("user_id"), F.col("occurred_on").alias("activity_on"), F.col("item_id")]
-    touched = sales.select(*columns).unionByName(acts.select(*columns)).where("item_id IS NOT NULL").distinct()
+    bought = orders.where(activity.order).select(*columns)
+    did = events.where(activity.event).select(*columns)
+    touched = bought.unionByName(did).where("item_id IS NOT NULL").distinct()
     categories = spans(items.select("day", "item_id", "category"), "item_id")
     return touched.join(
         categories.withColumnRenamed("item_id", "known_item_id"),
@@ -56,5 +55,5 @@ def main(spark: SparkSession, days: Days, run_id: str) -> Release:
         for day in days:
             inputs[day][table] = (since[day], day)
     items = read_between(spark, "raw.items", None, days.last)
-    tiles = user_item_day(facts["raw.orders"], facts["raw.events"], items, settings().not_activity)
+    tiles = user_item_day(facts["raw.orders"], facts["raw.events"], items, Activity.of(settings()))
     return replace_days(spark, TABLE, tiles, days, run_id=run_id, inputs=inputs)

@@ -10,7 +10,7 @@ from datetime import UTC, date
 from decimal import Decimal
 from itertools import pairwise
 from statistics import fmean, pstdev
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from tests.reference.ingestion import ONE_DAY, World, occurred_on, state, winning
 
@@ -34,13 +34,22 @@ class Fact(NamedTuple):
     is_activity: bool
 
 
-def facts(world: World, *, not_activity: Collection[str], dedup_days: int) -> list[Fact]:
+class Decided(TypedDict, total=False):
+    """`activity` names what counts, and by "sales" the sales of orders, not events; without it all but `not_activity` count."""
+
+    activity: Collection[str]
+    not_activity: Collection[str]
+    dedup_days: int
+
+
+def facts(world: World, **decided: Unpack[Decided]) -> list[Fact]:
     """
     All facts that count, with the category that their item had as of their delivery.
 
     `order_id` is given for sales only: a refund is neither an order nor activity.
     """
     found = []
+    activity, dedup_days = decided.get("activity"), decided["dedup_days"]
     nothing = Decimal("0.00")
     for day, event in winning(world, "events", dedup_days=dedup_days):
         item = state(world, "items", day).get(event["item_id"], {})
@@ -55,7 +64,9 @@ def facts(world: World, *, not_activity: Collection[str], dedup_days: int) -> li
                 order_id=None,
                 sale_amount=nothing,
                 refund_amount=nothing,
-                is_activity=event["type"] not in not_activity,
+                is_activity=event["type"] in set(activity) - {"sales"}
+                if activity
+                else event["type"] not in decided["not_activity"],
             )
         )
     for day, line in winning(world, "orders", dedup_days=dedup_days):
@@ -72,7 +83,7 @@ def facts(world: World, *, not_activity: Collection[str], dedup_days: int) -> li
                 order_id=line["order_id"] if is_sale else None,
                 sale_amount=line["amount"] if is_sale else nothing,
                 refund_amount=nothing if is_sale else line["amount"],
-                is_activity=is_sale,
+                is_activity=is_sale and (not activity or "sales" in activity),
             )
         )
     return found
@@ -86,9 +97,9 @@ def events_by_type(among: list[Fact]) -> dict[str, int]:
     return dict(Counter(fact.event_type for fact in among if fact.event_type is not None))
 
 
-def user_day_tiles(world: World, day: date, *, not_activity: Collection[str], dedup_days: int) -> list[dict[str, Any]]:
+def user_day_tiles(world: World, day: date, **decided: Unpack[Decided]) -> list[dict[str, Any]]:
     """The rows of features.user_day that the delivery of `day` makes, by user and activity date."""
-    everything = facts(world, not_activity=not_activity, dedup_days=dedup_days)
+    everything = facts(world, **decided)
     tiles = []
     for user_id, activity_on in sorted({(fact.user_id, fact.activity_on) for fact in everything if fact.day == day}):
         of_date = [fact for fact in everything if (fact.user_id, fact.activity_on) == (user_id, activity_on)]
@@ -109,11 +120,9 @@ def user_day_tiles(world: World, day: date, *, not_activity: Collection[str], de
     return tiles
 
 
-def user_item_day_tiles(
-    world: World, day: date, *, not_activity: Collection[str], dedup_days: int
-) -> list[dict[str, Any]]:
+def user_item_day_tiles(world: World, day: date, **decided: Unpack[Decided]) -> list[dict[str, Any]]:
     """The rows of features.user_item_day that the delivery of `day` makes: items that activities concerned."""
-    everything = facts(world, not_activity=not_activity, dedup_days=dedup_days)
+    everything = facts(world, **decided)
     concerned = {
         (fact.user_id, fact.activity_on, fact.item_id, fact.category)
         for fact in everything
@@ -125,9 +134,9 @@ def user_item_day_tiles(
     ]
 
 
-def user_features(world: World, day: date, *, not_activity: Collection[str], dedup_days: int) -> list[dict[str, Any]]:
+def user_features(world: World, day: date, **decided: Unpack[Decided]) -> list[dict[str, Any]]:
     """The rows of features.user of the day: one per user who had registered, as far as known at the end of the day."""
-    everything = facts(world, not_activity=not_activity, dedup_days=dedup_days)
+    everything = facts(world, **decided)
     known = [fact for fact in everything if fact.day <= day and fact.activity_on <= day]
     rows = []
     for user_id, user in sorted(state(world, "users", day).items()):

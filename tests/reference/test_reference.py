@@ -39,6 +39,10 @@ def visit(event_id: str, on: date = DAY, **changes: object) -> Values:
     return event | {"session_id": None, "value": None, "properties": None} | changes
 
 
+def login(event_id: str, item_id: str) -> Values:
+    return visit(event_id, type="login", item_id=item_id)
+
+
 def sale(order_id: str, line_id: str | None = "0", on: date = DAY, **changes: object) -> Values:
     line = {"order_id": order_id, "line_id": line_id, "user_id": "ada", "occurred_at": at(on), "kind": "sale"}
     return line | {"amount": Decimal("10.00"), "currency": "USD", "item_id": None} | changes
@@ -258,6 +262,30 @@ def test_refunds_and_what_we_cause_are_not_activity():
     }
     assert features.user_item_day_tiles(passive, DAY, **CONF) == []
     assert features_of_ada(passive)["active_days_365d"] == 0
+
+
+@pytest.mark.parametrize(
+    ("activity", "is_first", "concerned", "recency"),
+    [
+        ((), True, ["i", "j", "k"], 0),
+        (("login",), True, ["j"], 0),
+        (("sales",), True, ["k"], 0),
+        (("tap",), False, [], 3),
+    ],
+)
+def test_what_counts_as_activity_can_be_said_positively(activity, is_first, concerned, recency):
+    """Orders count as orders whether or not sales are activity."""
+    busy = together(
+        of("events", {back(3): [visit("e0", back(3), type="tap")], DAY: [visit("e1", item_id="i"), login("e2", "j")]}),
+        of("orders", {DAY: [sale("o", item_id="k")]}),
+    )
+    rules = CONF | {"activity": activity}
+    (tile,) = features.user_day_tiles(busy, DAY, **rules)
+    (ada,) = features.user_features(busy, DAY, **rules)
+
+    assert (tile["is_first"], tile["orders"], tile["sale_amount"]) == (is_first, 1, Decimal("10.00"))
+    assert [row["item_id"] for row in features.user_item_day_tiles(busy, DAY, **rules)] == concerned
+    assert ada["recency_days"] == recency
 
 
 def test_only_the_first_delivery_that_brings_activity_for_a_date_is_first():

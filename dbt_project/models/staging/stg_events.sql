@@ -15,10 +15,7 @@ renamed as (
         date(occurred_at) < day as is_late,
 
         type as event_type,
-        not array_contains(
-            cast(array({% for type in var('not_activity') %}'{{ type }}'{{ ", " if not loop.last }}{% endfor %}) as array<string>),
-            type
-        ) as is_activity,
+        {{ var('event_is_activity') }} as is_activity,
 
         value,
         properties

@@ -15,7 +15,7 @@ renamed as (
         date(occurred_at) < day as is_late,
 
         kind,
-        kind = 'sale' as is_activity,
+        {{ var('order_is_activity') }} as is_activity,
 
         amount,
         case kind when 'refund' then -amount else amount end as net_amount,
