@@ -18,6 +18,7 @@ from ml.training import evaluation, fitting, gate, samples
 from ml.training.fitting import Refitted
 from ml.training.gate import Verdict
 from rekindle.errors import RekindleError
+from rekindle.progress import SILENT
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ml.registry import Version
     from ml.training.fitting import Fitted
     from ml.training.samples import Sample, Split
+    from rekindle.progress import Progress
 
 BLOCKS = 5
 """Test blocks of a backtest: fewer say nothing about luck, more have a day each in a year of history."""
@@ -78,18 +80,22 @@ class Training:
         }
 
 
-def train(spark: SparkSession, product: Product, day: date, run_id: str) -> Training:
+def train(spark: SparkSession, product: Product, day: date, run_id: str, progress: Progress = SILENT) -> Training:
     """Train on what was known at the end of `day`. Where the model is out, the best naive rule scores in its place."""
-    samples.refuse_undelivered(spark, day)
-    sample = samples.sample(spark, product, day, settings())
+    with progress.step("reading the sample"):
+        samples.refuse_undelivered(spark, day)
+        sample = samples.sample(spark, product, day, settings())
     split = samples.split(sample, settings())
-    fitted = fitting.fit(product, sample, split)
-    fitted, verdict = _judged(product, sample, split, fitted)
-    refitted = _refitted(product, sample, split, fitted, verdict)
-    record = _record(product, sample, split, fitted=fitted, verdict=verdict, refitted=refitted, run_id=run_id)
-    same_as = registry.same(product, record)
-    version = same_as or registry.register(product, record)
-    why_not = _succeeds(product, version, verdict, run_id)
+    with progress.step("fitting and choosing"):
+        fitted = fitting.fit(product, sample, split)
+        fitted, verdict = _judged(product, sample, split, fitted)
+    with progress.step("fitting again on all days"):
+        refitted = _refitted(product, sample, split, fitted, verdict)
+    with progress.step("registering"):
+        record = _record(product, sample, split, fitted=fitted, verdict=verdict, refitted=refitted, run_id=run_id)
+        same_as = registry.same(product, record)
+        version = same_as or registry.register(product, record)
+        why_not = _succeeds(product, version, verdict, run_id)
     return Training(product.name, day, version, verdict, why_not is None, fitted, split, refitted, same_as, why_not)
 
 
@@ -112,7 +118,12 @@ def _judged(product: Product, sample: Sample, split: Split, fitted: Fitted) -> t
 
 
 def backtest(
-    spark: SparkSession, product: Product, *, first: date | None = None, last: date | None = None
+    spark: SparkSession,
+    product: Product,
+    *,
+    first: date | None = None,
+    last: date | None = None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """
     Train and judge on rolling splits of all the history that is known; writes nothing.
@@ -120,9 +131,14 @@ def backtest(
     Each block of test days gets a model of what was known before it. The figure that decides is averaged over the
     blocks, with an interval over draws of users, the same in all blocks.
     """
-    sample = samples.sample(spark, product, samples.last_day(spark), settings())
+    with progress.step("reading the sample"):
+        sample = samples.sample(spark, product, samples.last_day(spark), settings())
     blocks = samples.blocks(sample, settings(), BLOCKS, first=first, last=last)
-    tested = [_tested(product, sample, block) for block in blocks]
+    tested = []
+    with progress.step("blocks of days", total=len(blocks)) as step:
+        for block in blocks:
+            tested.append(_tested(product, sample, block))
+            step.advance()
     difference = evaluation.mean_difference(product.objective, [fitted.longest for _, fitted in tested])
     return {
         "product": product.name,

@@ -1,11 +1,10 @@
-"""What the commands share: options, answers for people and for programs, progress, the platform they need."""
+"""What the commands share: options, answers for people and for programs, the platform they need."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -15,10 +14,9 @@ from rekindle.days import NotADayError, parse_day
 from rekindle.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
-    from rich.progress import Progress
 
 
 def _day(text: str) -> date:
@@ -101,18 +99,6 @@ def console() -> Any:
     from rich.console import Console
 
     return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
-
-
-@contextmanager
-def progress(*, as_json: bool = False) -> Iterator[Progress]:
-    """Show progress bars, on a terminal only; elsewhere the same calls show nothing."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    stderr = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=stderr, disable=as_json or not stderr.is_terminal, transient=True) as bars:
-        yield bars
 
 
 def fail(code: int = 1) -> NoReturn:

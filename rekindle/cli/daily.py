@@ -15,13 +15,13 @@ from rekindle.cli.common import (
     answer,
     console,
     example,
-    progress,
     refuse_unfinished,
     take_over_verdicts,
     write_csv,
 )
 from rekindle.cli.models import ProductArgument, named_product
 from rekindle.errors import CheckFailedError, InputError
+from rekindle.progress import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +71,10 @@ def run(
     refuse_unfinished(day)
     _refuse_unready(day, wait_minutes)
     tell = _quiet if json else tell_stage
-    (done,) = running.run_days("daily_scores", Days.one(day), {"kind": "daily"}, tell, wait_minutes=wait_minutes)
+    with shown(as_json=json) as progress:
+        (done,) = running.run_days(
+            "daily_scores", Days.one(day), {"kind": "daily"}, tell, wait_minutes=wait_minutes, progress=progress
+        )
     answer(_told(done), as_json=json, text=f"Done. The report: {_report_path(day)}")
 
 
@@ -104,12 +107,10 @@ def backfill(
         raise InputError(str(error), todo="See `rekindle backfill --help`.", code="usage") from error
     platform.attach()
     say = _say_nothing if json else console().print
-    with progress(as_json=json) as bars:
-        if days is None:
-            told = backfill.rebuild_stale(say, bars)
-        else:
-            refuse_unfinished(days.last)
-            told = backfill.build(days, model, say, bars)
+    if days is not None:
+        refuse_unfinished(days.last)
+    with shown(as_json=json) as progress:
+        told = backfill.build(days, model, say, progress) if days else backfill.rebuild_stale(say, progress)
     answer(told.to_json(), as_json=json, text=told.text)
 
 
@@ -266,11 +267,12 @@ def migrate(*, json: JsonOption = False) -> None:
     from rekindle.warehouse.spark import session
 
     platform.attach()
-    postgres.migrate()
-    spark = session()
-    tables.create_tables(spark)
-    marts.create_marts(spark)
-    taken_over = take_over_verdicts()
+    with shown(as_json=json) as progress, progress.step("Bringing schemas, tables and marts up to date"):
+        postgres.migrate()
+        spark = session()
+        tables.create_tables(spark)
+        marts.create_marts(spark)
+        taken_over = take_over_verdicts()
     text = "\n".join(["Schemas, tables and marts are up to date.", *taken_over])
     answer({"migrated": True, "taken_over": taken_over}, as_json=json, text=text)
 

@@ -7,14 +7,18 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from rekindle.cli.common import JsonOption, answer, console, example, progress, take_over_verdicts
+from rekindle.cli.common import JsonOption, answer, console, example, take_over_verdicts
 from rekindle.cli.daily import stake_table, tell_stage
+from rekindle.cli.models import trained
+from rekindle.progress import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import typer
+
+    from rekindle.progress import Progress
 
 SAMPLE = "completejourney"
 DAYS_RUN = 3
@@ -46,30 +50,28 @@ def demo(*, json: JsonOption = False) -> None:
         took[name] = time.monotonic() - begun
 
     say("The sample data are simulated by their authors. Rekindle sends nothing.")
-    with part("Local platform"):
+    with part("Local platform"), shown(as_json=json) as progress, progress.step("Starting the platform"):
         platform.up(settings().home, lambda step, seconds: say(f"  {step:<24}{seconds:6.1f} s"))
         for line in take_over_verdicts():
             say(f"  {line}")
-    with part("Deliveries of Complete Journey"), progress(as_json=json) as bars:
-        bar = bars.add_task("deliveries", total=None)
-        filled = fill.sample(
-            SAMPLE, None, fill.Options(), lambda done, total: bars.update(bar, completed=done, total=total)
-        )
+    with part("Deliveries of Complete Journey"), shown(as_json=json) as progress:
+        filled = fill.sample(SAMPLE, None, fill.Options(), progress)
         say(f"  {filled.days.first} to {filled.days.last}")
     last: date = filled.days.last
     days = Days.between(last - timedelta(DAYS_RUN - 1), last)
     past = Days.between(filled.days.first, days.first - timedelta(1))
-    with part("History: raw, features, marts"), progress(as_json=json) as bars:
-        say(f"  {backfill.build(past, None, say, bars, score=False).text}")
-    with part("Models"):
-        _train(past.last, say)
-    with part(f"Daily runs through Airflow: {days}"):
+    with part("History: raw, features, marts"), shown(as_json=json) as progress:
+        say(f"  {backfill.build(past, None, say, progress, score=False).text}")
+    with part("Models"), shown(as_json=json) as progress:
+        _train(past.last, say, progress)
+    with part(f"Daily runs through Airflow: {days}"), shown(as_json=json) as progress:
         finished = [day for day in days if any(r.kind == "daily" and r.status == "done" for r in records.runs(day))]
         todo = tuple(day for day in days if day not in finished)
         if finished:
             say(f"  done before: {', '.join(map(str, finished))}")
         if todo:
-            running.run_days("daily_scores", Days(todo), {"kind": "daily"}, _silent if json else tell_stage)
+            tell = _silent if json else tell_stage
+            running.run_days("daily_scores", Days(todo), {"kind": "daily"}, tell, progress=progress)
     report = settings().home / "reports" / f"{last}.html"
     _tell(last, took, report, say)
     if json:
@@ -80,23 +82,17 @@ def _silent(*_words: object, **_style: object) -> None:
     """Say nothing: who asked for JSON gets one object."""
 
 
-def _train(day: date, say: Callable[..., None]) -> None:
+def _train(day: date, say: Callable[..., None], progress: Progress) -> None:
     """Train each product that has no champion yet, on what was known at the end of `day`."""
     from ml import registry
     from ml.products import PRODUCTS
-    from ml.training import trainer
-    from rekindle import records
-    from rekindle.days import Days
-    from rekindle.warehouse.spark import session
 
     for product in PRODUCTS:
         if registry.find_champion(product):
             say(f"  {product.name}: has a champion")
             continue
-        run_id = records.start_run("training", Days.one(day))
         begun = time.monotonic()
-        done = trainer.train(session(), product, day, run_id)
-        records.finish_run(run_id, "done")
+        done = trained(product, day, progress)
         verdict = "champion" if done.promoted else "not promoted"
         say(f"  {product.name:<24}{time.monotonic() - begun:6.1f} s  {verdict}: {done.verdict.why}")
 

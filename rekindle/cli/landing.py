@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when the program runs
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rekindle.cli.common import FromOption, JsonOption, ToOption, WholeDayOption, answer, example, progress
+from rekindle.cli.common import FromOption, JsonOption, ToOption, WholeDayOption, answer, example
+from rekindle.progress import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from rich.console import RenderableType
 
     from rekindle.landing.filling.fill import Filled
@@ -54,8 +52,9 @@ def sample(
     """
     from rekindle.landing.filling import fill
 
-    with _deliveries(as_json=json) as advance:
-        filled = fill.sample(name, path, fill.Options(first, last, _lateness(lateness), replace), advance)
+    options = fill.Options(first, last, _lateness(lateness), replace)
+    with shown(as_json=json) as progress:
+        filled = fill.sample(name, path, options, progress)
     _tell(filled, as_json=json)
 
 
@@ -78,10 +77,9 @@ def import_(
     """
     from rekindle.landing.filling import fill
 
-    with _deliveries(as_json=json) as advance:
-        filled = fill.import_history(
-            source, path, day, fill.Options(first, last, _lateness(lateness), replace), advance
-        )
+    options = fill.Options(first, last, _lateness(lateness), replace)
+    with shown(as_json=json) as progress:
+        filled = fill.import_history(source, path, day, options, progress)
     _tell(filled, as_json=json)
 
 
@@ -89,14 +87,6 @@ def _lateness(text: str | None) -> Lateness | None:
     from rekindle.landing.filling.lateness import Lateness
 
     return Lateness.parse(text) if text else None
-
-
-@contextmanager
-def _deliveries(*, as_json: bool) -> Iterator[Callable[[int, int], object]]:
-    """Show how many deliveries have been written."""
-    with progress(as_json=as_json) as bars:
-        task = bars.add_task("Deliveries", total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def _tell(filled: Filled, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ import typer
 from ml import products
 from rekindle.cli.common import DayOption, FromOption, JsonOption, ToOption, answer, example, refuse_unfinished
 from rekindle.errors import CheckFailedError, InputError
+from rekindle.progress import estimate, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ml.products import Product
     from ml.registry import Version
     from ml.training.trainer import Training
+    from rekindle.progress import Progress
 
 ProductArgument = Annotated[
     str, typer.Argument(metavar="PRODUCT", help=f"A score product: {' or '.join(p.name for p in products.PRODUCTS)}.")
@@ -50,14 +52,26 @@ def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False)
     _refuse_unsupplied(chosen, day)
     platform.attach()
     refuse_unfinished(day)
-    with _run("train", day) as run_id:
-        from ml.training import trainer
-        from rekindle.warehouse.spark import session
-
-        done = trainer.train(session(), chosen, day, run_id)
+    with shown(as_json=json) as progress:
+        done = trained(chosen, day, progress)
     answer(done.to_json(), as_json=json, text=_training(done))
     if not done.verdict.passed:
         raise typer.Exit(CheckFailedError.exit_code)
+
+
+def trained(product: Product, day: date, progress: Progress) -> Training:
+    """Train a product as a run of its own with one stage, whose duration tells how long the next one takes."""
+    from ml.training import trainer
+    from rekindle import records
+    from rekindle.warehouse.spark import session
+
+    name = f"train {product.name}"
+    with (
+        _run("train", day) as run_id,
+        records.stage(run_id, day, name),
+        progress.step(f"Training {product.name}", expected=estimate(1, records.durations(name))),
+    ):
+        return trainer.train(session(), product, day, run_id, progress)
 
 
 def _refuse_unsupplied(product: Product, day: date) -> None:
@@ -88,7 +102,8 @@ def backtest(
     from ml.training import trainer
     from rekindle.warehouse.spark import session
 
-    told = trainer.backtest(session(), chosen, first=first, last=last)
+    with shown(as_json=json) as progress, progress.step(f"Testing {product}"):
+        told = trainer.backtest(session(), chosen, first=first, last=last, progress=progress)
     answer(told, as_json=json, text=_backtest(told))
 
 

@@ -9,6 +9,7 @@ import typer
 
 from rekindle.cli.common import JsonOption, answer, console, example, take_over_verdicts
 from rekindle.errors import CheckFailedError
+from rekindle.progress import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,8 +33,9 @@ def up(*, json: JsonOption = False) -> None:
     from rekindle import platform
     from rekindle.settings import settings
 
-    services = platform.up(settings().home, _quiet if json else _tell)
-    taken_over = take_over_verdicts()
+    with shown(as_json=json) as progress, progress.step("Starting the platform"):
+        services = platform.up(settings().home, _quiet if json else _tell)
+        taken_over = take_over_verdicts()
     told = _as_data(services) | {"taken_over": taken_over}
     answer(told, as_json=json, text=_stacked([_as_table(services), *taken_over]))
 
@@ -136,8 +138,9 @@ def ui(*, json: JsonOption = False) -> None:
     from rekindle import platform
     from rekindle.settings import settings
 
-    pages = platform.ui(settings().home, _quiet if json else _tell)
-    taken_over = "".join(f"{line}\n" for line in take_over_verdicts())
+    with shown(as_json=json) as progress, progress.step("Starting the platform and its pages"):
+        pages = platform.ui(settings().home, _quiet if json else _tell)
+        taken_over = "".join(f"{line}\n" for line in take_over_verdicts())
     text = taken_over + (
         f"Airflow  {pages.airflow}  log in as {pages.airflow_user}, password {pages.airflow_password}\n"
         f"MLflow   {pages.mlflow}\n"

@@ -130,6 +130,33 @@ def stages(*, run_id: str | None = None, day: date | None = None) -> list[Stage]
     return select(Stage, f"rekindle.stage where {OF_RUN_AND_DAY} order by recorded_at", {"run_id": run_id, "day": day})
 
 
+def durations(name: str) -> list[tuple[int, float]]:
+    """How many days the last stages of a name went over that ended well, and their seconds; the latest first."""
+    return transact(
+        lambda connection: connection.execute(
+            """
+            select coalesce((stage.detail ->> 'days')::int, run.last_day - run.first_day + 1), stage.seconds
+            from rekindle.stage join rekindle.run using (run_id)
+            where stage.stage = %s and stage.status = 'done' order by stage.recorded_at desc limit 20
+            """,
+            [name],
+        ).fetchall()
+    )
+
+
+def run_seconds(kind: str) -> float | None:
+    """How long a day's run of a kind took, the median of the last ones that ended well; None before there is one."""
+    sql = """
+        select percentile_cont(0.5) within group (order by extract(epoch from finished_at - started_at))
+        from (
+            select * from rekindle.run where kind = %s and status = 'done' and first_day = last_day
+            order by started_at desc limit 5
+        ) as last
+    """
+    ((seconds,),) = transact(lambda connection: connection.execute(sql, [kind]).fetchall())
+    return seconds
+
+
 def record_snapshots(run_id: str, snapshots: Mapping[str, int]) -> None:
     """Record which Iceberg snapshots a run read, by table."""
     transact(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -12,18 +13,19 @@ from rekindle import records
 from rekindle.days import Days
 from rekindle.errors import RekindleError
 from rekindle.landing.zone import LandingZone
+from rekindle.progress import estimate
 from rekindle.settings import settings
 from rekindle.warehouse import builds, contracts, lineage
 from rekindle.workflow import due, running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import date
 
     from pyspark.sql import SparkSession
-    from rich.progress import Progress
 
     from ml.products import Product
+    from rekindle.progress import Progress
     from rekindle.warehouse.builds import State
 
     Say = Callable[[str], None]
@@ -70,61 +72,64 @@ class Told:
         return "\n".join(lines)
 
 
-def build(days: Days, model: str | None, say: Say, bars: Progress, *, score: bool = True) -> Told:
+def build(days: Days, model: str | None, say: Say, progress: Progress, *, score: bool = True) -> Told:
     """Build raw, tiles, features and marts of a range, then score the days that have a champion, or all with `model`."""
     begun = time.monotonic()
     told = Told()
     zone = LandingZone()
-    zone.refuse_unusable(days)
-    told.absent = due.absent(zone, days)
-    wanted = _wanted(days, model) if score else {}
-    found = _build_range(days, lambda: due.wanted(days, wanted), zone, told, say, bars)
+    with progress.step("Looking at the deliveries"):
+        zone.refuse_unusable(days)
+        told.absent = due.absent(zone, days)
+        wanted = _wanted(days, model) if score else {}
+    found = _build_range(days, lambda: due.wanted(days, wanted), zone, told, say, progress)
     if score:
         told.unscored = _left_out(days, wanted)
     todo = [day for day, products in wanted.items() if model or not due.is_scored(day, products, found.stale)]
-    _score(todo, model, told, say, bars)
+    _score(todo, model, told, say, progress)
     if todo:
-        _after_scores(told, say)
+        _after_scores(told, say, progress)
     told.seconds = time.monotonic() - begun
     return told
 
 
-def rebuild_stale(say: Say, bars: Progress) -> Told:
+def rebuild_stale(say: Say, progress: Progress) -> Told:
     """Load what was delivered again, then rebuild what was built from it, table by table in build order."""
     begun = time.monotonic()
     told = Told()
     zone = LandingZone()
-    changed = due.redelivered(zone)
+    with progress.step("Looking at the deliveries"):
+        changed = due.redelivered(zone)
     stale = due.stale_partitions()
     touched = [day for days in (*changed.values(), *stale.values()) for day in days]
     if touched:
         every = {day for days in due.built_days().values() for day in days}
         span = Days.between(min(touched), max({*touched, *every}))
         zone.refuse_unusable(span)
-        stale = _build_range(span, lambda: due.wanted_again(span), zone, told, say, bars).stale
+        stale = _build_range(span, lambda: due.wanted_again(span), zone, told, say, progress).stale
     scores = {day for table in lineage.graph().written_by("score") for day in stale.get(table, ())}
     if scores:
         days = Days(tuple(scores))
         wanted = _wanted(days, None)
         told.unscored = _left_out(days, wanted)
-        _score(list(wanted), None, told, say, bars)
-    _after_scores(told, say)
+        _score(list(wanted), None, told, say, progress)
+    _after_scores(told, say, progress)
     told.seconds = time.monotonic() - begun
     return told
 
 
-def _score(days: list[date], model: str | None, told: Told, say: Say, bars: Progress) -> None:
+def _score(days: list[date], model: str | None, told: Told, say: Say, progress: Progress) -> None:
     """Score days through Airflow, into history. Each is a process of its own, so that one that dies costs one day."""
-    bar = bars.add_task("scoring days", total=len(days), visible=bool(days))
-    for day in days:
-        running.run_days("daily_scores", Days.one(day), {"kind": "backfill", "model_version": model})
-        say(f"  scored {day}")
-        told.scored.append(day)
-        bars.advance(bar)
+    each = records.run_seconds("backfill")
+    with progress.step("Scoring days", total=len(days), expected=each and each * len(days)) as step:
+        for day in days:
+            running.run_days("daily_scores", Days.one(day), {"kind": "backfill", "model_version": model})
+            say(f"  scored {day}")
+            told.scored.append(day)
+            step.advance()
 
 
 def _build_range(  # noqa: PLR0917 - what a range is about
-    days: Days, wanted: Callable[[], Mapping[str, Days]], zone: LandingZone, told: Told, say: Say, bars: Progress
+    days: Days, wanted: Callable[[], Mapping[str, Days]], zone: LandingZone, told: Told, say: Say, progress: Progress
 ) -> State:
     """
     Load what was delivered, then build what of the `wanted` days is absent or stale, step by step as the tables' graph says.
@@ -134,39 +139,70 @@ def _build_range(  # noqa: PLR0917 - what a range is about
     from rekindle.warehouse.spark import session
 
     spark = session()
-    run_id = records.start_run("history", days)
-    sources = contracts.landing_sources()
     graph = lineage.graph()
-    steps = [step for step in graph.steps({}) if step.kind != "ingest"]
-    bar = bars.add_task("building history", total=len(sources) + len(steps))
-
-    def step(name: str, work: Callable[[], int | None]) -> None:
-        begun = time.monotonic()
-        with records.stage(run_id, days.last, name) as notes:
-            notes.row_count = work()
-        rows = "" if notes.row_count is None else f"  {notes.row_count:,} rows"
-        say(f"  {name:<24}{time.monotonic() - begun:6.1f} s{rows}")
-        bars.advance(bar)
-
-    try:
-        for source in sources:
-            step(f"ingest {source}", partial(_ingest, spark, source, days, run_id, zone, told))
+    with _run(days) as run_id:
+        loading = [
+            _Part(f"ingest {source}", days, partial(_ingest, spark, source, days, run_id, zone, told))
+            for source in contracts.landing_sources()
+        ]
+        _do("Loading deliveries", loading, run_id, say, progress)
         found = builds.state(graph, wanted())
-        for one in steps:
-            todo = [days for table in one.tables if (days := found.todo(table))]
-            if todo and one.kind == "marts":
+        building = []
+        for step in graph.steps({}):
+            todo = [days for table in step.tables if (days := found.todo(table))]
+            if todo and step.kind == "marts":
                 # Without holes: every day completes labels and brings activity.
                 span = Days.between(min(d.first for d in todo), max(d.last for d in todo))
-                step(f"marts.{one.name}", partial(_marts, spark, one.name, span, run_id, told))
-            elif todo:
-                step(one.name, partial(_table, spark, one.name, todo[0], run_id, told))
-            else:
-                bars.advance(bar)
+                building.append(
+                    _Part(f"marts.{step.name}", span, partial(_marts, spark, step.name, span, run_id, told))
+                )
+            elif todo and step.kind != "ingest":
+                building.append(_Part(step.name, todo[0], partial(_table, spark, step.name, todo[0], run_id, told)))
+        _do("Building tables", building, run_id, say, progress)
+    return found
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a history: what it is recorded as, its days, and the work, which returns the rows that it wrote."""
+
+    name: str
+    days: Days
+    work: Callable[[], int | None]
+
+    @property
+    def expected(self) -> float | None:
+        """The seconds that it should take, by what it took before."""
+        return estimate(len(self.days), records.durations(self.name))
+
+
+def _do(title: str, parts: Sequence[_Part], run_id: str, say: Say, progress: Progress) -> None:
+    """Do some parts, one after the other, and record each as a stage of the run."""
+    expected = [part.expected for part in parts]
+    with progress.step(title, total=len(parts), alike=False) as whole:
+        for at, part in enumerate(parts):
+            known = [seconds for seconds in expected[at + 1 :] if seconds is not None]
+            whole.later = sum(known) if len(known) == len(parts) - at - 1 else None
+            with (
+                records.stage(run_id, part.days.last, part.name) as notes,
+                progress.step(part.name, expected=expected[at]) as step,
+            ):
+                notes.row_count, notes.detail = part.work(), {"days": len(part.days)}
+            rows = "" if notes.row_count is None else f"  {notes.row_count:,} rows"
+            say(f"  {part.name:<24}{step.seconds:6.1f} s{rows}")
+            whole.advance()
+
+
+@contextmanager
+def _run(days: Days) -> Iterator[str]:
+    """Record a run over some days; an error of ours is how it ended."""
+    run_id = records.start_run("history", days)
+    try:
+        yield run_id
     except RekindleError as error:
         records.finish_run(run_id, "failed", str(error))
         raise
     records.finish_run(run_id, "done")
-    return found
 
 
 def _ingest(spark: SparkSession, source: str, days: Days, run_id: str, zone: LandingZone, told: Told) -> int:  # noqa: PLR0917 - what an ingestion is about
@@ -191,7 +227,7 @@ def _marts(spark: SparkSession, group: str, days: Days, run_id: str, told: Told)
     told.built[f"marts.{group}"] = len(days)
 
 
-def _after_scores(told: Told, say: Say) -> None:
+def _after_scores(told: Told, say: Say, progress: Progress) -> None:
     """Build the marts again that were made of scores which are others now: what came true of them, days later."""
     from ml.products import PRODUCTS
     from rekindle.warehouse.spark import session
@@ -204,14 +240,9 @@ def _after_scores(told: Told, say: Say) -> None:
         if step.kind != "marts" or step.id in before or not todo:
             continue
         days = Days.between(min(todo), max(todo))
-        run_id = records.start_run("history", days)
-        try:
-            _marts(session(), step.name, days, run_id, told)
-        except RekindleError as error:
-            records.finish_run(run_id, "failed", str(error))
-            raise
-        records.finish_run(run_id, "done")
-        say(f"  marts.{step.name}, made of scores that are others now")
+        with _run(days) as run_id:
+            part = _Part(f"marts.{step.name}", days, partial(_marts, session(), step.name, days, run_id, told))
+            _do("Building what is made of scores", [part], run_id, say, progress)
 
 
 def _wanted(days: Days, model: str | None) -> dict[date, list[Product]]:

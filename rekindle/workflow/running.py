@@ -22,6 +22,7 @@ from rekindle import errors, postgres, records
 from rekindle.days import Days
 from rekindle.errors import InputError, RekindleError
 from rekindle.landing.zone import LandingZone, no_delivery
+from rekindle.progress import SILENT
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from rekindle.progress import Progress, Step
     from rekindle.records import Run, Stage
 
 POLL_SECONDS = 1
@@ -71,6 +73,7 @@ def run_days(
     tell: Callable[[Stage], None] = lambda _stage: None,
     *,
     wait_minutes: float = 0,
+    progress: Progress = SILENT,
 ) -> list[Run]:
     """
     Run a DAG for each day, one after the other, and stop at the first that fails; returns the runs, all of them done.
@@ -87,7 +90,9 @@ def run_days(
             pass
     command = [sys.executable, "-m", "rekindle.workflow.airflow_run", dag_id, str(plan.failure)]
     command += [json.dumps({"run_id": plan.name(day), "conf": {**parameters, "day": str(day)}}) for day in days]
-    exit_code = _watch(plan, command, tell, wait_minutes)
+    each = records.run_seconds(parameters["kind"])
+    with progress.step(f"{dag_id} of {days}", total=len(days), expected=each and each * len(days)) as step:
+        exit_code = _watch(plan, command, tell, wait_minutes, step)
     runs = {day: records.find_run(plan.run_id(day)) for day in days}
     done = []
     for day, run in runs.items():
@@ -99,7 +104,7 @@ def run_days(
     return done
 
 
-def _watch(plan: _Plan, command: list[str], tell: Callable[[Stage], None], wait_minutes: float) -> int:
+def _watch(plan: _Plan, command: list[str], tell: Callable[[Stage], None], wait_minutes: float, step: Step) -> int:
     """Run Airflow's process and tell of each stage as it ends; returns the exit code."""
     environment = {**os.environ, "REKINDLE_DELIVERY_DEADLINE_MINUTES": str(wait_minutes)}
     told: set[tuple[str, str]] = set()
@@ -110,6 +115,7 @@ def _watch(plan: _Plan, command: list[str], tell: Callable[[Stage], None], wait_
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(POLL_SECONDS)
                 _tell_news(plan, told, tell)
+                step.reached(_days_over(plan, step.done), len(plan.days))
         finally:
             process.kill()
             process.wait()
@@ -124,6 +130,16 @@ def _tell_news(plan: _Plan, told: set[tuple[str, str]], tell: Callable[[Stage], 
             if key not in told:
                 told.add(key)
                 tell(stage)
+
+
+def _days_over(plan: _Plan, known: int) -> int:
+    """How many days' runs are over, of which so many are known to be: they run one after the other."""
+    for day in plan.days.all[known:]:
+        run = records.find_run(plan.run_id(day))
+        if run is None or run.status == "running":
+            return known
+        known += 1
+    return known
 
 
 def _close_records(plan: _Plan) -> None:

@@ -65,6 +65,30 @@ def test_a_failing_stage_is_recorded_and_still_fails(run_id):
     assert records.stages(run_id=run_id, day=TUESDAY) == []
 
 
+def test_earlier_stages_and_runs_tell_how_long_the_next_takes(database, run_id):
+    """Those that ended well: over how many days each was said to go, else over those of its run."""
+    week = Days.between(MONDAY, MONDAY + timedelta(6))
+    history = records.start_run("history", week)
+    with records.stage(history, week.last, "features.user") as notes:
+        notes.detail = {"days": 3}
+    with records.stage(history, week.last, "ingest"):
+        pass
+    with pytest.raises(ValueError, match="broken"), records.stage(run_id, MONDAY, "ingest"):
+        raise ValueError("broken")
+    database.execute("update rekindle.stage set seconds = 12.5 where stage = 'ingest'")
+
+    assert records.durations("ingest") == [(7, 12.5)]
+    assert [days for days, _ in records.durations("features.user")] == [3]
+    assert records.run_seconds("daily") is None
+    for took in (5, 7, 90):
+        done = records.start_run("daily", Days.one(MONDAY))
+        records.finish_run(done, "done")
+        database.execute(
+            f"update rekindle.run set started_at = finished_at - interval '{took} s' where run_id = %s", done
+        )
+    assert records.run_seconds("daily") == 7
+
+
 def test_checks_that_run_again_replace_their_results(run_id):
     old = [CheckResult("key is unique", "stop", "failed", 2), CheckResult("gone", "warn", "passed")]
     new = [CheckResult("key is unique", "stop", "passed"), CheckResult("rows change", "stop", "not_judged")]

@@ -12,18 +12,20 @@ from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.landing.filling import samples
 from rekindle.landing.filling.history import read_history
-from rekindle.landing.filling.writer import History, deliver, delivered_days, local_folder, silent
+from rekindle.landing.filling.writer import History, deliver, delivered_days, local_folder
+from rekindle.progress import SILENT
 from rekindle.settings import settings
 from rekindle.warehouse.contracts import landing_contract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import date
     from pathlib import Path
 
     from rekindle.landing.filling.lateness import Lateness
     from rekindle.landing.filling.samples.dataset import Dataset
     from rekindle.landing.filling.writer import Written
+    from rekindle.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,18 @@ class Options:
     replace: bool = False
 
 
-def sample(name: str, path: Path | None, options: Options, advance: Callable[[int, int], object] = silent) -> Filled:
-    """Deliver a public data set. `advance` is told how many deliveries are written, and of how many."""
+def sample(name: str, path: Path | None, options: Options, progress: Progress = SILENT) -> Filled:
+    """Deliver a public data set."""
     zone = local_folder(settings().landing_zone)
-    dataset = samples.read(name, path)
+    with progress.step(f"Reading {name}"):
+        dataset = samples.read(name, path)
     _refuse_other_times(zone, name, dataset)
     days = _days(max(options.first or dataset.first, dataset.first), min(options.last or dataset.last, dataset.last))
     histories = [history.between(days.first, days.last) for history in dataset.histories]
     if options.lateness:
         histories = [options.lateness.delay(history, days.last) for history in histories]
-    written = deliver(zone, histories, days, replace=options.replace, advance=advance)
+    with progress.step("Writing deliveries") as step:
+        written = deliver(zone, histories, days, replace=options.replace, advance=step.reached)
     # Whoever reads a report of these deliveries is told that, and how far, they are real.
     (zone / "SAMPLE").write_text(f"{samples.SAMPLES[name].about}\n", encoding="utf-8")
     return Filled(zone, days, written, dataset.notes, delivered_days(zone))
@@ -67,7 +71,7 @@ def import_history(
     path: Path,
     on: date | None,
     options: Options,
-    advance: Callable[[int, int], object] = silent,
+    progress: Progress = SILENT,
 ) -> Filled:
     """
     Deliver the history of a source that is in one file.
@@ -80,7 +84,8 @@ def import_history(
     zone = local_folder(settings().landing_zone)
     there = delivered_days(zone)
     start = options.first or min((first for first, _ in there.values()), default=None)
-    history = read_history(source, path, on=on, undated_on=start)
+    with progress.step(f"Reading {path.name}"):
+        history = read_history(source, path, on=on, undated_on=start)
     notes = [*history.notes]
     if on:
         days = Days.one(on)
@@ -92,7 +97,8 @@ def import_history(
         if left_out := len(history.days) - len(kept.days):
             notes.append(f"{left_out:,} rows on other days are left out.")
         history = options.lateness.delay(kept, days.last) if options.lateness else kept
-    written = deliver(zone, [history], days, replace=options.replace, advance=advance)
+    with progress.step("Writing deliveries") as step:
+        written = deliver(zone, [history], days, replace=options.replace, advance=step.reached)
     if not on:
         written += _declare_states_unchanged(zone, there.keys() - {source}, days)
     delivered = delivered_days(zone)
