@@ -312,19 +312,26 @@ def _refuse_mostly_unusable(
     It is no news of nothing: whoever scored the day would say that nobody was active. Of a state that comes as a log of
     its changes the last row counts, so what it overrides is not what is looked for here.
     """
-    if not contract.lands.required:
-        return
-    share, min_rows = settings().quarantine_stop_share, settings().quarantine_stop_min_rows
     for day, count in counts.items():
-        delivered, unusable = count["delivered_rows"], count["quarantined_rows"]
-        if contract.lands.kind == "state":
-            unusable -= count["conflicting_duplicate"]
-        is_useless = delivered > 0 and count["loaded_rows"] == 0
-        if is_useless or (delivered >= min_rows and unusable > share * delivered):
-            raise _mostly_unusable(rows.where(F.col("day") == day), zone.folder(contract.lands.source, day), count)
+        if code := why_unusable(contract, count):
+            of_day = rows.where(F.col("day") == day)
+            raise _mostly_unusable(of_day, zone.folder(contract.lands.source, day), count, code)
 
 
-def _mostly_unusable(rows: DataFrame, folder: str, count: dict[str, int]) -> InputError:
+def why_unusable(contract: Contract, count: dict[str, int]) -> str | None:
+    """The code of the error that stops a delivery of so many rows by fate; None where it is good enough."""
+    if not contract.lands.required:
+        return None
+    delivered, unusable = count["delivered_rows"], count["quarantined_rows"]
+    if contract.lands.kind == "state":
+        unusable -= count["conflicting_duplicate"]
+    if delivered > 0 and count["loaded_rows"] == 0:
+        return "no_usable_row"
+    is_judged = delivered >= settings().quarantine_stop_min_rows
+    return "mostly_unusable" if is_judged and unusable > settings().quarantine_stop_share * delivered else None
+
+
+def _mostly_unusable(rows: DataFrame, folder: str, count: dict[str, int], code: str) -> InputError:
     rejected = rows.where("fate = 'quarantined'").groupBy("reason", "column")
     first = (
         rejected.agg(F.count("*").alias("n"), F.min(F.struct("file", "row")).alias("at")).orderBy(F.desc("n")).first()
@@ -339,7 +346,7 @@ def _mostly_unusable(rows: DataFrame, folder: str, count: dict[str, int]) -> Inp
         todo="Correct the export and deliver the day again"
         + (", or raise quarantine_stop_share." if count["loaded_rows"] else "."),
         safe=NOTHING_OF_IT,
-        code="mostly_unusable" if count["loaded_rows"] else "no_usable_row",
+        code=code,
     )
 
 

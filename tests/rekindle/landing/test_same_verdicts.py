@@ -1,7 +1,8 @@
 """
 Importing a file and delivering it give the same verdicts, over drawn files; the rules themselves run on Spark.
 
-A file is compared row by row: each row of the file that is delivered whole, with the same row of what import made of it.
+A file is compared row by row: each row of the file that is delivered whole, with the same row of what import made of it,
+and with what the reference says of its texts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 
 from rekindle.days import Days
 from rekindle.errors import InputError
@@ -20,6 +22,7 @@ from rekindle.landing.filling.writer import deliver
 from rekindle.landing.formats import Columns, UnreadableFileError, csv_rows, decoded, json_rows, parquet_texts
 from rekindle.landing.zone import LandingZone
 from rekindle.warehouse.contracts import landing_contract
+from tests.reference import ingestion as reference
 from tests.reference.files import DrawnFile, files
 
 if TYPE_CHECKING:
@@ -110,9 +113,29 @@ def many_files(most: int) -> list[DrawnFile]:
     return found
 
 
+@settings(max_examples=200, database=None, deadline=None)
+@given(
+    source=st.sampled_from(reference.SOURCES),
+    fates=st.lists(st.sampled_from(["loaded", "duplicate", "conflict", "invalid", "invalid"]), max_size=30),
+)
+def test_a_delivery_stops_where_the_reference_says_so(source: str, fates: list[str]):
+    """By what it says of deliveries of any number of rows and any fates."""
+    from spark_jobs.ingest.raw import why_unusable
+
+    count = {
+        "delivered_rows": len(fates),
+        "loaded_rows": fates.count("loaded"),
+        "quarantined_rows": fates.count("conflict") + fates.count("invalid"),
+        "conflicting_duplicate": fates.count("conflict"),
+    }
+
+    assert why_unusable(landing_contract(source), count) == reference.refusal(source, fates, share=0.5, least=20)
+
+
 def test_rows_get_the_same_verdict_whether_imported_or_delivered(spark: SparkSession, tmp_path: Path):
     """Fate and reason of each row of some hundred files, by the rules that ingestion runs."""
     compared, verdicts = 0, {}
+    by_reference: dict[tuple[str, date, int], tuple[str, str, str | None]] = {}
     expected: dict[tuple[str, date, int], tuple[str, date, int]] = {}
     for number, drawn in enumerate(many_files(250)):
         first = FIRST + timedelta(number * SPAN)
@@ -124,6 +147,10 @@ def test_rows_get_the_same_verdict_whether_imported_or_delivered(spark: SparkSes
         folder.mkdir(parents=True)
         (folder / f"rows.{drawn.form}").write_bytes(drawn.write(first))
         (folder / "_SUCCESS").touch()
+        by_reference |= {
+            ("delivered", whole, at): (drawn.source, *said)
+            for at, said in enumerate(of_reference(drawn.source, drawn.form, drawn.write(first), whole), 1)
+        }
         expected |= {("delivered", whole, at): ("imported", *of) for at, of in enumerate(place(days), 1)}
         compared += 1
     for zone in ("delivered", "imported"):
@@ -133,8 +160,24 @@ def test_rows_get_the_same_verdict_whether_imported_or_delivered(spark: SparkSes
             }
 
     assert {at: verdicts[at] for at in expected} == {at: verdicts[of] for at, of in expected.items()}
+    assert {at: verdicts[at] for at in by_reference} == by_reference
     assert compared > 100
     assert len({reason for *_, reason in verdicts.values()}) > 10
+
+
+FATES = {"loaded": "loaded", "duplicate": "duplicate", "conflict": "quarantined", "invalid": "quarantined"}
+
+
+def of_reference(source: str, form: str, content: bytes, day: date) -> list[tuple[str, str | None]]:
+    """Fate and reason of each row of a delivery, by the rules as the reference has them."""
+    read = [
+        ({}, error) if error else reference.read_row(source, row, day) for error, row in cells(source, form, content)
+    ]
+    fates = reference.fates(source, [reference.Row(values, is_valid=why is None) for values, why in read])
+    return [
+        (FATES[fate], "conflicting_duplicate" if fate == "conflict" else why)
+        for fate, (_, why) in zip(fates, read, strict=True)
+    ]
 
 
 def judged(spark: SparkSession, zone: Path, source: str) -> list[tuple[date, int, str, str | None]]:
