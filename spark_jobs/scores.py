@@ -9,6 +9,7 @@ One file for all of them, because a product says in ml/products what differs.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
@@ -29,7 +30,14 @@ if TYPE_CHECKING:
     from ml.products import Product
     from ml.registry import Version
     from rekindle.days import Days
-    from rekindle.warehouse.tables import Release
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What scoring did: rows of the days, and the version that scored them, None where the product has no model."""
+
+    row_count: int
+    model: Version | None
 
 
 def scored(product: Product, population: DataFrame, predictions: DataFrame) -> DataFrame:
@@ -64,9 +72,10 @@ def main(
     product: Product,
     backfill: bool = False,
     version: str | None = None,
-) -> Release:
+) -> Scored:
     """Score the product's population of some days: with a model, or, where the product has none, by its columns alone."""
     population = read_days(spark, product.population, days)
+    model: Version | None = None
     if product.is_trained:
         model, is_backfilled = registry.model_for(product, days.last, backfill=backfill, version=version)
         table = _predicted(spark, product, population, days, model)
@@ -83,9 +92,10 @@ def main(
     records.record_snapshots(
         run_id, {name: at for name in inputs[days.first] if (at := snapshot_id(spark, name)) is not None}
     )
-    return replace_days(
+    done = replace_days(
         spark, product.table, table.select(*contracts.load(product.table).names), days, run_id=run_id, inputs=inputs
     )
+    return Scored(done.row_count, model)
 
 
 def _predicted(spark: SparkSession, product: Product, population: DataFrame, days: Days, model: Version) -> DataFrame:

@@ -1,8 +1,8 @@
 """
 The few kinds of task that DAGs are made of.
 
-A task does one thing with one table for one day, records how long it took, and turns our errors into Airflow's: what a check
-or wrong input has refused is not tried again, what may pass by itself is.
+A task does one thing with one table for one day, records how long it took, returns one line of what it did (`lines`), and turns
+our errors into Airflow's: what a check or wrong input has refused is not tried again, what may pass by itself is.
 """
 
 from __future__ import annotations
@@ -70,11 +70,14 @@ def begin() -> Any:
     """Record that the run has begun."""
 
     @task(task_id="begin")
-    def record(day: str, airflow_run: str, kind: str) -> None:
+    def record(day: str, airflow_run: str, kind: str) -> str:
         from rekindle import records
         from rekindle.days import Days, parse_day
+        from rekindle.workflow import lines
 
-        records.start_run(kind, Days.one(parse_day(day)), dag_run_id=airflow_run, run_id=_run_id(airflow_run, day))
+        days, run_id = Days.one(parse_day(day)), _run_id(airflow_run, day)
+        records.start_run(kind, days, dag_run_id=airflow_run, run_id=run_id)
+        return lines.begun(kind, days.first, run_id)
 
     return record(**CONTEXT)
 
@@ -88,8 +91,9 @@ def ingest(source: str) -> Any:
     """Load one source's delivery into raw."""
 
     @task.pyspark(conn_id=SPARK, task_id=source)
-    def load(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:
+    def load(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:
         from rekindle.landing.zone import LandingZone, no_delivery
+        from rekindle.workflow import lines
 
         with _stage(day, airflow_run, f"ingest {source}", spark) as (run_id, days, notes):
             zone = LandingZone()
@@ -98,6 +102,7 @@ def ingest(source: str) -> Any:
                 raise no_delivery(zone, days.first, [source])
             done = import_module("spark_jobs.ingest.raw").main(spark, days, run_id, source=source, zone=zone)
             notes.row_count, notes.detail = done.row_count, done.told
+        return lines.ingested(source, days.first, notes.detail)
 
     return load(**CONTEXT)
 
@@ -106,9 +111,12 @@ def build(table: str) -> Any:
     """Build one table's day with the Spark job that is named after it."""
 
     @task.pyspark(conn_id=SPARK, task_id=table.split(".")[1])
-    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
+        from rekindle.workflow import lines
+
         with _stage(day, airflow_run, table, spark) as (run_id, days, notes):
-            notes.row_count = import_module(f"spark_jobs.{table}").main(spark, days, run_id).row_count
+            notes.row_count = row_count = import_module(f"spark_jobs.{table}").main(spark, days, run_id).row_count
+        return lines.built(table, days.first, row_count)
 
     return run(**CONTEXT)
 
@@ -118,15 +126,17 @@ def build_marts(group: str) -> Any:
 
     # Without a product, what came true of the others is still to be told.
     @task.pyspark(conn_id=SPARK, task_id=group, trigger_rule="none_failed")
-    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
         from ml.products import PRODUCTS, labels_of, outcomes_of
         from rekindle.settings import settings
         from rekindle.warehouse import marts
+        from rekindle.workflow import lines
 
         with _stage(day, airflow_run, f"marts.{group}", spark) as (run_id, days, notes):
             labels, outcomes = labels_of(PRODUCTS, settings()), outcomes_of(PRODUCTS, settings())
             done = marts.build(spark, group, days, run_id, labels, outcomes)
             notes.detail = {"tests_passed": done.tests_passed}
+        return lines.built_marts(days.first, lineage.graph().marts(group), notes.detail)
 
     return run(**CONTEXT)
 
@@ -137,10 +147,11 @@ def score(product: str) -> Any:
     @task.pyspark(conn_id=SPARK, task_id="score")
     def run(  # noqa: PLR0917 - a template field each
         day: str, airflow_run: str, kind: str, name: str, model_version: str, spark: Any = None
-    ) -> None:
+    ) -> str:
         from airflow.sdk.exceptions import AirflowSkipException
 
         from ml.products import product_named
+        from rekindle.workflow import lines
 
         with _stage(day, airflow_run, f"score {name}", spark) as (run_id, days, notes):
             product, version, backfill = product_named(name), model_version or None, kind == "backfill"
@@ -150,8 +161,10 @@ def score(product: str) -> Any:
             else:
                 done = job.main(spark, days, run_id, product=product, backfill=backfill, version=version)
                 notes.row_count = done.row_count
+                notes.detail = {"model": done.model.name, "version": done.model.version} if done.model else {}
         if why:
             raise AirflowSkipException(f"{name} is skipped: {why}.")
+        return lines.scored(product.table, days.first, done.row_count, notes.detail)
 
     return run(name=product, model_version="{{ params.model_version or '' }}", **CONTEXT)
 
@@ -186,10 +199,13 @@ def publish() -> Any:
     """Publish the day's scores to Postgres in one transaction."""
 
     @task.pyspark(conn_id=SPARK, task_id="publish", trigger_rule="none_failed")
-    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:
+        from rekindle.workflow import lines
+
         with _stage(day, airflow_run, "publish", spark) as (run_id, days, notes):
             done = import_module("spark_jobs.publish").main(spark, days, run_id, backfill=kind == "backfill")
             notes.row_count = done.row_count
+        return lines.published(days.first, done.products)
 
     return run(**CONTEXT)
 
@@ -198,12 +214,14 @@ def report() -> Any:
     """Write the page about the day."""
 
     @task(task_id="report", trigger_rule="none_failed")
-    def run(day: str, airflow_run: str, kind: str) -> None:  # noqa: ARG001 - every task gets the same
+    def run(day: str, airflow_run: str, kind: str) -> str:  # noqa: ARG001 - every task gets the same
         from rekindle import records, report
+        from rekindle.workflow import lines
 
         with _stage(day, airflow_run, "report") as (run_id, days, _notes):
             records.finish_run(run_id, "done")
-            report.write(days.first, run_id)
+            page = report.write(days.first, run_id)
+        return lines.reported(days.first, page)
 
     return run(**CONTEXT)
 
@@ -215,18 +233,21 @@ def train(product: Product) -> Any:
     def group() -> None:
         # Training is refused for a reason that an hour does not change, and a fit is not worth repeating blindly.
         @task.pyspark(conn_id=SPARK, task_id="train", retries=0)
-        def run(day: str, airflow_run: str, kind: str, name: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+        def run(day: str, airflow_run: str, kind: str, name: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
             from airflow.sdk.exceptions import AirflowSkipException
 
             from ml.products import product_named
             from rekindle.days import parse_day
             from rekindle.landing.zone import LandingZone
+            from rekindle.workflow import lines
 
             if why := LandingZone().why_unsupplied(product_named(name).sources, parse_day(day)):
                 raise AirflowSkipException(f"{name} is skipped: {why}.")
             with _stage(day, airflow_run, f"train {name}", spark) as (run_id, days, notes):
                 done = import_module("ml.training.trainer").train(spark, product_named(name), days.first, run_id)
-                notes.detail = {"version": done.version.version, "gate": done.verdict.why, "promoted": done.promoted}
+                notes.detail = {"version": done.version.version, "gate": done.verdict.why}
+                notes.detail |= {"promoted": done.promoted, "why_not_promoted": done.why_not_promoted}
+            return lines.trained(name, days.first, notes.detail)
 
         run(name=product.name, **CONTEXT)
 
@@ -237,9 +258,12 @@ def upkeep() -> Any:
     """Look after all tables, one after the other."""
 
     @task.pyspark(conn_id=SPARK, task_id="tables")
-    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> None:  # noqa: ARG001 - every task gets the same
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
+        from rekindle.workflow import lines
+
         with _stage(day, airflow_run, "upkeep", spark) as (_run_id, days, notes):
             notes.detail = import_module("rekindle.warehouse.upkeep").main(spark, days.first)
+        return lines.looked_after(days.first, notes.detail)
 
     return run(**CONTEXT)
 
@@ -248,10 +272,13 @@ def end() -> Any:
     """Record that the run is over; with a page about the day where there is one, `report` does so."""
 
     @task(task_id="end", trigger_rule="none_failed")
-    def record(day: str, airflow_run: str, kind: str) -> None:  # noqa: ARG001 - every task gets the same
+    def record(day: str, airflow_run: str, kind: str) -> str:
         from rekindle import records
+        from rekindle.days import parse_day
+        from rekindle.workflow import lines
 
-        records.finish_run(_run_id(airflow_run, day), "done")
+        records.finish_run(run_id := _run_id(airflow_run, day), "done")
+        return lines.ended(kind, parse_day(day), run_id)
 
     return record(**CONTEXT)
 

@@ -65,23 +65,25 @@ class WaitForDeliveries(BaseOperator):
         super().__init__(**kwargs)
         self.day, self.kind = day, kind
 
-    def execute(self, context: Any) -> None:
-        """Look once, and defer if something is missing."""
+    def execute(self, context: Any) -> str:
+        """Look once, and defer if something is missing; returns one line of what is there."""
         from rekindle.settings import settings
 
         if self.kind != "backfill" and missing_sources(self.day):
             conf = settings()
             trigger = DeliveryTrigger(self.day, conf.delivery_deadline_minutes * 60, conf.delivery_poll_seconds)
             self.defer(trigger=trigger, method_name="arrived")
-        self.arrived(context, [])
+        return self.arrived(context, [])
 
-    def arrived(self, context: Any, event: list[str] | None) -> None:  # noqa: ARG002 - Airflow passes the context
+    def arrived(self, context: Any, event: list[str] | None) -> str:  # noqa: ARG002 - Airflow passes the context
         """Go on, or fail by name."""
         from airflow.sdk.exceptions import AirflowFailException
 
         from rekindle.days import Days, parse_day
         from rekindle.errors import InputError
         from rekindle.landing.zone import LandingZone, no_delivery
+        from rekindle.warehouse import contracts
+        from rekindle.workflow import lines
 
         zone, day = LandingZone(), parse_day(self.day)
         try:
@@ -90,6 +92,11 @@ class WaitForDeliveries(BaseOperator):
             zone.refuse_unusable(Days.one(day))
         except InputError as error:
             raise AirflowFailException(str(error)) from error
+        there = [source for source in contracts.landing_sources() if zone.is_complete(source, day)]
+        line = lines.arrived(day, there, backfill=self.kind == "backfill")
+        # Airflow logs what a function returns, and not what an operator of one's own does.
+        self.log.info(line)
+        return line
 
 
 def missing_sources(day: str) -> list[str]:

@@ -56,6 +56,12 @@ def task_states(run_id: str) -> dict[str, str]:
     return dict(airflow_records("select task_id, state from task_instance where run_id = %s", run_id))
 
 
+def lines_of(run_id: str) -> dict[str, str]:
+    """What each task of a DAG run has returned."""
+    returned = "select task_id, value from xcom where key = 'return_value' and run_id = %s"
+    return dict(airflow_records(returned, run_id))
+
+
 def seconds_of(run_id: str) -> float:
     """From the start of a DAG run's first task to the end of its last."""
     taken = "select extract(epoch from max(end_date) - min(start_date)) from task_instance where run_id = %s"

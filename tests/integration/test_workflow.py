@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,16 @@ import pytest
 from rekindle.settings import settings
 from rekindle.warehouse import contracts, lineage
 from tests.dags.test_dags import DAILY_TASKS
-from tests.integration.commands import airflow, airflow_records, rekindle, seconds_of, select, task_states, wait_for_run
+from tests.integration.commands import (
+    airflow,
+    airflow_records,
+    lines_of,
+    rekindle,
+    seconds_of,
+    select,
+    task_states,
+    wait_for_run,
+)
 from tests.integration.conftest import LAST, USERS
 
 if TYPE_CHECKING:
@@ -90,6 +100,37 @@ def test_each_stage_of_a_day_has_a_task_record():
 
     assert set(states.values()) == {"success"}
     assert set(states) == DAILY_TASKS
+
+
+def test_each_task_leaves_one_line_of_what_it_did(first_day: Shop, platform: Path):
+    """Airflow's page of a task shows it, as its log does; counted here from what was delivered and published."""
+    run_id = _run_of(FIRST_DAY)
+    said = lines_of(run_id)
+    orders, (lapsed,), ours = (
+        len(first_day.orders[FIRST_DAY]),
+        *select("select count(*) from sms.recall_scores_history where day = %s", FIRST_DAY),
+        select("select run_id from rekindle.run where dag_run_id = %s", run_id)[0][0],
+    )
+
+    assert set(said) == DAILY_TASKS
+    expected = {
+        "begin": f"The daily run of {FIRST_DAY} has begun; its id in our tables is {ours}.",
+        "wait_for_deliveries": f"All that is expected for {FIRST_DAY} has been delivered: users, orders.",
+        "ingest.orders": (
+            f"orders of {FIRST_DAY}: {orders} rows delivered, {orders} loaded, 0 duplicates, 0 quarantined."
+        ),
+        "ingest.events": f"events of {FIRST_DAY}: no delivery.",
+        "features.user": f"features.user of {FIRST_DAY}: {USERS} rows, released.",
+        "recall.score": (
+            f"scores.recall_daily of {FIRST_DAY}: {lapsed} rows scored by rekindle_recall version 1, released."
+        ),
+        "report": f"The page about {FIRST_DAY} is {platform / 'reports' / f'{FIRST_DAY}.html'}.",
+    }
+    assert {task: said[task] for task in expected} == expected
+    assert re.fullmatch(rf"marts\..+ of {FIRST_DAY}: \d+ tests passed, released\.", said["marts.training"])
+    assert f"sms.ltv_scores {USERS} rows, " in said["publish"]
+    (log,) = (platform / "logs").glob(f"daily_scores-{FIRST_DAY}-*.log")
+    assert said["features.user"] in log.read_text()
 
 
 @pytest.mark.usefixtures("second_day")

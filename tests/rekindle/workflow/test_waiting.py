@@ -48,10 +48,12 @@ def event_of(trigger: DeliveryTrigger) -> list[str]:
     return asyncio.run(anext(aiter(DeliveryTrigger(**arguments).run()))).payload
 
 
-def test_a_day_that_is_there_is_not_waited_for(users, wait):
+def test_a_day_that_is_there_is_not_waited_for(users, wait, capsys):
     (users / "_SUCCESS").touch()
 
-    wait.execute({})
+    line = f"All that is expected for {DAY} has been delivered: users, events."
+    assert wait.execute({}) == line
+    assert line in capsys.readouterr().out, "Airflow logs what a function returns, and not what an operator does."
 
 
 @pytest.mark.usefixtures("users")
@@ -65,7 +67,9 @@ def test_a_day_that_is_not_there_gives_the_worker_back(wait):
 
 @pytest.mark.usefixtures("users")
 def test_a_history_goes_on_where_a_delivery_is_absent():
-    WaitForDeliveries(task_id="wait", day=str(DAY), kind="backfill").execute({})
+    line = WaitForDeliveries(task_id="wait", day=str(DAY), kind="backfill").execute({})
+
+    assert line == f"A backfill waits for nothing. Delivered for {DAY}: events."
 
 
 def test_what_comes_in_time_ends_the_wait(users):
