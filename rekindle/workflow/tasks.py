@@ -125,7 +125,7 @@ def build_marts(group: str) -> Any:
     """Build and test a group of marts of the day with one dbt invocation, and release them together."""
 
     # Without a product, what came true of the others is still to be told.
-    @task.pyspark(conn_id=SPARK, task_id=group, trigger_rule="none_failed")
+    @task.pyspark(conn_id=SPARK, task_id=f"marts.{group}", trigger_rule="none_failed")
     def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
         from ml.products import PRODUCTS, labels_of, outcomes_of
         from rekindle.settings import settings
@@ -174,19 +174,23 @@ def build_tables(products: Iterable[Product], *, after: Any, before: Any, beside
     One task for each step of the graph of tables, each after those whose tables it reads.
 
     `after` is what the first wait for, `before` what waits for all that is published. What nothing is made of and nobody
-    publishes holds up no reader: only `beside` waits for it. Tasks of one kind stand in one group of the page, a
-    product's in one of its own.
+    publishes holds up no reader: only `beside` waits for it. Sources and Spark's tables stand in one group of the page each, a
+    product's task in one of its own. Marts stand alone: some are made of scores that are made of others, and Airflow can show
+    no page of groups of which each comes before the other.
     """
-    kinds = {"ingest": ingest, "build": build, "marts": build_marts, "score": score}
+    kinds = {"ingest": ingest, "build": build, "score": score}
     groups: dict[str, TaskGroup] = {}
     made: dict[str, Any] = {}
     steps = lineage.graph().steps({product.table: product.name for product in products})
     for step in steps:
-        name = {"build": step.name.split(".", maxsplit=1)[0], "score": step.name}.get(step.kind, step.kind)
-        if name not in groups:
-            groups[name] = TaskGroup(group_id=name)
-        with groups[name]:
-            made[step.id] = kinds[step.kind](step.name)
+        if step.kind == "marts":
+            made[step.id] = build_marts(step.name)
+        else:
+            name = {"build": step.name.split(".", maxsplit=1)[0], "score": step.name}.get(step.kind, step.kind)
+            if name not in groups:
+                groups[name] = TaskGroup(group_id=name)
+            with groups[name]:
+                made[step.id] = kinds[step.kind](step.name)
         chain([made[earlier] for earlier in step.after] or after, made[step.id])
     followed = {earlier for step in steps for earlier in step.after}
     published = {publication.contract.table for publication in publications.declared() if publication.contract}
