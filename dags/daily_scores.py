@@ -13,15 +13,15 @@ population with its champion, publish, and write the report.
 
 from __future__ import annotations
 
-from airflow.sdk import CronDataIntervalTimetable, chain, dag
+from airflow.sdk import chain, dag
 
 from ml.products import PRODUCTS
 from rekindle.workflow import tasks
+from rekindle.workflow.timetable import DayTimetable
 
 
 @dag(
-    # The data interval makes `ds` the day that has just finished.
-    schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
+    schedule=DayTimetable("0 3 * * *", dag_id="daily_scores"),
     start_date=tasks.START,
     catchup=False,
     # One may wait for its deliveries while another day is repeated; a late older day is published into history only.

@@ -8,13 +8,14 @@ compaction while a branch is open would make its release fail.
 
 from __future__ import annotations
 
-from airflow.sdk import CronDataIntervalTimetable, chain, dag
+from airflow.sdk import chain, dag
 
 from rekindle.workflow import tasks
+from rekindle.workflow.timetable import DayTimetable
 
 
 @dag(
-    schedule=CronDataIntervalTimetable("0 1 * * *", timezone="UTC"),
+    schedule=DayTimetable("0 1 * * *", dag_id="table_upkeep"),
     start_date=tasks.START,
     catchup=False,
     max_active_runs=1,

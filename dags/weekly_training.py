@@ -11,14 +11,15 @@ it has not seen, register it, and make it champion if it passes the gate.
 
 from __future__ import annotations
 
-from airflow.sdk import CronDataIntervalTimetable, chain, dag
+from airflow.sdk import chain, dag
 
 from ml.products import PRODUCTS
 from rekindle.workflow import tasks
+from rekindle.workflow.timetable import DayTimetable
 
 
 @dag(
-    schedule=CronDataIntervalTimetable("0 5 * * 1", timezone="UTC"),
+    schedule=DayTimetable("0 5 * * 1", dag_id="weekly_training"),
     start_date=tasks.START,
     catchup=False,
     max_active_runs=1,

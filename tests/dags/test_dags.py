@@ -64,6 +64,11 @@ def test_a_dag_says_what_it_is_and_whose(dags, dag_id):
 
 
 @pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_the_runs_of_a_dag_are_called_by_its_name(dags, dag_id):
+    assert dags[dag_id].timetable.dag_id == dag_id, "Give the DAG a DayTimetable with its own id."
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
 def test_a_task_has_an_owner_an_end_and_another_try(dags, dag_id):
     for task in dags[dag_id].tasks:
         assert task.owner == "crm-data", f"{task.task_id}: say whose it is in steps.DEFAULTS."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,6 @@ def second_day(first_day: Shop, request: pytest.FixtureRequest) -> Shop:
     # Started only now: what Airflow starts inherits the landing zone.
     request.getfixturevalue("scheduler")
     conf = json.dumps({"day": SECOND_DAY.isoformat()})
-    # The scheduler also makes a run of yesterday, which waits for deliveries that never come.
     airflow("dags", "unpause", "daily_scores")
     airflow("dags", "trigger", "daily_scores", "--run-id", "by-hand", "--conf", conf)
     state = wait_for_run("by-hand")
@@ -144,6 +143,17 @@ def test_the_next_day_goes_through_the_scheduler(record_property: Callable[[str,
     assert select("select distinct day from sms.recall_scores where in_population") == [(SECOND_DAY,)]
     assert select("select status from rekindle.run where dag_run_id = 'by-hand'") == [("done",)]
     assert (settings().home / "reports" / f"{SECOND_DAY}.html").is_file()
+
+
+@pytest.mark.usefixtures("second_day")
+def test_a_day_run_by_hand_brings_no_run_of_the_present_with_it():
+    """The DAG had to be unpaused for it; what the scheduler makes by itself begins with the next time to come."""
+    # Who runs the tests just then finds one that was due within the hour.
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    made = airflow_records("select run_after from dag_run where run_type = 'scheduled'")
+    assert [after for (after,) in made if after < an_hour_ago] == []
+    ((due,),) = airflow_records("select next_dagrun_create_after from dag where dag_id = 'daily_scores'")
+    assert due > datetime.now(UTC)
 
 
 @pytest.mark.usefixtures("second_day")
@@ -229,6 +239,7 @@ def test_airflow_backfills_days_into_history_only():
         *("--dag-run-conf", json.dumps({"kind": "backfill"})),
     )
     ((run_id,),) = airflow_records("select run_id from dag_run where run_type = 'backfill'")
+    assert run_id.startswith(f"daily_scores__{FIRST_DAY}__backfill__"), "called by its day"
 
     state = wait_for_run(run_id)
 
