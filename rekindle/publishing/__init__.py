@@ -174,6 +174,14 @@ def freshness() -> list[dict[str, Any]]:
     return transact(lambda connection: connection.cursor(row_factory=dict_row).execute(query).fetchall())
 
 
+def renewed_by(done: PublishResult) -> list[dict[str, Any]]:
+    """Return a row per table whose current rows a publish has renewed: its name, which day it is about, and its rows."""
+    query = "select table_name, day, row_count from rekindle.freshness where published_at = %s order by table_name"
+    return transact(
+        lambda connection: connection.cursor(row_factory=dict_row).execute(query, [done.published_at]).fetchall()
+    )
+
+
 def days_published() -> dict[str, date]:
     """Return the day that each published table is about."""
     return {row["table_name"]: row["day"] for row in freshness()}

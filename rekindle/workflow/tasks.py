@@ -16,6 +16,7 @@ from airflow.sdk import Param, TaskGroup, chain, task, task_group
 
 from rekindle.publishing import publications
 from rekindle.warehouse import lineage
+from rekindle.workflow import assets
 from rekindle.workflow.waiting import WaitForDeliveries
 
 if TYPE_CHECKING:
@@ -200,15 +201,17 @@ def build_tables(products: Iterable[Product], *, after: Any, before: Any, beside
 
 
 def publish() -> Any:
-    """Publish the day's scores to Postgres in one transaction."""
+    """Publish the day's scores to Postgres in one transaction, and tell who is scheduled on the tables that it renewed."""
 
-    @task.pyspark(conn_id=SPARK, task_id="publish", trigger_rule="none_failed")
-    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:
+    @task.pyspark(conn_id=SPARK, task_id="publish", trigger_rule="none_failed", outlets=assets.outlets())
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None, outlet_events: Any = None) -> str:
+        from rekindle import publishing
         from rekindle.workflow import lines
 
         with _stage(day, airflow_run, "publish", spark) as (run_id, days, notes):
             done = import_module("spark_jobs.publish").main(spark, days, run_id, backfill=kind == "backfill")
             notes.row_count = done.row_count
+        assets.announce(outlet_events, publishing.renewed_by(done), run_id)
         return lines.published(days.first, done.products)
 
     return run(**CONTEXT)

@@ -139,6 +139,16 @@ def test_nothing_is_published_before_everything_is_scored(dags):
     assert {"recall.score", "ltv.score"} <= publish.get_flat_relative_ids(upstream=True)
 
 
+def test_others_can_be_scheduled_on_whatever_is_published(dags):
+    """Offered as aliases: only what a run renews has an event, and no backfill wakes anybody."""
+    from rekindle.publishing import publications
+
+    offered = {outlet.name for outlet in dags["daily_scores"].get_task("publish").outlets}
+
+    assert offered == {f"rekindle://sms/{publication.table}" for publication in publications.declared()}
+    assert offered >= {"rekindle://sms/recall_scores", "rekindle://sms/audience"}
+
+
 def test_what_came_true_holds_up_the_page_and_no_reader(dags):
     dag = dags["daily_scores"]
     assert "marts.outcomes" not in dag.get_task("publish").get_flat_relative_ids(upstream=True)

@@ -132,6 +132,21 @@ def test_each_task_leaves_one_line_of_what_it_did(first_day: Shop, platform: Pat
     assert said["features.user"] in log.read_text()
 
 
+def test_who_is_scheduled_on_a_published_table_hears_of_each_that_was_renewed(first_day: Shop):  # noqa: ARG001 - must run
+    run_id = _run_of(FIRST_DAY)
+    events = """
+        select a.uri, e.extra from asset_event as e join asset as a on a.id = e.asset_id
+        where e.source_run_id = %s and e.source_task_id = 'publish'
+    """
+    ((ours,),) = select("select run_id from rekindle.run where dag_run_id = %s", run_id)
+    rows = dict(select("select table_name, row_count from sms.freshness"))
+
+    assert dict(airflow_records(events, run_id)) == {
+        f"rekindle://sms/{table}": {"day": str(FIRST_DAY), "rows": rows[table], "run_id": ours}
+        for table in ("recall_scores", "ltv_scores", "audience")
+    }
+
+
 @pytest.mark.usefixtures("second_day")
 def test_the_next_day_goes_through_the_scheduler(record_property: Callable[[str, object], None]):
     one_process, scheduler = seconds_of(_run_of(FIRST_DAY)), seconds_of("by-hand")

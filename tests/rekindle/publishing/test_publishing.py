@@ -25,7 +25,7 @@ from ml.products import product_named
 from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
-from rekindle.publishing import due_day, merge, publish
+from rekindle.publishing import due_day, merge, publish, renewed_by
 from rekindle.settings import PROJECT, settings
 
 RECALL, LTV = product_named("recall"), product_named("ltv")
@@ -209,13 +209,16 @@ def test_the_audience_has_value_and_no_permission(published, database):
 
 
 def test_freshness_says_until_when_a_table_may_be_used(published, database):
-    published(recall(["u1", "u2"]), ltv(["u1"]))
+    done = published(recall(["u1", "u2"]), ltv(["u1"]))
 
     rows = database.rows("select * from sms.freshness order by table_name")
     assert [(row["table_name"], row["day"], row["row_count"]) for row in rows] == [
         ("audience", MONDAY, 2),
         ("ltv_scores", MONDAY, 1),
         ("recall_scores", MONDAY, 2),
+    ]
+    assert [tuple(row.values()) for row in renewed_by(done)] == [
+        (row["table_name"], row["day"], row["row_count"]) for row in rows
     ]
     assert {row["valid_until"] for row in rows} == {datetime(2017, 6, 7, 12, tzinfo=UTC)}
     assert {row["status"] for row in rows} == {"expired"}, "2017 is over"
@@ -379,9 +382,11 @@ def test_an_older_day_goes_to_history_only_and_says_so(published, database):
     published(recall(["u1", "u2"], TUESDAY), day=TUESDAY)
     before = what_tools_see(database)
 
-    (product,) = published(recall(["u1", "u3"])).products
+    done = published(recall(["u1", "u3"]))
 
+    (product,) = done.products
     assert (product.is_current, product.current_day, product.changed_count) == (False, TUESDAY, 0)
+    assert renewed_by(done) == [], "nobody is told of a table that is as it was"
     after = what_tools_see(database)
     history = after.pop("recall_scores_history")
     assert after == {table: rows for table, rows in before.items() if table != "recall_scores_history"}
