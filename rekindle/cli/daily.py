@@ -251,12 +251,12 @@ def _why_nothing_to_check(contract: Contract, day: date) -> CheckFailedError | N
 
 
 def docs(*, json: JsonOption = False) -> None:
-    """Write dbt's documentation of the staging views and marts, their columns, tests and lineage, as one page."""
-    from rekindle import platform
+    """Write a page about all tables from the landing zone to `sms`, their lineage and columns, and dbt's page beside it."""
+    from rekindle import docs, platform
     from rekindle.warehouse import marts
 
     platform.attach()
-    path = marts.docs()
+    path = docs.write(marts.docs())
     answer({"docs": str(path)}, as_json=json, text=str(path))
 
 

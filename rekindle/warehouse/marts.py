@@ -91,9 +91,18 @@ def _add_columns(spark: SparkSession, mart: str) -> None:
 
 def columns(mart: str) -> dict[str, dict[str, str]]:
     """What the yml of a mart says of its columns, by name."""
+    return {column["name"]: column for column in _described(mart)["columns"]}
+
+
+def description(mart: str) -> str:
+    """What the yml of a mart says that it is."""
+    return _described(mart)["description"]
+
+
+def _described(mart: str) -> dict[str, Any]:
     (found,) = lineage.MODELS.rglob(f"marts/*/{mart.split('.')[1]}.yml")
     (described,) = yaml.safe_load(found.read_text())["models"]
-    return {column["name"]: column for column in described["columns"]}
+    return described
 
 
 def build(  # noqa: PLR0917 - what a build is about
