@@ -278,6 +278,14 @@ CANDIDATES: Mapping[str, Callable[[Sequence[Feature], str, Examples, Stop], Line
 }
 """By name; a product lists those that compete for it."""
 
+SAYS: Mapping[str, str] = {
+    "logistic": "logistic regression",
+    "linear": "linear regression on past amounts",
+    "boosting": "boosted trees (LightGBM)",
+    "boosted_linear": "linear regression on past amounts, boosted trees (LightGBM) for what it leaves over",
+}
+"""What a candidate is, for people; one that is not here is told by its name."""
+
 
 @dataclass(frozen=True)
 class _Design:

@@ -7,7 +7,6 @@ loaded to score, without a passed gate and exactly the bytes that it judged.
 
 from ml.registry.champions import (
     CHAMPION,
-    ROLLBACK,
     champion,
     champion_on,
     find_champion,
@@ -25,7 +24,6 @@ from ml.registry.versions import Version, files_of, model_location, register, sa
 
 __all__ = [
     "CHAMPION",
-    "ROLLBACK",
     "TakenOver",
     "Trained",
     "Version",

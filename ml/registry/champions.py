@@ -17,20 +17,15 @@ from rekindle.errors import CheckFailedError, InputError
 from rekindle.landing.zone import LandingZone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import date
 
     from ml.products import Product
     from ml.registry.versions import Version
-    from rekindle.records import Promotion
 
 CHAMPION = "champion"
 
 TOLD = ("trained_day", "passed", "why", "digest", "sample_digest", "from_tags", "recorded_at")
 """What an overview says of a verdict; all null where there is none."""
-
-ROLLBACK = "rollback"
-"""How the promotion log marks a step back."""
 
 
 def champion(product: Product) -> Version:
@@ -59,13 +54,13 @@ def has_had_champion(product: Product) -> bool:
 
 def champion_on(product: Product, day: date) -> Version | None:
     """Return the version that was in effect for the data of `day`, None before there was any."""
-    in_effect = [p for p in _standing(records.promotions(product.name)) if p.effective_from_day <= day]
+    in_effect = [p for p in records.standing(records.promotions(product.name)) if p.effective_from_day <= day]
     return version_numbered(product, in_effect[-1].version) if in_effect else None
 
 
 def in_effect_since(product: Product, found: Version) -> date:
     """The first day whose data a champion is for; of one that was named in MLflow alone, the day it was trained on."""
-    standing = _standing(records.promotions(product.name))
+    standing = records.standing(records.promotions(product.name))
     is_last = standing and standing[-1].version == found.version
     return standing[-1].effective_from_day if is_last else found.trained_day
 
@@ -73,7 +68,7 @@ def in_effect_since(product: Product, found: Version) -> date:
 def overview(product: Product) -> dict[str, Any]:
     """Tell of all versions, the latest first, what the gate said, and of the champions since when each is in effect."""
     in_office, since = find_champion(product), {}
-    for promotion in _standing(records.promotions(product.name)):
+    for promotion in records.standing(records.promotions(product.name)):
         since[promotion.version] = promotion.effective_from_day
     if in_office and in_office.gate:
         since[in_office.version] = in_effect_since(product, in_office)
@@ -145,7 +140,7 @@ def promote(product: Product, number: str, *, run_id: str, reason: str) -> Versi
             code="gate_not_passed",
         )
     files_of(chosen)
-    standing = _standing(records.promotions(product.name))
+    standing = records.standing(records.promotions(product.name))
     # An alias that somebody set in MLflow alone is no champion of ours yet: promoting it writes the log.
     if find_champion(product) == chosen and standing and standing[-1].version == chosen.version:
         raise InputError(
@@ -162,7 +157,7 @@ def promote(product: Product, number: str, *, run_id: str, reason: str) -> Versi
 
 def rollback(product: Product, *, run_id: str) -> Version:
     """Go back to the champion before this one, for all days since this one took effect: it should not have been."""
-    standing = _standing(records.promotions(product.name))
+    standing = records.standing(records.promotions(product.name))
     if len(standing) < 2:  # noqa: PLR2004 - the one in office and the one before
         raise InputError(
             f"{product.model_name} has no earlier champion to go back to.",
@@ -173,19 +168,8 @@ def rollback(product: Product, *, run_id: str) -> Version:
     before, withdrawn = standing[-2:]
     chosen = version_numbered(product, before.version)
     files_of(chosen)
-    _move(product, chosen, withdrawn.effective_from_day, ROLLBACK, run_id)
+    _move(product, chosen, withdrawn.effective_from_day, records.ROLLBACK, run_id)
     return chosen
-
-
-def _standing(promotions: Iterable[Promotion]) -> list[Promotion]:
-    """Return the promotions that no rollback has withdrawn, the champion last."""
-    standing: list[Promotion] = []
-    for promotion in promotions:
-        if promotion.reason == ROLLBACK:
-            standing.pop()
-        else:
-            standing.append(promotion)
-    return standing
 
 
 def _move(product: Product, chosen: Version, effective_from_day: date, reason: str, run_id: str) -> None:

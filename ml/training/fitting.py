@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from ml.model import calibration, learners
 from ml.model.encoder import Encoder
-from ml.model.learners import Examples
+from ml.model.learners import SAYS, Examples
 from ml.model.scorer import Part, Scorer
 from ml.objectives import OBJECTIVES
 from ml.training import evaluation
@@ -99,7 +99,20 @@ class Fitted:
     def to_json(self) -> dict[str, Any]:
         return {
             "candidates": {contest.label: vars(contest) for contest in self.contests},
-            "evaluations": {horizon: result.to_json() for horizon, result in self.evaluations.items()},
+            "evaluations": {
+                horizon: {**result.to_json(), **self._makers(n)}
+                for n, (horizon, result) in enumerate(self.evaluations.items(), 1)
+            },
+        }
+
+    def _makers(self, parts: int) -> dict[str, Any]:
+        """Say for people what a horizon, of so many targets, is predicted by, and by what it had to be beaten."""
+        made = dict.fromkeys(part.candidate for part in self.scorer.parts[:parts])
+        beaten = dict.fromkeys(contest.rule or "chance" for contest in self.contests[:parts])
+        return {
+            "is_rule": not self.has_model,
+            "made_by": [SAYS.get(name, name) for name in made],
+            "to_beat": list(beaten),
         }
 
 

@@ -8,6 +8,7 @@ from rekindle.records.builds import Build, Input, builds, last_served, record_bu
 from rekindle.records.checks import CheckResult, RecordedCheck, Severity, checks, record_checks
 from rekindle.records.outcomes import Outcome, outcomes, replace_days
 from rekindle.records.promotions import (
+    ROLLBACK,
     Gate,
     Promotion,
     append_promotion,
@@ -15,6 +16,7 @@ from rekindle.records.promotions import (
     has_taken_over_gates,
     promotions,
     record_gate,
+    standing,
     take_over_gates,
 )
 from rekindle.records.runs import (
@@ -36,6 +38,7 @@ from rekindle.records.runs import (
 )
 
 __all__ = [
+    "ROLLBACK",
     "Build",
     "CheckResult",
     "Gate",
@@ -70,6 +73,7 @@ __all__ = [
     "snapshots",
     "stage",
     "stages",
+    "standing",
     "start_run",
     "take_over_gates",
 ]

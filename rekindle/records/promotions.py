@@ -10,10 +10,13 @@ from rekindle.postgres import transact
 from rekindle.records.rows import SAME_AGAIN, insert_many, jsonb_of, only_value, select, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from rekindle.postgres import Connection
+
+ROLLBACK = "rollback"
+"""How the promotion log marks a step back."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,17 @@ def append_promotion(  # noqa: PLR0917 - the record's columns, in their order
 def promotions(product: str) -> list[Promotion]:
     """Find a product's promotions, oldest first: the last one that a day allows is its champion."""
     return select(Promotion, "rekindle.promotion where product = %s order by promotion_id", [product])
+
+
+def standing(promotions: Iterable[Promotion]) -> list[Promotion]:
+    """Return the promotions that no rollback has withdrawn, the champion last."""
+    left: list[Promotion] = []
+    for promotion in promotions:
+        if promotion.reason == ROLLBACK:
+            left.pop()
+        else:
+            left.append(promotion)
+    return left
 
 
 @dataclass(frozen=True)

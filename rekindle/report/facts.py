@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rekindle.publishing.publications import Unit
     from rekindle.records import RecordedCheck, Run, Stage
     from rekindle.report.came_true import CameTrue
+    from rekindle.report.scored_by import ScoredBy
 
 DAYS_SHOWN = 14
 """Two weeks: each weekday can be compared with its like."""
@@ -73,6 +74,8 @@ class ProductDay:
     publish: Publish | None
     populations: Mapping[date, int]
     scores: tuple[Score, ...]
+    scored_by: tuple[ScoredBy, ...] = ()
+    """The versions that made the day's scores; none where no model did."""
 
 
 @dataclass(frozen=True)

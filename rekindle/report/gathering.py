@@ -19,7 +19,7 @@ from psycopg.rows import class_row
 from rekindle import postgres, records
 from rekindle.errors import InputError
 from rekindle.publishing import publications, stake
-from rekindle.report import came_true
+from rekindle.report import came_true, scored_by
 from rekindle.report.facts import (
     DAYS_SHOWN,
     DayFacts,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from rekindle.postgres import Connection
     from rekindle.publishing.publications import Publication
     from rekindle.records import Run
+    from rekindle.report.scored_by import Office
 
 TOP_COUNT = 10
 
@@ -62,13 +63,14 @@ def gather(day: date, run_id: str) -> DayFacts:
     """Find what there is to say about a run's day. Raises InputError if there is no such run."""
     run = _run(day, run_id)
     known = came_true.find(day)
+    offices = scored_by.offices([p for p in publications.declared() if p.history])
     stages, checks = records.stages(run_id=run_id, day=day), records.checks(run_id=run_id, day=day)
 
     def work(connection: Connection) -> DayFacts:
         # One picture: a publish that commits meanwhile is in none of the figures, or in all.
         connection.execute("set transaction isolation level repeatable read, read only")
         shown = _shown(connection)
-        products = tuple(_product(connection, publication, day) for publication in shown)
+        products = tuple(_product(connection, p, day, offices.get(p.name)) for p in shown)
         return DayFacts(
             day=day,
             run=run,
@@ -118,7 +120,7 @@ def _shown(connection: Connection) -> list[Publication]:
     return sorted(shown, key=lambda p: (p.table not in publications.leaders(), p.name))
 
 
-def _product(connection: Connection, publication: Publication, day: date) -> ProductDay:
+def _product(connection: Connection, publication: Publication, day: date, office: Office | None) -> ProductDay:
     history = _history(publication)
     populations = dict(
         connection.execute(
@@ -136,6 +138,7 @@ def _product(connection: Connection, publication: Publication, day: date) -> Pro
         publish=_publish(connection, publication.name, day),
         populations=populations,
         scores=tuple(_score(connection, publication, figure, day, before) for figure in publication.figures),
+        scored_by=scored_by.find(connection, publication, day, office) if office else (),
     )
 
 

@@ -113,6 +113,7 @@ def render(facts: DayFacts, *, data_docs: str | None = None) -> str:
         outcomes=OUTCOMES,
         totals=totals,
         told_totals=", ".join(f"{words.count(totals[o])} {o}" for o in OUTCOMES if totals[o]) + ".",
+        scored_by=[one for product in facts.products for one in product.scored_by],
         scores=[score for product in facts.products for score in product.scores if score.day],
         absent_scores=[
             score.column

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from rekindle.records import RecordedCheck
     from rekindle.report.came_true import Sums
+    from rekindle.report.scored_by import Compared, ScoredBy
 
 NO_ROWS = "no_rows"
 
@@ -26,6 +27,9 @@ ACCEPTED = {
     "before_registration": "from before their user registered",
 }
 """What ingestion says of what it loaded, by the codes of `raw.deliveries`; other codes speak for themselves."""
+
+FIGURES = {"auc": "AUC", "gini": "normalised Gini"}
+"""Figures of an evaluation that have a name of their own; others speak for themselves."""
 
 MINUTE_SECONDS = 60
 
@@ -85,6 +89,34 @@ def ratio(sums: Sums) -> str:
     )
 
 
+def in_office(one: ScoredBy) -> str:
+    """Say since when a version is champion, or why it scored though it is none."""
+    if one.since is None:
+        told = "No promotion of it to champion is recorded for this day."
+    elif one.is_withdrawn:
+        told = f"Champion from {day_of(one.since)} on, which a rollback has taken back since."
+    else:
+        told = f"Champion since {day_of(one.since)}."
+    return f"{told} It scored the day later, in a backfill." if one.is_backfilled else told
+
+
+def figure_of(compared: Compared) -> str:
+    """Name the figure that the gate reads, and what it was compared with."""
+    name = FIGURES.get(compared.figure, compared.figure.replace("_", " "))
+    if compared.naive is None:
+        return name
+    rule = f" ({compared.to_beat})" if compared.to_beat else ""
+    return f"{name}, against {compared.naive:.3f} of the best naive rule{rule}"
+
+
+def difference(compared: Compared) -> str:
+    """Write how much a model ranks better than the best naive rule, with its interval; empty for the rule itself."""
+    if compared.difference is None:
+        return ""
+    value, low, high = (f"{figure:+.3f}".replace("-", "\u2212") for figure in compared.difference)
+    return f"{value} ({low} to {high})"
+
+
 def seconds(value: float) -> str:
     if value < MINUTE_SECONDS:
         return f"{value:.1f} s"
@@ -94,6 +126,10 @@ def seconds(value: float) -> str:
 
 def short_day(day: date) -> str:
     return f"{day.day} {day:%b}"
+
+
+def day_of(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"
 
 
 def long_day(day: date) -> str:

@@ -340,7 +340,7 @@ def test_rollback_goes_back_for_all_days_of_the_withdrawn_champion(product, regi
 
     assert registry.champion(product) == first
     assert registry.champion_on(product, NEXT_SUNDAY) == first
-    assert [p.reason for p in records.promotions(product.name)] == ["test", "test", registry.ROLLBACK]
+    assert [p.reason for p in records.promotions(product.name)] == ["test", "test", records.ROLLBACK]
 
 
 def test_two_rollbacks_go_back_twice(product, register, promote):

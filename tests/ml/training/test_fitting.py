@@ -206,6 +206,20 @@ def test_a_rule_that_wins_is_a_calibrated_model_of_its_name(recall, recall_sampl
     assert {reason["feature"] for row in scored for reason in row["reasons"]} <= {"active_days_28d", "active_days_90d"}
 
 
+def test_each_horizon_says_what_it_is_predicted_by(recall, recall_sample, recall_fitted, ltv_fitted, business):
+    model = recall_fitted.to_json()["evaluations"]["1_7"]
+    split = samples.split(recall_sample, business)
+    rule = fitting.as_rule(recall, recall_sample, split, recall_fitted).to_json()["evaluations"]["1_7"]
+    chosen = [learners.SAYS[contest.chosen] for contest in ltv_fitted.contests]
+    by_horizon = ltv_fitted.to_json()["evaluations"]
+
+    assert (model["is_rule"], model["made_by"]) == (False, [learners.SAYS[recall_fitted.contests[0].chosen]])
+    assert (rule["is_rule"], rule["made_by"]) == (True, [recall_fitted.contests[0].rule])
+    assert model["to_beat"] == rule["to_beat"] == [recall_fitted.contests[0].rule]
+    assert by_horizon["1_30"]["made_by"] == chosen[:1]
+    assert by_horizon["1_90"]["made_by"] == list(dict.fromkeys(chosen))
+
+
 def test_ltv_has_the_best_spending_window_of_each_increment_to_beat(ltv_fitted):
     """The made-up world spends by its last 28 days; what is judged is the sum of the increments' rules."""
     first, second = ltv_fitted.contests

@@ -130,6 +130,7 @@ def test_sections_come_in_the_order_in_which_a_day_is_read(a):
     assert headings == [
         "Ingestion",
         "Populations",
+        "Models",
         "Scores",
         "What came true",
         "Whom a message may move",
