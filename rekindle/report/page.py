@@ -33,6 +33,9 @@ INGEST = "ingest "
 HEADLINE_SHARE = 0.01
 """A warning about a smaller share of the rows does not headline: one bad row in a delivery is a usual day."""
 
+FEW_ROWS = 20
+"""Nor does one that compares counts below this: of a handful of rows chance makes half as many, or twice as many."""
+
 FATES = ("loaded", "duplicates", "quarantined")
 """What delivered rows become: together they are what was delivered, exactly."""
 
@@ -186,8 +189,23 @@ def _check_findings(tables: Sequence[Table], rows: Mapping[str, int]) -> Iterato
         for check in table.findings:
             severity: Severity = "failed" if check.severity == "stop" else "warned"
             told = f"{table.name}: {words.rule(check)} \u2013 {words.figures(check)}."
-            is_small = check.failed_rows is not None and check.failed_rows < HEADLINE_SHARE * rows.get(table.name, 0)
-            yield Finding(severity, told, "checks", is_small and severity == "warned")
+            is_small = severity == "warned" and _is_about_few(check, rows.get(table.name, 0))
+            yield Finding(severity, told, "checks", is_small)
+
+
+def _is_about_few(check: RecordedCheck, written: int) -> bool:
+    """Whether a check has failed by few of the rows that were written, or of tables that have few on any day."""
+    if check.failed_rows is not None:
+        return _is_few(check.failed_rows, written)
+    rows, medians = check.detail.get("rows"), check.detail.get("median")
+    # By day, as the checks of tables record them.
+    if not isinstance(rows, list) or not isinstance(medians, list):
+        return False
+    return max(map(float, [*rows, *medians])) < FEW_ROWS
+
+
+def _is_few(rows: int, of: int) -> bool:
+    return rows == 1 or rows < HEADLINE_SHARE * of
 
 
 def _rows_by_table(facts: DayFacts) -> dict[str, int]:
@@ -204,7 +222,7 @@ def _ingestion_findings(ingested: Sequence[Ingested]) -> Iterator[Finding]:
             yield Finding("failed", f"{one.source}: the ingestion law is broken by {words.rows(abs(one.gap))}.", "law")
         if quarantined := one.counts.get("quarantined"):
             told = f"{one.source}: {words.rows(quarantined)} in quarantine."
-            yield Finding("warned", told, "law", quarantined < HEADLINE_SHARE * one.counts["delivered"])
+            yield Finding("warned", told, "law", _is_few(quarantined, one.counts["delivered"]))
         for warning in one.warnings:
             yield Finding("warned", f"{one.source}: {warning}.", "law", warning in one.small)
 
@@ -229,7 +247,7 @@ def _ingested(stage: Stage, facts: DayFacts) -> Ingested:
     routine = words.ROUTINE if facts.sources.get(source) == "fact" else {*words.ROUTINE, words.NO_ROWS}
     notes = tuple(words.accepted({code: n for code, n in told.items() if code in routine}))
     warnings = tuple(words.accepted({code: n for code, n in told.items() if code not in routine}))
-    few = {code: n for code, n in told.items() if code != words.NO_ROWS and n < HEADLINE_SHARE * counts["delivered"]}
+    few = {code: n for code, n in told.items() if code != words.NO_ROWS and _is_few(n, counts["delivered"])}
     bar = charts.stacked_bar({fate: counts[fate] for fate in FATES}, says)
     return Ingested(source, stage.status, counts, gap, bar, notes, warnings, frozenset(words.accepted(few)))
 

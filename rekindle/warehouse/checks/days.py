@@ -28,6 +28,9 @@ MIN_HISTORY_DAYS = 3
 SHOWN_DAYS = 5
 """How many days a failure names."""
 
+ROWS_CHANGE = "rows_change"
+"""Name of the figure that says by how much of the week's median a day's rows differ from it."""
+
 
 def expected_of(contract: Contract) -> Iterator[Expected]:
     """Each rule reads one column of the day profile, in which null means: could not be judged."""
@@ -43,7 +46,7 @@ def expected_of(contract: Contract) -> Iterator[Expected]:
 
     for severity, conditions in contract.by_severity:
         if limit := conditions.get("rows_change_by"):
-            yield at_most(f"rows change by at most {limit:g} of the week's median", severity, "rows_change", limit)
+            yield at_most(f"rows change by at most {limit:g} of the week's median", severity, ROWS_CHANGE, limit)
         for column in conditions.get("constant", ()):
             yield at_most(f"{column} is not constant", severity, f"constant_{column}", 0)
         for column, limit in conditions.get("null_share", {}).items():
@@ -119,11 +122,12 @@ def _add_moves(profile: pd.DataFrame, contract: Contract, stored: DataFrame, day
     history = _by_day(before.groupBy("day").agg(*_compared(contract)))
     known = pd.concat([history, profile.loc[profile["rows"] > 0, list(history.columns)]])
     for figure in history.columns:
-        move = "rows_change" if figure == "rows" else figure.replace("mean_", "mean_move_", 1)
+        move = ROWS_CHANGE if figure == "rows" else figure.replace("mean_", "mean_move_", 1)
         profile[move] = float("nan")
         for day in days:
             week = known.loc[[d for d in known.index if day - timedelta(HISTORY_DAYS) <= d < day], figure]
             if len(week) >= MIN_HISTORY_DAYS:
+                profile.loc[day, f"median_{figure}"] = week.median()
                 profile.loc[day, move] = _move(profile.loc[day, figure], week.median())
 
 
@@ -181,5 +185,10 @@ def not_judged(result: CheckResult, expected: Expected, profile: pd.DataFrame) -
         limit = result.detail.get("limit") or 0
         broken = values[values > limit]
         figures = [f"{day}: {value:.3g}" for day, value in broken.items()][:SHOWN_DAYS]
-        return CheckResult(result.rule, result.severity, "failed", None, {**result.detail, "days": figures})
+        told = {**result.detail, "days": figures}
+        if expected.column == ROWS_CHANGE:
+            # A change by half is much of a thousand rows, and nothing of six.
+            counted = profile.set_index("day").loc[broken.index, ["rows", "median_rows"]].iloc[:SHOWN_DAYS]
+            told |= {"rows": [int(n) for n in counted["rows"]], "median": [f"{n:g}" for n in counted["median_rows"]]}
+        return CheckResult(result.rule, result.severity, "failed", None, told)
     return result

@@ -395,9 +395,36 @@ def test_a_warning_about_one_row_does_not_headline_and_is_listed(a):
     assert "orders: 1 row in quarantine." in read
 
 
+def test_one_row_does_not_headline_in_a_small_delivery_either(a):
+    one = a.check(severity="warn", outcome="failed", failed_rows=1)
+    stages = (a.ingestion("orders", delivered=6, loaded=5, quarantined=1, warnings={"trimmed_id": 1}),)
+
+    assert "No check failed; 3 warnings about few rows each" in text(render(a.facts(checks=(one,), stages=stages)))
+
+
+@pytest.mark.parametrize(
+    ("severity", "rows", "median", "headline"),
+    [
+        ("warn", 1, "6", "No check failed; 1 warning about few rows"),
+        ("warn", 0, "19.5", "No check failed; 1 warning about few rows"),
+        ("warn", 20, "6", "1 warning raw.orders:"),
+        ("warn", 1, "20", "1 warning raw.orders:"),
+        ("stop", 1, "6", "Failed raw.orders:"),
+    ],
+)
+def test_a_change_among_a_handful_of_rows_is_listed_and_does_not_headline(a, severity, rows, median, headline):
+    detail = {"limit": 0.6, "days": [f"{a.day}: 0.833"], "rows": [rows], "median": [median]}
+    check = a.check(rule="rows change", severity=severity, outcome="failed", detail=detail)
+
+    read = text(render(a.facts(checks=(check,))))
+
+    assert read.split("14 June 2017 ")[1].startswith(headline)
+    assert f"rows change \u2013 limit 0.6; 2017-06-14: 0.833; rows {rows}; median {median}." in read
+
+
 def test_a_warning_about_a_share_of_the_rows_or_about_figures_headlines(a):
     moved = a.check(rule="mean moves", severity="warn", outcome="failed", failed_rows=None)
-    few = a.check(severity="warn", outcome="failed", failed_rows=1)
+    few = a.check(severity="warn", outcome="failed", failed_rows=2)
     stages = (a.ingestion("orders", delivered=1000, loaded=990, quarantined=10),)
     many_rows = (a.stage("ingest orders", row_count=1000),)
 

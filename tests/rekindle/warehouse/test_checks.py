@@ -216,6 +216,7 @@ def test_a_day_with_too_few_or_too_many_rows_is_named(week: dict[str, CheckResul
     result = week["stop rows change by at most 0.4 of the week's median"]
 
     assert (result.outcome, days_in(result)) == ("failed", [back(5), back(4), back(3)])
+    assert (result.detail["rows"], result.detail["median"]) == ([5, 0, 30], ["10", "10", "10"])
 
 
 def test_a_constant_is_named(week: dict[str, CheckResult]):
