@@ -253,6 +253,13 @@ def run_lock(day: date, *, wait_seconds: float = 0.0) -> Iterator[Lock]:
 
 
 @contextmanager
+def reports_lock(*, wait_seconds: float = LOCK_WAIT_SECONDS) -> Iterator[Lock]:
+    """Be the only one that writes pages which link each other."""
+    with _lock("reports", wait_seconds) as lock:
+        yield lock
+
+
+@contextmanager
 def _lock(name: str, wait_seconds: float) -> Iterator[Lock]:
     # The session belongs to the lock alone: a session-level lock ends with it, also by kill -9.
     with connect() as connection:

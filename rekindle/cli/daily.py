@@ -177,7 +177,11 @@ def _why_no_scores(product: Product, day: date, user: str | None) -> InputError:
 
 
 def report(*, day: DayOption, json: JsonOption = False) -> None:
-    """Write the page about a day again, from the records of the last run that scored it, or tried to."""
+    """
+    Write the page about a day again, from the records of the last run that scored it, or tried to.
+
+    Prints where the page is, and the index of all days.
+    """
     from rekindle import platform, records
     from rekindle import report as page
 
@@ -186,7 +190,8 @@ def report(*, day: DayOption, json: JsonOption = False) -> None:
     if not runs:
         raise InputError(f"No run is recorded for {day}.", todo=f"Run it: rekindle run --day {day}")
     path = page.write(day, runs[-1].run_id)
-    answer({"report": str(path)}, as_json=json, text=str(path))
+    index = page.index_path()
+    answer({"report": str(path), "index": str(index)}, as_json=json, text=f"{path}\n{index}")
 
 
 def check(
@@ -330,9 +335,9 @@ def _refuse_unready(day: date, wait_minutes: float) -> None:
 
 
 def _report_path(day: date) -> str:
-    from rekindle.settings import settings
+    from rekindle import report as page
 
-    return str(settings().home / "reports" / f"{day}.html")
+    return str(page.page_path(day))
 
 
 def _told(run: Run) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
 def demo(*, json: JsonOption = False) -> None:
     """Start the platform, load a simulated year, train, run the last three days through Airflow, and write the report."""
     from rekindle import platform, records
+    from rekindle import report as page
     from rekindle.days import Days
     from rekindle.landing.filling import fill
     from rekindle.settings import settings
@@ -72,7 +73,7 @@ def demo(*, json: JsonOption = False) -> None:
         if todo:
             tell = _silent if json else tell_stage
             running.run_days("daily_scores", Days(todo), {"kind": "daily"}, tell, progress=progress)
-    report = settings().home / "reports" / f"{last}.html"
+    report = page.page_path(last)
     _tell(last, took, report, say)
     if json:
         answer({"report": str(report), "seconds": {name: round(s, 1) for name, s in took.items()}}, as_json=True)
@@ -112,6 +113,7 @@ def _tell(day: date, took: dict[str, float], report: Path, say: Callable[..., No
         say(f"  {name:<48}{seconds:6.1f} s")
     say("\nWhat to try next", style="bold")
     say(f"  Report       {report}")
+    say(f"  All days     {report.with_name('index.html')}")
     if found:
         user = found.rows[0]["user_id"]
         say(f"  One user     .venv/bin/rekindle scores {found.publication.name} --day {day} --user {user}")

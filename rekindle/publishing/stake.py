@@ -27,11 +27,13 @@ from rekindle.publishing import publications
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
+    from decimal import Decimal
 
     from rekindle.postgres import Connection
     from rekindle.publishing.publications import Publication
 
 VALUE = "value_at_stake"
+TOTAL = "total_at_stake"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class AtStake:
     """The columns that the order is made of."""
     rows: tuple[Mapping[str, Any], ...]
     """`value_at_stake`, which is an amount or null, and what is published of each user: key, figures, what is shown."""
+    total: Decimal | None = None
+    """What is at stake of all users of the day; None where no amount is."""
 
 
 def leader() -> Publication | None:
@@ -74,9 +78,11 @@ def find(connection: Connection, day: date, limit: int) -> AtStake | None:
             continue
         if not is_value:
             rows = [row | {VALUE: None} for row in rows]
+        total = rows[0][TOTAL] if is_value else None
+        rows = [{name: value for name, value in row.items() if name != TOTAL} for row in rows]
         says = sent.at_stake["says"] if is_value else sent.at_stake["says_otherwise"]
         used = tuple(name for name in rows[0] if re.search(rf"\b{name}\b", order))
-        return AtStake(ours, says, is_value, used, tuple(rows))
+        return AtStake(ours, says, is_value, used, tuple(rows), total)
     return None
 
 
@@ -98,8 +104,13 @@ def _rows(  # noqa: PLR0917 - what a query is made of
         )
     key = sql.SQL(", ").join(map(sql.Identifier, ours.key))
     query = sql.SQL(
-        "select *, {order} as {value} from {tables} order by {value} desc nulls last, {key} limit %(limit)s"
+        """
+        select *, {order} as {value}, sum({order}) over () as {total} from {tables}
+        order by {value} desc nulls last, {key} limit %(limit)s
+        """
     )
     joined = sum((sql.SQL(" left join {} using ({})").format(part, key) for part in parts[1:]), parts[0])
-    composed = query.format(order=sql.SQL(order), value=sql.Identifier(VALUE), tables=joined, key=key)
+    composed = query.format(
+        order=sql.SQL(order), value=sql.Identifier(VALUE), total=sql.Identifier(TOTAL), tables=joined, key=key
+    )
     return connection.cursor(row_factory=dict_row).execute(composed, {"day": day, "limit": limit}).fetchall()

@@ -19,6 +19,7 @@ from rekindle.records.promotions import (
     standing,
     take_over_gates,
 )
+from rekindle.records.reports import ReportedDay, record_reported, reported_days
 from rekindle.records.runs import (
     Run,
     Stage,
@@ -46,6 +47,7 @@ __all__ = [
     "Outcome",
     "Promotion",
     "RecordedCheck",
+    "ReportedDay",
     "Run",
     "Severity",
     "Stage",
@@ -65,8 +67,10 @@ __all__ = [
     "record_builds",
     "record_checks",
     "record_gate",
+    "record_reported",
     "record_snapshots",
     "replace_days",
+    "reported_days",
     "run_id_of",
     "run_seconds",
     "runs",

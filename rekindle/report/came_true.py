@@ -84,9 +84,14 @@ class CameTrue:
 
     @property
     def window(self) -> str:
-        """The days after the scored day that the label is about: `active_1_7` is days 1 to 7."""
-        found = re.fullmatch(r".*_(\d+)_(\d+)", self.label)
-        return f"days {found[1]} to {found[2]}" if found else self.label
+        """The days after the scored day that the label is about."""
+        return window_of(self.label)
+
+
+def window_of(label: str) -> str:
+    """Say which days after the scored day a label is about: `active_1_7` is days 1 to 7."""
+    found = re.fullmatch(r".*_(\d+)_(\d+)", label)
+    return f"days {found[1]} to {found[2]}" if found else label
 
 
 def find(day: date) -> tuple[CameTrue, ...]:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from rekindle.report import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import date
 
     from rekindle.report.came_true import Sums
@@ -26,6 +26,12 @@ WIDTH, HEIGHT = 360, 132
 
 FLOOR, HEAD = 108, 16
 """Marks stand on the floor; above the head is room for a figure."""
+
+TREND_HEIGHT, TREND_FLOOR, TREND_HEAD = 72, 66, 8
+TREND_SPAN = 0.2
+"""A trend's height is at least this share of its highest figure."""
+TOLD_DAYS = 7
+"""Of more days those who cannot see a trend are told its ends and its highest, not every figure."""
 
 LEAST = 1.0
 """What there is at all stays visible, be it a thousandth of the whole."""
@@ -74,6 +80,51 @@ def days(counts: Mapping[date, int], shown: Sequence[date]) -> Markup:
             marks.append(_text(at, FLOOR + 16, words.short_day(day), anchor))
     told = [f"{words.short_day(day)} {words.count(counts[day])}" for day in shown if day in counts]
     return _svg("chart", WIDTH, HEIGHT, f"Rows by day: {', '.join(told) or 'none'}.", marks)
+
+
+def trend(
+    values: Mapping[date, float],
+    shown: Sequence[date],
+    name: str,
+    say: Callable[[float], str],
+    level: float | None = None,
+) -> Markup:
+    """
+    Draw a line over days, broken where a day has no figure; `level` is what it should be near to, and may be 0.
+
+    The line fills the height from its lowest to its highest, but a move by a hundredth is not drawn as a high one.
+    """
+    found = {day: values[day] for day in shown if day in values}
+    drawn = [*found.values(), *([] if level is None else [level])] or [0.0]
+    lowest, highest = min(drawn), max(drawn)
+    room = max(TREND_SPAN * max(abs(lowest), abs(highest)), 1e-9) - (highest - lowest)
+    if room > 0:
+        lowest, highest = lowest - room / 2, highest + room / 2
+    step = WIDTH / max(len(shown) - 1, 1)
+
+    def y(value: float) -> float:
+        return TREND_FLOOR - (TREND_FLOOR - TREND_HEAD) * (value - lowest) / (highest - lowest)
+
+    marks = [] if level is None else [_line("level", 0, y(level), WIDTH, y(level))]
+    path, was_there = [], False
+    for place, day in enumerate(shown):
+        if day in found:
+            path.append(f"{'L' if was_there else 'M'}{place * step:.1f} {y(found[day]):.1f}")
+            if not was_there:
+                path.append("h0")  # a day between gaps is a dot
+        was_there = day in found
+    marks.append(Markup('<path class="trend" d="{}"/>').format("".join(path)))
+    if found:
+        last = max(found)
+        x = shown.index(last) * step
+        marks.append(Markup('<circle class="last" cx="{:.1f}" cy="{:.1f}" r="4"/>').format(x, y(found[last])))
+    told = [f"{words.short_day(day)} {say(value)}" for day, value in found.items()]
+    shorter = [
+        *told[:1],
+        *([f"at most {say(max(found.values()))}"] if len(told) > TOLD_DAYS else told[1:-1]),
+        *told[-1:],
+    ]
+    return _svg("spark", WIDTH, TREND_HEIGHT, f"{name}: {', '.join(dict.fromkeys(shorter)) or 'nothing'}.", marks)
 
 
 def histogram(score: Score) -> Markup:

@@ -74,6 +74,8 @@ class ProductDay:
     publish: Publish | None
     populations: Mapping[date, int]
     scores: tuple[Score, ...]
+    headline: str | None = None
+    """The score that stands for the others in an overview."""
     scored_by: tuple[ScoredBy, ...] = ()
     """The versions that made the day's scores; none where no model did."""
 
@@ -99,6 +101,8 @@ class TopList:
     users: tuple[TopUser, ...]
     says: str = "score"
     """What they are ordered by."""
+    total: Decimal | None = None
+    """What is at stake of all users of the day, where an amount is."""
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,7 @@ def _product(connection: Connection, publication: Publication, day: date, office
         publish=_publish(connection, publication.name, day),
         populations=populations,
         scores=tuple(_score(connection, publication, figure, day, before) for figure in publication.figures),
+        headline=publication.headline,
         scored_by=scored_by.find(connection, publication, day, office) if office else (),
     )
 
@@ -244,7 +245,7 @@ def _top(connection: Connection, day: date) -> TopList | None:
         )
         for row in found.rows
     )
-    return TopList(ours.name, headline, kind_of(ours.figures[headline]), users, found.says)
+    return TopList(ours.name, headline, kind_of(ours.figures[headline]), users, found.says, found.total)
 
 
 def _reason(published: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The page: a pure function from what is known about a day to one self-contained HTML text."""
+"""The page about a day: a pure function from what is known about it to one self-contained HTML text."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ WHY_MISSING = {
 
 Severity = Literal["failed", "warned", "open", "passed"]
 
+NO_LINKS = Markup("")
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -89,19 +91,41 @@ class Table:
     findings: tuple[RecordedCheck, ...]
 
 
-def render(facts: DayFacts, *, data_docs: str | None = None) -> str:
-    """Make the page. `data_docs` is the path of the run's Data Docs, relative to the page."""
+@dataclass(frozen=True)
+class Judged:
+    """What a person should know first of a day, and what it is taken from."""
+
+    headline: Headline
+    findings: Sequence[Finding]
+    ingested: Sequence[Ingested]
+    tables: Sequence[Table]
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """How many checks had which outcome."""
+        return sum((table.counts for table in self.tables), Counter())
+
+
+def judge(facts: DayFacts) -> Judged:
+    """Find what a person should look at, and how the day is headed."""
     ingested = [_ingested(stage, facts) for stage in facts.stages if stage.stage.startswith(INGEST)]
     tables = _tables(facts.checks)
     findings = [*_failures(facts), *_check_findings(tables, _rows_by_table(facts)), *_ingestion_findings(ingested)]
     if facts.run.status == "failed":
         # The error has told which check it was.
         findings = [findings[0], *(finding for finding in findings if finding.severity != "failed")]
-    totals = sum((table.counts for table in tables), Counter())
-    return _template().render(
+    return Judged(_headline(facts, findings), findings, ingested, tables)
+
+
+def render(facts: DayFacts, *, data_docs: str | None = None, links: Markup = NO_LINKS) -> str:
+    """Make the page. `data_docs` is the path of the run's Data Docs, relative to the page; `links` lead to other days."""
+    judged = judge(facts)
+    ingested, tables, totals = judged.ingested, judged.tables, judged.outcomes
+    return template("page.html.j2").render(
         facts=facts,
-        headline=_headline(facts, findings),
-        findings=findings,
+        headline=judged.headline,
+        findings=judged.findings,
+        links=links,
         published=[product for product in facts.products if product.publish],
         is_own_publish=any(p.publish and p.publish.run_id == facts.run.run_id for p in facts.products),
         renewal=_renewal(facts),
@@ -131,12 +155,18 @@ def render(facts: DayFacts, *, data_docs: str | None = None) -> str:
         seconds=sum(stage.seconds for stage in facts.stages),
         charts=charts,
         words=words,
-        css=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
+        css=css(),
     )
 
 
+def css() -> Markup:
+    """Return the style sheet that each page holds."""
+    return Markup((FOLDER / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - a file of ours
+
+
 @cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Load a page's template; what is put into it is escaped."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -146,7 +176,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
 # Headline

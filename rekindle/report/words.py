@@ -38,12 +38,21 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
+def whole(value: float) -> str:
+    """Write an amount without its cents."""
+    return amount(value, 0)
+
+
 def rows(value: int) -> str:
     return _many(value, "row")
 
 
 def users(value: int) -> str:
     return _many(value, "user")
+
+
+def days(value: int) -> str:
+    return _many(value, "day")
 
 
 def warnings(value: int) -> str:
@@ -130,6 +139,14 @@ def short_day(day: date) -> str:
 
 def day_of(day: date) -> str:
     return f"{day.day} {day:%b %Y}"
+
+
+def weekday_of(day: date) -> str:
+    return f"{day:%a} {day.day}"
+
+
+def month_of(day: date) -> str:
+    return f"{day:%B %Y}"
 
 
 def long_day(day: date) -> str:

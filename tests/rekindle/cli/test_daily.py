@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,6 @@ from tests.rekindle.publishing.test_publishing import recall as recall_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 DAY = date(2023, 5, 4)
 
@@ -108,6 +108,16 @@ def test_a_page_is_not_replaced_by_that_of_a_run_that_scored_nothing(landing):  
 
     assert answer.returncode == 2
     assert f"No run is recorded for {DAY}" in answer.stderr
+
+
+def test_a_page_is_written_again_and_told_with_the_index(landing):  # noqa: ARG001 - the landing zone must be there
+    day = DAY - timedelta(300)
+    records.finish_run(records.start_run("daily", Days.one(day)), "failed", "wait_for_deliveries: no_delivery")
+
+    told = json.loads(rekindle("report", "--day", str(day), "--json").stdout)
+
+    assert f'href="{day}.html"' in Path(told["index"]).read_text(encoding="utf-8")
+    assert "wait_for_deliveries: no_delivery" in Path(told["report"]).read_text(encoding="utf-8")
 
 
 def test_a_source_that_has_delivered_before_is_waited_for(landing):

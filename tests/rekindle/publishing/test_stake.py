@@ -30,9 +30,10 @@ def test_the_most_at_stake_comes_first_and_not_the_surest_return(publish):  # no
     """30 days are worth half of 90 here: likely .4 x 150, even .5 x 50, sure .05 x 200; whoever has no value comes last."""
     publish(DAY, CHANCES, WORTH_90)
 
-    found = find()
+    found = find(limit=5)
 
     assert found is not None and found.is_value
+    assert found.total == find(limit=1).total == Decimal(95)  # of all users, however many are shown
     assert [(row["user_id"], row[stake.VALUE]) for row in found.rows] == [
         ("likely", Decimal(60)),
         ("even", Decimal(25)),
@@ -52,7 +53,7 @@ def test_without_any_amount_the_undecided_come_first(publish):  # noqa: F811
 
     assert found is not None and not found.is_value
     assert [row["user_id"] for row in found.rows] == ["even", "likely", "worthless", "hardly", "sure"]
-    assert {row[stake.VALUE] for row in found.rows} == {None}
+    assert {row[stake.VALUE] for row in found.rows} == {found.total} == {None}
     assert "no expected revenue" in found.says
 
 

@@ -51,6 +51,31 @@ def test_a_day_without_a_figure_has_no_column_and_the_last_stands_out(a):
     assert "12 Jun 50, 14 Jun 100" in svg
 
 
+def test_a_trend_is_broken_where_a_day_has_no_figure_and_a_lonely_day_is_a_dot(a):
+    shown = [a.day - timedelta(days=n) for n in reversed(range(5))]
+    values = {shown[0]: 100.0, shown[1]: 200.0, shown[4]: 150.0, a.day - timedelta(days=9): 9000.0}
+
+    svg = charts.trend(values, shown, "rows", lambda value: f"{value:.0f}")
+
+    (path,) = re.findall(r'<path class="trend" d="([^"]*)"', svg)
+    floor, head = charts.TREND_FLOOR, charts.TREND_HEAD
+    assert path == f"M0.0 {floor:.1f}h0L90.0 {head:.1f}M360.0 {(floor + head) / 2:.1f}h0"
+    assert "rows: 10 Jun 100, 11 Jun 200, 14 Jun 150." in svg
+
+
+def test_a_trend_that_hardly_moves_is_drawn_flat_and_a_level_is_drawn_in(a):
+    shown = [a.yesterday, a.day]
+
+    still = charts.trend({a.yesterday: 100.0, a.day: 101.0}, shown, "rows", str)
+    ratio = charts.trend({a.yesterday: 1.5, a.day: 1.6}, shown, "ratio", str, level=1.0)
+    nothing = charts.trend({}, shown, "rows", str)
+
+    before, after = (float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", still))
+    assert 0 < before - after < 5
+    assert f'class="level" x1="0.0" y1="{charts.TREND_FLOOR:.1f}"' in ratio
+    assert "rows: nothing." in nothing
+
+
 def test_a_histogram_shows_shares_so_that_days_of_other_sizes_compare(a):
     svg = charts.histogram(a.score())
 
