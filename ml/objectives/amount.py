@@ -22,6 +22,7 @@ def _worth(raw: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
 
 OBJECTIVE = Objective(
     name="amount",
+    unit="money",
     # The squared error: with a log link contributions would not be in money.
     loss="regression",
     calibrate=Level.fit,

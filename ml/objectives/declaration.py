@@ -42,6 +42,8 @@ class Objective:
     """A kind of prediction. Functions of two arrays take outcomes last, but for figures, which take them first."""
 
     name: str
+    unit: str
+    """What an outcome is counted in; `money` is the deployment's currency."""
     loss: str
     """What boosting minimises, by LightGBM's name."""
     calibrate: Callable[[np.ndarray, np.ndarray], Platt | Level]

@@ -29,6 +29,7 @@ def _worth(raw: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
 
 OBJECTIVE = Objective(
     name="probability",
+    unit="1 or 0",
     loss="binary",
     calibrate=Platt.fit,
     choose_by=_minus_log_loss,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ml.model import calibration, learners
 from ml.model.encoder import Encoder
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from ml.model.learners import Learner
     from ml.products import Product, Target
     from ml.training.samples import RefitDays, Sample, Split
-    from rekindle.days import Days
 
 MIN_ROWS = 200
 """Of each part. Ten bins of twenty rows: with fewer, neither a calibration nor its check means anything."""
@@ -128,15 +126,13 @@ class _Rows:
 def fit(product: Product, sample: Sample, split: Split) -> Fitted:
     """Fit, choose and judge. Refuses, by name, a sample that no model should be made of."""
     train = {t.label: sample.of(split.train[t.label], t) for t in sample.targets}
-    encoder = Encoder.fit(pa.concat_tables(train.values()), leave_out=[t.label for t in sample.targets])
-    if not encoder.features:
-        raise _refused("features_constant", "No feature differs between any two training rows.")
+    encoder = encoder_of(sample, split)
     contested = []
     for target in sample.targets:
         rows = _Rows(
             training=_examples(encoder, train[target.label], target),
             validation=_examples(encoder, sample.of(split.validation[target.label], target), target),
-            test=_examples(encoder, _test_rows(sample, split.test), target),
+            test=_examples(encoder, sample.judged(split.test), target),
         )
         for days, examples in vars(rows).items():
             check_examples(product.objective, days, examples)
@@ -156,6 +152,15 @@ def fit(product: Product, sample: Sample, split: Split) -> Fitted:
     return judged_as(product, sample, split, Fitted(fitted, model is not None, rule, contests, {}, {}, to_beat))
 
 
+def encoder_of(sample: Sample, split: Split) -> Encoder:
+    """Fit the encoder on the training rows of all targets."""
+    train = [sample.of(split.train[target.label], target) for target in sample.targets]
+    encoder = Encoder.fit(pa.concat_tables(train), leave_out=[t.label for t in sample.targets])
+    if not encoder.features:
+        raise _refused("features_constant", "No feature differs between any two training rows.")
+    return encoder
+
+
 def as_rule(product: Product, sample: Sample, split: Split, fitted: Fitted) -> Fitted:
     """Put the best naive rules in the place of the model, judged on the same rows."""
     return judged_as(product, sample, split, replace(fitted, scorer=fitted.rule or fitted.scorer, has_model=False))
@@ -170,7 +175,7 @@ def judged_as(product: Product, sample: Sample, split: Split, fitted: Fitted) ->
 
 def judge(scorer: Scorer, sample: Sample, split: Split, to_beat: Sequence[Part | None]) -> dict[str, Judged]:
     """Put predictions and naive rule beside what came true, by horizon: increments add up from the first target on."""
-    rows = _test_rows(sample, split.test)
+    rows = sample.judged(split.test)
     matrix = scorer.encoder.encode(rows)
     users = rows["user_id"].to_numpy(zero_copy_only=False)
     outcome, raw, prediction, naive = (np.zeros(rows.num_rows) for _ in range(4))
@@ -357,14 +362,6 @@ def _predicted(part: Part, matrix: np.ndarray) -> np.ndarray:
 def _scorer(product: Product, encoder: Encoder, parts: Sequence[Part | None]) -> Scorer | None:
     there = tuple(part for part in parts if part is not None)
     return Scorer(product.name, encoder, there) if len(there) == len(parts) else None
-
-
-def _test_rows(sample: Sample, test: Days) -> pa.Table:
-    """Return the rows of the test days, on which every label is known: the same for whoever is judged."""
-    rows = sample.rows.filter(pc.is_in(sample.rows["day"], value_set=pa.array(list(test), pa.date32())))
-    for target in sample.targets:
-        rows = rows.filter(pc.is_valid(rows[target.label]))
-    return rows
 
 
 def _examples(encoder: Encoder, rows: pa.Table, target: Target) -> Examples:

@@ -93,6 +93,16 @@ class Sample:
         )
         return self.rows.filter(there)
 
+    def judged(self, test: Days) -> pa.Table:
+        """Return the rows of the test days, on which every label is known: the same for whoever is judged."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        rows = self.rows.filter(pc.is_in(self.rows["day"], value_set=pa.array(list(test), pa.date32())))
+        for target in self.targets:
+            rows = rows.filter(pc.is_valid(rows[target.label]))
+        return rows
+
 
 class _Sha256:
     """A file that keeps nothing of what is written to it but the digest."""

@@ -1,8 +1,9 @@
-"""Commands about the models: train, backtest, models, promote, rollback."""
+"""Commands about the models: train, backtest, sample-rows, models, promote, rollback."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,6 +33,9 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(epilog=example("rekindle train recall --day 2017-12-30"))(train)
     app.command(epilog=example("rekindle backtest recall --from 2017-07-01 --to 2017-12-30 --json"))(backtest)
+    app.command("sample-rows", epilog=example("rekindle sample-rows recall --day 2017-12-28 --to my-model"))(
+        sample_rows
+    )
     app.command(epilog=example("rekindle models recall"))(models)
     app.command(epilog=example("rekindle promote recall 3"))(promote)
     app.command(epilog=example("rekindle rollback recall"))(rollback)
@@ -105,6 +109,59 @@ def backtest(
     with shown(as_json=json) as progress, progress.step(f"Testing {product}"):
         told = trainer.backtest(session(), chosen, first=first, last=last, progress=progress)
     answer(told, as_json=json, text=_backtest(told))
+
+
+def sample_rows(
+    product: ProductArgument,
+    *,
+    day: DayOption,
+    to: Annotated[Path, typer.Option("--to", help="Folder that is empty, not there yet, or holds an earlier sample.")],
+    json: JsonOption = False,
+) -> None:
+    """
+    Write the rows that a training as of a day would learn from, for a model of your own: Parquet, and what its columns are.
+
+    `rows.parquet` has a row per member of the population and day: a pseudonym, the labels, the part of the split (train,
+    validation, test) and the features, encoded as our learners get them. `columns.json` says of each column what it means and
+    how it was encoded, and of the whole which days are what and what it cannot tell. They are personal data still.
+    """
+    from rekindle import platform
+
+    chosen = named_product(product)
+    _refuse_untrained(chosen)
+    _refuse_unsupplied(chosen, day)
+    platform.attach()
+    refuse_unfinished(day)
+    from ml.training import sample_rows as rows
+    from ml.training import samples
+    from rekindle.settings import settings
+    from rekindle.warehouse.spark import session
+
+    rows.refuse_other_files(to)
+    spark = session()
+    samples.refuse_undelivered(spark, day)
+    sample = samples.sample(spark, chosen, day, settings())
+    done = rows.write(chosen, sample, samples.split(sample, settings()), to)
+    data = {
+        "product": chosen.name,
+        "day": day,
+        "folder": to,
+        "rows": done.row_count,
+        "features": done.feature_count,
+        "rows_by_part": done.parts,
+        "sample_digest": sample.digest,
+    }
+    text = f"{done.row_count:,} rows with {done.feature_count} features: {to / rows.ROWS}, explained in {to / rows.COLUMNS}."
+    answer(data, as_json=json, text=text)
+
+
+def _refuse_untrained(product: Product) -> None:
+    if not product.is_trained:
+        raise InputError(
+            f"{product.name} is not trained: its scores are computed from its population alone.",
+            todo=f"Name one that is: {' or '.join(one.name for one in _trained_products())}.",
+            code="not_trained",
+        )
 
 
 def models(

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 from typer.testing import CliRunner
@@ -270,6 +271,20 @@ def test_the_command_line_trains_promotes_and_rolls_back(product):
         ("1", True, str(DAY - timedelta(weeks=1))),
     ]
     assert all(v["effective_from_day"] == v["trained_day"] for v in overview["versions"])
+
+
+def test_the_command_line_writes_the_sample_that_a_training_learns_from(product, spark, business, tmp_path):
+    done = CliRunner().invoke(
+        app,
+        ["sample-rows", product.name, "--day", str(DAY), "--to", str(tmp_path / "mine"), "--json"],
+        catch_exceptions=False,
+    )
+    told, sample = json.loads(done.stdout), samples.sample(spark, product, DAY, business)
+    columns = json.loads((tmp_path / "mine" / "columns.json").read_text())
+
+    assert (done.exit_code, told["rows"]) == (0, pq.read_metadata(tmp_path / "mine" / "rows.parquet").num_rows)
+    assert columns["sample_digest"] == told["sample_digest"] == sample.digest
+    assert columns["snapshots"] == dict(sample.snapshots)
 
 
 def test_the_command_line_shows_figures_to_people(product):
