@@ -101,11 +101,11 @@ def main(
 def _predicted(spark: SparkSession, product: Product, population: DataFrame, days: Days, model: Version) -> DataFrame:
     """The population's scores by a model, whose bytes are checked before they are loaded, here and on the workers."""
     files = registry.files_of(model)
-    encoder = Scorer.from_files(files).encoder
+    scorer = Scorer.from_files(files)
     rows = with_features(product, population, lambda table: read_days(spark, table, days))
-    columns = [name for name, _ in encoder.inputs if name in rows.columns]
+    columns = [name for name in scorer.inputs if name in rows.columns]
     rows = rows.select(*product.key, "day", *columns)
-    encoder.check_signature(rows.limit(0).toArrow().schema)
+    scorer.check_signature(rows.limit(0).toArrow().schema)
     _send(spark, model.digest, files)
     function = scoring_function(model.digest, phrases(product), product.key)
     predictions = rows.mapInArrow(function, output_ddl(product.targets(settings()), product.key))

@@ -18,15 +18,29 @@ if TYPE_CHECKING:
 
 LOOK = """
 import json
+import numpy as np
+import pyarrow as pa
+from ml.model.encoder import Encoded, Encoders
+from ml.model.learners import LEARNERS, Examples
+from ml.model.calibration import Platt
+from ml.model.scorer import Forecast, Scorer
 from ml.products import PRODUCTS, labels_of
 from rekindle.warehouse import contracts
 from rekindle.publishing.publications import declared
 from rekindle.settings import settings
 from rekindle.warehouse import lineage
 
+x = np.random.default_rng(0).normal(size=(2000, 2))
+rows, outcome = pa.table({"nothing": x[:, 0], "something": x[:, 1]}), (x[:, 1] > 0.5).astype(float)
+parts = LEARNERS["steps"].fit(Encoders(rows), "binary", Examples(Encoded(rows), outcome), 0)
+files = Scorer("purchase", (Forecast("bought_1_14", "steps", parts, Platt(1.0, 0.0)),)).to_files()
+learnt = Scorer.from_files(files).predict(rows).by_label["bought_1_14"]
+
 steps = lineage.graph().steps({p.table: p.name for p in PRODUCTS})
 print(json.dumps({
     "products": [p.name for p in PRODUCTS],
+    "candidates": {p.name: p.candidates for p in PRODUCTS},
+    "learnt": [learnt[outcome == 0].mean(), learnt[outcome == 1].mean()],
     "labels": [label["name"] for label in labels_of(PRODUCTS, settings())],
     "steps": {step.id: step.after for step in steps},
     "sources": contracts.landing_sources(),
@@ -64,6 +78,15 @@ def test_a_product_is_scored_and_published_because_its_files_are_there(seen: dic
     assert "sms.purchase_scores" in seen["published"]
 
 
+def test_a_learner_competes_because_its_file_is_there(seen: dict[str, Any]):
+    """Fitted, stored and read again by its name."""
+    unlikely, likely = seen["learnt"]
+
+    assert seen["candidates"]["purchase"] == ["logistic", "steps"]
+    assert unlikely < 0.2
+    assert likely > 0.8
+
+
 def test_a_source_is_loaded_because_its_contract_is_there(seen: dict[str, Any]):
     assert "devices" in seen["sources"]
     assert seen["steps"]["ingest devices"] == []
@@ -82,7 +105,7 @@ def test_a_column_is_published_because_a_line_says_so(seen: dict[str, Any]):
 @pytest.mark.parametrize(
     ("addition", "most"),
     [
-        *[("product", 2), ("label", 1), ("table", 2), ("source", 1), ("feature", 2)],
+        *[("product", 2), ("learner", 1), ("label", 1), ("table", 2), ("source", 1), ("feature", 2)],
         *[("published column", 2), ("mart column", 2), ("DAG", 2)],
     ],
 )

@@ -1,1 +1,1 @@
-"""A model: encoder, learners, calibration, scorer, reasons. Numpy and Arrow; no Spark, MLflow or Postgres."""
+"""A model: encoder, parts, learners, calibration, scorer, reasons. Numpy and Arrow; no Spark, MLflow or Postgres."""

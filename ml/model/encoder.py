@@ -1,16 +1,17 @@
 """
-From a row of features to numbers: one encoder, fitted on the training days, stored with the model.
+From a row of features to what a learner reads: encoders, fitted on the training days, stored with the model.
 
-Training and the Spark workers run this same code on Arrow data. What a column becomes follows from its type, so a new
-feature needs no entry here: numbers stay as they are (missing is NaN), text becomes one flag per frequent level, a map
-of text the same per key, a map of counts one number per frequent key. Levels that training did not see, or saw rarely,
-are "other"; dates and ids are not features, a model must not learn the calendar or a user.
+Training and the Spark workers run this same code on Arrow data. `Dense` makes a matrix. What a column becomes follows
+from its type, so a new feature needs no entry here: numbers stay as they are (missing is NaN), text becomes one flag per
+frequent level, a map of text the same per key, a map of counts one number per frequent key. Levels that training did not
+see, or saw rarely, are "other"; dates and ids are not features, a model must not learn the calendar or a user. A list is a
+sequence, which is for an encoder of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,8 @@ from rekindle.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    Rows: TypeAlias = pa.Table | pa.RecordBatch
+
 KEY = ("day", "user_id")
 
 MIN_SHARE = 0.01
@@ -30,6 +33,73 @@ MAX_LEVELS = 20
 """At most so many levels a column, keys a map: 1e5 categories must not become 1e5 columns."""
 
 Kind = Literal["number", "amount", "flag"]
+
+
+class Encoder(Protocol):
+    """
+    What turns rows into the input of a learner. Numbers and texts only, and equal to any other of the same values.
+
+    What a learner says of its input it says by column, and each column belongs to a source: what people would call one
+    feature, a column of the table or a key of a map.
+    """
+
+    kind: ClassVar[str]
+    """How a stored model names it."""
+
+    @property
+    def inputs(self) -> tuple[tuple[str, str], ...]:
+        """The columns that it reads, with their types."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The source of each column that contributions are said by, in order."""
+        ...
+
+    @classmethod
+    def fit(cls, table: pa.Table, *, leave_out: Iterable[str] = ()) -> Self:
+        """Decide from training rows, but for some columns."""
+        ...
+
+    def encode(self, rows: Rows) -> Any: ...
+
+    def values(self, rows: Rows, source: str) -> pa.Array:
+        """Return what the rows hold for a source, for people to read: a number or a text, null where there is none."""
+        ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Self: ...
+
+
+E = TypeVar("E", bound=Encoder)
+
+
+class Encoders:
+    """Encoders of some training rows: each kind is fitted once, whoever asks."""
+
+    def __init__(self, rows: pa.Table, *, leave_out: Iterable[str] = ()) -> None:
+        self._rows, self._leave_out = rows, tuple(leave_out)
+        self._fitted: dict[type[Encoder], Any] = {}
+
+    def of(self, kind: type[E]) -> E:
+        if kind not in self._fitted:
+            self._fitted[kind] = kind.fit(self._rows, leave_out=self._leave_out)
+        return self._fitted[kind]
+
+
+class Encoded:
+    """Some rows, encoded once for each encoder that is asked for."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self._inputs: dict[Encoder, Any] = {}
+
+    def by(self, encoder: Encoder) -> Any:
+        if encoder not in self._inputs:
+            self._inputs[encoder] = encoder.encode(self.rows)
+        return self._inputs[encoder]
 
 
 @dataclass(frozen=True)
@@ -53,17 +123,18 @@ class Feature:
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """How rows become a matrix: the columns that are expected, with their types, and what each becomes."""
+class Dense:
+    """How rows become a matrix of doubles: the columns that are expected, with their types, and what each becomes."""
 
+    kind: ClassVar[str] = "dense"
     inputs: tuple[tuple[str, str], ...]
     features: tuple[Feature, ...]
 
     @classmethod
-    def fit(cls, table: pa.Table, *, leave_out: Iterable[str] = ()) -> Encoder:
+    def fit(cls, table: pa.Table, *, leave_out: Iterable[str] = ()) -> Dense:
         """Decide from training rows. What is the same in every row is left out: it says nothing."""
         left_out = {*KEY, *leave_out}
-        columns = [f for f in table.schema if f.name not in left_out and not pa.types.is_date(f.type)]
+        columns = [f for f in table.schema if f.name not in left_out and not _is_no_number(f.type)]
         features = [feature for f in columns for feature in _features(f.name, _flat(table.column(f.name)))]
         everything = cls(tuple((f.name, type_name(f.type)) for f in columns), tuple(features))
         matrix = everything.encode(table)
@@ -71,35 +142,19 @@ class Encoder:
         return cls(everything.inputs, tuple(f for f, kept in zip(features, varies, strict=True) if kept))
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """The features as people would count them, in a fixed order."""
-        return tuple(dict.fromkeys(feature.source for feature in self.features))
+    def columns(self) -> tuple[str, ...]:
+        return tuple(feature.source for feature in self.features)
 
-    def check_signature(self, schema: pa.Schema) -> None:
-        """Refuse rows that are not what the model was trained on, before any is scored."""
-        found = {f.name: type_name(f.type) for f in schema}
-        wrong = [
-            f"{name} {found.get(name, 'missing')} instead of {t}" for name, t in self.inputs if found.get(name) != t
-        ]
-        if wrong:
-            raise InputError(
-                f"The model expects other columns: {'; '.join(wrong)}.",
-                todo="Train the product on the features as they are now, or restore the columns.",
-                safe="Nothing was scored; the last good scores stay.",
-                code="signature_mismatch",
-            )
-
-    def encode(self, rows: pa.Table | pa.RecordBatch) -> np.ndarray:
+    def encode(self, rows: Rows) -> np.ndarray:
         """Return a matrix of doubles: a row for each row, a column for each feature."""
-        self.check_signature(rows.schema)
+        check_signature(self.inputs, rows.schema)
         matrix = np.empty((rows.num_rows, len(self.features)), dtype=np.float64, order="F")
         columns = _Columns(rows, self.features)
         for i, feature in enumerate(self.features):
             matrix[:, i] = columns.encoded(feature)
         return matrix
 
-    def values(self, rows: pa.Table | pa.RecordBatch, source: str) -> pa.Array:
-        """Return what the rows hold for a source, for people to read: a number or a text, null where there is none."""
+    def values(self, rows: Rows, source: str) -> pa.Array:
         feature = next(f for f in self.features if f.source == source)
         columns = _Columns(rows, self.features)
         if feature.kind != "flag" and pa.types.is_map(columns.of(feature.column).type):
@@ -112,9 +167,22 @@ class Encoder:
         return {"inputs": [list(pair) for pair in self.inputs], "features": named}
 
     @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> Encoder:
+    def from_json(cls, plain: dict[str, Any]) -> Dense:
         inputs = tuple((name, type_) for name, type_ in plain["inputs"])
         return cls(inputs, tuple(Feature(**feature) for feature in plain["features"]))
+
+
+def check_signature(inputs: Iterable[tuple[str, str]], schema: pa.Schema) -> None:
+    """Refuse rows that are not what the model was trained on, before any is scored."""
+    found = {f.name: type_name(f.type) for f in schema}
+    wrong = [f"{name} {found.get(name, 'missing')} instead of {t}" for name, t in inputs if found.get(name) != t]
+    if wrong:
+        raise InputError(
+            f"The model expects other columns: {'; '.join(wrong)}.",
+            todo="Train the product on the features as they are now, or restore the columns.",
+            safe="Nothing was scored; the last good scores stay.",
+            code="signature_mismatch",
+        )
 
 
 def type_name(type_: pa.DataType) -> str:
@@ -122,6 +190,10 @@ def type_name(type_: pa.DataType) -> str:
     if pa.types.is_map(type_):
         return f"map<{type_name(type_.key_type)},{type_name(type_.item_type)}>"
     return str(type_)
+
+
+def _is_no_number(type_: pa.DataType) -> bool:
+    return pa.types.is_date(type_) or pa.types.is_list(type_)
 
 
 def _features(name: str, column: pa.Array) -> list[Feature]:
@@ -161,7 +233,7 @@ def _frequent(texts: pa.Array, row_count: int) -> list[str]:
 class _Columns:
     """The columns of some rows, taken apart once: a map's key serves many flags."""
 
-    def __init__(self, rows: pa.Table | pa.RecordBatch, features: Sequence[Feature]) -> None:
+    def __init__(self, rows: Rows, features: Sequence[Feature]) -> None:
         self._rows = rows
         self._taken: dict[tuple[str, str | None], pa.Array] = {}
         self._levels: dict[tuple[str, str | None], list[str]] = {}

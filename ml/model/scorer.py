@@ -1,8 +1,8 @@
 """
 What scores: a model's files in, for each row a prediction and why out. Runs here and on the Spark workers.
 
-Needs numpy, pyarrow and, for boosted models, lightgbm. A worker process loads a model once, from the one archive that
-is named by its digest, after it has computed that digest itself.
+Needs numpy, pyarrow and what its learners score with (lightgbm for boosted ones). A worker process loads a model once, from
+the one archive that is named by its digest, after it has computed that digest itself.
 """
 
 from __future__ import annotations
@@ -10,27 +10,35 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.model import artifact, calibration, learners, reasons
-from ml.model.encoder import Encoder
+from ml.model.encoder import Dense, Encoded, check_signature
+from ml.model.part import Part, Whole, total
 from rekindle.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ml.model.calibration import Level, Platt
-    from ml.model.learners import Learner
+    from ml.model.encoder import Encoder, Rows
+    from ml.model.part import Contributions
     from ml.model.reasons import Phrases
     from ml.products import Target
 
-FORMAT = 1
-"""Of model.json. A worker refuses one it does not know."""
+FORMAT_DENSE, FORMAT = 1, 2
+"""
+Of model.json. A worker refuses one it does not know.
+
+1: every part reads the one dense encoder. 2: a part may name an encoder of its own. What fits into 1 is written as 1: its
+digest stays what it was, and an earlier Rekindle reads it.
+"""
 
 REASON_COUNT = 3
 
@@ -38,19 +46,34 @@ REASON = pa.struct({"feature": pa.string(), "words": pa.string(), "contribution"
 
 
 @dataclass(frozen=True)
-class Part:
-    """The part of a model that predicts one target."""
+class Forecast:
+    """What predicts one target: parts whose raw scores add up, and the calibration of their sum."""
 
     label: str
     candidate: str
-    learner: Learner
+    parts: tuple[Part, ...]
     calibration: Platt | Level
 
-    def raw(self, matrix: np.ndarray) -> np.ndarray:
-        return self.calibration.factor * self.learner.raw(matrix)
+    @property
+    def trees(self) -> int:
+        return sum(part.predictor.trees for part in self.parts)
 
-    def contributions(self, matrix: np.ndarray) -> np.ndarray:
-        return self.calibration.factor * self.learner.contributions(matrix)
+    def uncalibrated(self, rows: Encoded) -> np.ndarray:
+        return raw_of(self.parts, rows)
+
+    def raw(self, rows: Encoded) -> np.ndarray:
+        return self.calibration.factor * self.uncalibrated(rows)
+
+    def predict(self, rows: Encoded) -> np.ndarray:
+        return self.calibration.predict(self.raw(rows))
+
+    def contributions(self, rows: Encoded) -> list[Contributions]:
+        return [part.contributions(rows, self.calibration.factor) for part in self.parts]
+
+
+def raw_of(parts: Iterable[Part], rows: Encoded) -> np.ndarray:
+    """Add up the raw scores of some parts."""
+    return total([part.raw(rows) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -63,33 +86,51 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Scorer:
-    """A model: an encoder, and a part for each target."""
+    """A model: a forecast of each target."""
 
     product: str
-    encoder: Encoder
-    parts: tuple[Part, ...]
+    forecasts: tuple[Forecast, ...]
 
-    def predict(self, rows: pa.Table | pa.RecordBatch) -> Predictions:
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """What its parts read rows by, each once, in order."""
+        return tuple(dict.fromkeys(part.encoder for forecast in self.forecasts for part in forecast.parts))
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The columns that it reads, with their types."""
+        return {name: type_ for encoder in self.encoders for name, type_ in encoder.inputs}
+
+    def check_signature(self, schema: pa.Schema) -> None:
+        """Refuse rows that are not what the model was trained on, before any is scored."""
+        check_signature(self.inputs.items(), schema)
+
+    def predict(self, rows: Rows) -> Predictions:
         """Return raw scores and predictions; cheaper than `score`."""
-        matrix = self.encoder.encode(rows)
-        raws = {part.label: part.raw(matrix) for part in self.parts}
-        by_label = {part.label: part.calibration.predict(raws[part.label]) for part in self.parts}
-        return Predictions(raw=sum(raws.values()), by_label=by_label)
+        self.check_signature(rows.schema)
+        encoded = Encoded(rows)
+        raws = [forecast.raw(encoded) for forecast in self.forecasts]
+        told = zip(self.forecasts, raws, strict=True)
+        by_label = {forecast.label: forecast.calibration.predict(raw) for forecast, raw in told}
+        return Predictions(raw=total(raws), by_label=by_label)
 
-    def score(self, rows: pa.Table | pa.RecordBatch, phrases: Phrases, key: Sequence[str] = ("user_id",)) -> pa.Table:
+    def score(self, rows: Rows, phrases: Phrases, key: Sequence[str] = ("user_id",)) -> pa.Table:
         """
         Return a row for each row: the prediction for each target, the raw score and what it is made of, said in `phrases`.
 
         baseline + contributions of the reasons + other_contribution = raw_score.
         """
-        matrix = self.encoder.encode(rows)
-        contributions = np.zeros((len(matrix), len(self.encoder.features) + 1))
-        predictions = {}
-        for part in self.parts:
-            made_of = part.contributions(matrix)
-            contributions += made_of
-            predictions[part.label] = part.calibration.predict(made_of.sum(axis=1))
-        by_source = self._by_source(contributions[:, :-1])
+        self.check_signature(rows.schema)
+        encoded = Encoded(rows)
+        said = {forecast.label: forecast.contributions(encoded) for forecast in self.forecasts}
+        predictions = {
+            forecast.label: forecast.calibration.predict(total([part.raw for part in said[forecast.label]]))
+            for forecast in self.forecasts
+        }
+        made_of = Whole.of([part for parts in said.values() for part in parts])
+        by_source = np.zeros((rows.num_rows, len(made_of.by_source)))
+        for i, amounts in enumerate(made_of.by_source.values()):
+            by_source[:, i] = amounts
         largest = np.argsort(-np.abs(by_source), axis=1, kind="stable")[:, :REASON_COUNT]
         rest = by_source.copy()
         np.put_along_axis(rest, largest, 0.0, axis=1)
@@ -97,34 +138,30 @@ class Scorer:
             {
                 **{name: rows.column(name) for name in (*key, "day")},
                 **predictions,
-                "raw_score": contributions.sum(axis=1),
-                "baseline": contributions[:, -1],
+                "raw_score": made_of.raw,
+                "baseline": made_of.baseline,
                 "other_contribution": rest.sum(axis=1),
-                "reasons": self._reasons(rows, by_source, largest, phrases),
+                "reasons": self._reasons(rows, list(made_of.by_source), by_source, largest, phrases),
             }
         )
 
-    def _by_source(self, contributions: np.ndarray) -> np.ndarray:
-        """Sum the flags and counts that people would call one feature."""
-        position = {source: i for i, source in enumerate(self.encoder.sources)}
-        summed = np.zeros((len(contributions), len(position)))
-        for i, feature in enumerate(self.encoder.features):
-            summed[:, position[feature.source]] += contributions[:, i]
-        return summed
+    def _values(self, rows: Rows, source: str) -> pa.Array:
+        """Return what rows hold for a source, as the first encoder that reads it says it."""
+        return next(encoder for encoder in self.encoders if source in encoder.columns).values(rows, source)
 
     def _reasons(
-        self, rows: pa.Table | pa.RecordBatch, by_source: np.ndarray, largest: np.ndarray, phrases: Phrases
+        self, rows: Rows, sources: Sequence[str], by_source: np.ndarray, largest: np.ndarray, phrases: Phrases
     ) -> pa.ListArray:
         """Put the largest contributions into words. One that is exactly nothing is no reason."""
         amounts = np.take_along_axis(by_source, largest, axis=1)
         kept = amounts != 0.0
         said = np.empty(largest.shape, dtype=object)
-        for i, source in enumerate(self.encoder.sources):
+        for i, source in enumerate(sources):
             at_row, at_rank = np.nonzero((largest == i) & kept)
             if len(at_row):
-                values = pc.take(self.encoder.values(rows, source), pa.array(at_row)).to_pylist()
+                values = pc.take(self._values(rows, source), pa.array(at_row)).to_pylist()
                 said[at_row, at_rank] = [reasons.words(phrases, source, value) for value in values]
-        named = np.array(self.encoder.sources, dtype=object)[largest]
+        named = np.array(sources, dtype=object)[largest]
         structs = pa.StructArray.from_arrays(
             [
                 pa.array(named[kept], pa.string()),
@@ -138,53 +175,60 @@ class Scorer:
 
     def to_files(self) -> dict[str, bytes]:
         """Return the model's native files: equal models have equal bytes."""
-        parts = [
-            {
-                "label": part.label,
-                "candidate": part.candidate,
-                "kind": part.learner.kind,
-                "learner": part.learner.to_json(),
-                "calibration": calibration.to_json(part.calibration),
-            }
-            for part in self.parts
-        ]
-        model = {"format": FORMAT, "product": self.product, "encoder": self.encoder.to_json(), "parts": parts}
-        texts = {booster_file(part.label): part.learner.to_text() for part in self.parts}
-        return {
-            artifact.MODEL_FILE: json.dumps(model, sort_keys=True, ensure_ascii=False, allow_nan=False).encode(),
-            **{name: text.encode() for name, text in texts.items() if text is not None},
-        }
+        encoders = self.encoders
+        is_dense = len(encoders) == 1 and isinstance(encoders[0], Dense)
+        listed: list[dict[str, Any]] = []
+        files: dict[str, bytes] = {}
+        for forecast in self.forecasts:
+            for number, part in enumerate(forecast.parts, 1):
+                entry: dict[str, Any] = {
+                    "label": forecast.label,
+                    "candidate": forecast.candidate,
+                    "kind": part.predictor.kind,
+                    "learner": part.predictor.to_json(),
+                    "calibration": calibration.to_json(forecast.calibration),
+                }
+                listed.append(entry if is_dense else {**entry, "encoder": encoders.index(part.encoder)})
+                if part.predictor.file and (content := part.predictor.to_bytes()) is not None:
+                    files[_file(part.predictor.file, forecast.label, number)] = content
+        model: dict[str, Any] = {"product": self.product, "parts": listed}
+        if is_dense:
+            model |= {"format": FORMAT_DENSE, "encoder": encoders[0].to_json()}
+        else:
+            named = [{"kind": encoder.kind, **encoder.to_json()} for encoder in encoders]
+            model |= {"format": FORMAT, "encoders": named}
+        text = json.dumps(model, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        return {artifact.MODEL_FILE: text.encode(), **files}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Scorer:
         """Read a model whose digest was checked."""
         model = json.loads(files[artifact.MODEL_FILE])
-        if model["format"] != FORMAT:
+        if model["format"] == FORMAT_DENSE:
+            model["encoders"] = [{"kind": Dense.kind, **model["encoder"]}]
+        elif model["format"] != FORMAT:
             raise InputError(
-                f"The model has the format {model['format']}; this version of Rekindle reads format {FORMAT}.",
+                f"The model has the format {model['format']}; this version of Rekindle reads formats up to {FORMAT}.",
                 todo="Train the product again, or score with the version that trained it.",
                 safe="Nothing was scored; the last good scores stay.",
                 code="model_format",
             )
-        parts = [
-            Part(
-                part["label"],
-                part["candidate"],
-                learners.LEARNERS[part["kind"]].from_json(part["learner"], _text(files, part["label"])),
-                calibration.from_json(part["calibration"]),
-            )
-            for part in model["parts"]
-        ]
-        return cls(model["product"], Encoder.from_json(model["encoder"]), tuple(parts))
+        encoders = [learners.encoder_kind(plain.pop("kind")).from_json(plain) for plain in model["encoders"]]
+        forecasts = []
+        for label, of_label in groupby(model["parts"], key=lambda part: part["label"]):
+            entries, parts = list(of_label), []
+            for number, entry in enumerate(entries, 1):
+                kind = learners.predictor_kind(entry["kind"])
+                content = files.get(_file(kind.file, label, number)) if kind.file else None
+                parts.append(Part(encoders[entry.get("encoder", 0)], kind.from_stored(entry["learner"], content)))
+            fitted = calibration.from_json(entries[0]["calibration"])
+            forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted))
+        return cls(model["product"], tuple(forecasts))
 
 
-def booster_file(label: str) -> str:
-    return f"booster_{label}.txt"
-
-
-def _text(files: Mapping[str, bytes], label: str) -> str | None:
-    found = files.get(booster_file(label))
-    return None if found is None else found.decode()
+def _file(pattern: str, label: str, number: int) -> str:
+    """Name the file of a part: the first of a label is called as the label is."""
+    return pattern.format(part=label if number == 1 else f"{label}_part_{number}")
 
 
 def output_ddl(targets: Iterable[Target], key: Sequence[str] = ("user_id",)) -> str:

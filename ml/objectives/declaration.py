@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ml.model.calibration import Level, Platt
-    from ml.model.learners import Scale
+    from ml.model.learners.linear import Scale
     from ml.training.evaluation import Judged
 
     Metric = Callable[[np.ndarray, np.ndarray], float]

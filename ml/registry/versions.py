@@ -86,7 +86,7 @@ def register(product: Product, trained: Trained) -> Version:
     with _run(client, product, trained) as run:
         run_id = run.info.run_id
         model = client.create_logged_model(run.info.experiment_id, name=product.name, source_run_id=run_id)
-        signature = dict(trained.scorer.encoder.inputs), [part.label for part in trained.scorer.parts]
+        signature = trained.scorer.inputs, [forecast.label for forecast in trained.scorer.forecasts]
         Model.log(None, flavour, model_id=model.model_id, run_id=run_id, files=files, signature=signature)
         _log_metrics(client, run, model.model_id, trained.metrics)
         _create_registered_model(client, product)
@@ -223,8 +223,9 @@ def _run(client: MlflowClient, product: Product, trained: Trained) -> Iterator[R
     run_id = run.info.run_id
     try:
         client.log_batch(run_id, params=[Param(name, value) for name, value in trained.params.items()])
-        encoder = json.dumps(trained.scorer.encoder.to_json(), indent=1, ensure_ascii=False)
-        for name, text in {**trained.documents, "encoder.json": encoder}.items():
+        encoders = [{"kind": encoder.kind, **encoder.to_json()} for encoder in trained.scorer.encoders]
+        told = json.dumps(encoders, indent=1, ensure_ascii=False)
+        for name, text in {**trained.documents, "encoders.json": told}.items():
             client.log_text(run_id, text, name)
         yield run
     except BaseException:

@@ -14,21 +14,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ml.model import calibration, learners
-from ml.model.encoder import Encoder
-from ml.model.learners import SAYS, Examples
-from ml.model.scorer import Part, Scorer
+from ml.model import calibration
+from ml.model.encoder import Dense, Encoded, Encoders
+from ml.model.learners import LEARNERS, Examples
+from ml.model.scorer import Forecast, Scorer, raw_of
 from ml.objectives import OBJECTIVES
 from ml.training import evaluation
 from ml.training.evaluation import Evaluation, Judged
 from ml.training.rules import fit_rule
-from rekindle.errors import CheckFailedError
+from rekindle.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ml.model.calibration import Level, Platt
-    from ml.model.learners import Learner
+    from ml.model.learners.declaration import Stop
+    from ml.model.part import Part
     from ml.products import Product, Target
     from ml.training.samples import RefitDays, Sample, Split
 
@@ -76,7 +77,7 @@ class Fitted:
     judged: Mapping[str, Judged]
     """Test rows by horizon, the longest last."""
     evaluations: Mapping[str, Evaluation]
-    to_beat: tuple[Part | None, ...]
+    to_beat: tuple[Forecast | None, ...]
     """The naive rule of each target that `judged` compares with."""
 
     @property
@@ -105,11 +106,11 @@ class Fitted:
 
     def _makers(self, parts: int) -> dict[str, Any]:
         """Say for people what a horizon, of so many targets, is predicted by, and by what it had to be beaten."""
-        made = dict.fromkeys(part.candidate for part in self.scorer.parts[:parts])
+        made = dict.fromkeys(forecast.candidate for forecast in self.scorer.forecasts[:parts])
         beaten = dict.fromkeys(contest.rule or "chance" for contest in self.contests[:parts])
         return {
             "is_rule": not self.has_model,
-            "made_by": [SAYS.get(name, name) for name in made],
+            "made_by": [LEARNERS[name].says if name in LEARNERS else name for name in made],
             "to_beat": list(beaten),
         }
 
@@ -125,23 +126,20 @@ class _Rows:
 
 def fit(product: Product, sample: Sample, split: Split) -> Fitted:
     """Fit, choose and judge. Refuses, by name, a sample that no model should be made of."""
-    train = {t.label: sample.of(split.train[t.label], t) for t in sample.targets}
-    encoder = encoder_of(sample, split)
+    encoders, test = encoders_of(sample, split), Encoded(sample.judged(split.test))
     contested = []
     for target in sample.targets:
         rows = _Rows(
-            training=_examples(encoder, train[target.label], target),
-            validation=_examples(encoder, sample.of(split.validation[target.label], target), target),
-            test=_examples(encoder, sample.judged(split.test), target),
+            training=_examples(sample.of(split.train[target.label], target), target),
+            validation=_examples(sample.of(split.validation[target.label], target), target),
+            test=Examples(test, _outcomes(test.rows, target)),
         )
         for days, examples in vars(rows).items():
             check_examples(product.objective, days, examples)
-        check_no_label(product.objective, encoder, rows.training)
-        contested.append(_contest(product, encoder, target, rows))
+        check_no_label(product.objective, encoders.of(Dense), rows.training)
+        contested.append(_contest(product, encoders, target, rows))
     contests = tuple(c.contest for c in contested)
-    model, rule = (
-        _scorer(product, encoder, parts) for parts in zip(*((c.model, c.rule) for c in contested), strict=True)
-    )
+    model, rule = (_scorer(product, found) for found in zip(*((c.model, c.rule) for c in contested), strict=True))
     fitted = model or rule
     if fitted is None:
         told = "; ".join(f"{name} for {c.label}: {why}" for c in contests for name, why in c.refused.items())
@@ -152,13 +150,16 @@ def fit(product: Product, sample: Sample, split: Split) -> Fitted:
     return judged_as(product, sample, split, Fitted(fitted, model is not None, rule, contests, {}, {}, to_beat))
 
 
-def encoder_of(sample: Sample, split: Split) -> Encoder:
-    """Fit the encoder on the training rows of all targets."""
-    train = [sample.of(split.train[target.label], target) for target in sample.targets]
-    encoder = Encoder.fit(pa.concat_tables(train), leave_out=[t.label for t in sample.targets])
-    if not encoder.features:
+def encoders_of(sample: Sample, split: Split) -> Encoders:
+    """Return the encoders of the training rows of all targets."""
+    encoders = _encoders(sample, [sample.of(split.train[target.label], target) for target in sample.targets])
+    if not encoders.of(Dense).features:
         raise _refused("features_constant", "No feature differs between any two training rows.")
-    return encoder
+    return encoders
+
+
+def _encoders(sample: Sample, rows: Sequence[pa.Table]) -> Encoders:
+    return Encoders(pa.concat_tables(rows), leave_out=[target.label for target in sample.targets])
 
 
 def as_rule(product: Product, sample: Sample, split: Split, fitted: Fitted) -> Fitted:
@@ -173,19 +174,19 @@ def judged_as(product: Product, sample: Sample, split: Split, fitted: Fitted) ->
     return replace(fitted, judged=judged, evaluations=evaluations)
 
 
-def judge(scorer: Scorer, sample: Sample, split: Split, to_beat: Sequence[Part | None]) -> dict[str, Judged]:
+def judge(scorer: Scorer, sample: Sample, split: Split, to_beat: Sequence[Forecast | None]) -> dict[str, Judged]:
     """Put predictions and naive rule beside what came true, by horizon: increments add up from the first target on."""
-    rows = sample.judged(split.test)
-    matrix = scorer.encoder.encode(rows)
-    users = rows["user_id"].to_numpy(zero_copy_only=False)
-    outcome, raw, prediction, naive = (np.zeros(rows.num_rows) for _ in range(4))
+    table = sample.judged(split.test)
+    rows = Encoded(table)
+    users = table["user_id"].to_numpy(zero_copy_only=False)
+    outcome, raw, prediction, naive = (np.zeros(table.num_rows) for _ in range(4))
     base, judged = 0.0, {}
-    for target, part, rule in zip(sample.targets, scorer.parts, to_beat, strict=True):
-        part_raw = part.raw(matrix)
-        outcome = outcome + _outcomes(rows, target)
-        raw = raw + part_raw
-        prediction = prediction + part.calibration.predict(part_raw)
-        naive = naive + (rule.learner.raw(matrix) if rule else 0.0)
+    for target, forecast, rule in zip(sample.targets, scorer.forecasts, to_beat, strict=True):
+        its_raw = forecast.raw(rows)
+        outcome = outcome + _outcomes(table, target)
+        raw = raw + its_raw
+        prediction = prediction + forecast.calibration.predict(its_raw)
+        naive = naive + (rule.uncalibrated(rows) if rule else 0.0)
         base += float(_outcomes(sample.of(split.validation[target.label], target), target).mean())
         judged[f"1_{target.to_day}"] = Judged(users, outcome, raw, prediction, naive, base)
     return judged
@@ -213,41 +214,53 @@ def refit(product: Product, sample: Sample, judged: Scorer, days: RefitDays) -> 
     the business did since the training days, which the new fit has seen; and on its own rows every learner is right.
     """
     everything = [sample.of(days.everything[target.label], target) for target in sample.targets]
-    encoder = Encoder.fit(pa.concat_tables(everything), leave_out=[t.label for t in sample.targets])
-    parts = []
-    for target, part, rows in zip(sample.targets, judged.parts, everything, strict=True):
-        learner = _again(product, target, part, encoder, rows)
-        fitted = _out_of_time(product, sample, target, part, days)
-        if fitted is None or learner is None:
+    encoders, forecasts = _encoders(sample, everything), []
+    for target, forecast, rows in zip(sample.targets, judged.forecasts, everything, strict=True):
+        parts = _again(product, target, forecast, encoders, _examples(rows, target))
+        fitted = _out_of_time(product, sample, target, forecast, days)
+        if fitted is None or parts is None:
             return Refitted(
-                judged, None, f"{part.candidate} for {target.label}: on other days it ranks the wrong way round"
+                judged, None, f"{forecast.candidate} for {target.label}: on other days it ranks the wrong way round"
             )
         if why := calibration.why_refused(fitted):
-            return Refitted(judged, None, f"{part.candidate} for {target.label}: {why}")
-        parts.append(Part(target.label, part.candidate, learner, fitted))
-    return Refitted(Scorer(product.name, encoder, tuple(parts)), days)
+            return Refitted(judged, None, f"{forecast.candidate} for {target.label}: {why}")
+        forecasts.append(Forecast(target.label, forecast.candidate, parts, fitted))
+    return Refitted(Scorer(product.name, tuple(forecasts)), days)
 
 
-def _again(product: Product, target: Target, part: Part, encoder: Encoder, rows: pa.Table) -> Learner | None:
+def _again(
+    product: Product, target: Target, forecast: Forecast, encoders: Encoders, examples: Examples
+) -> tuple[Part, ...] | None:
     """Fit a candidate, or a naive rule, by its name on other rows; there are no rows left to stop its trees by."""
-    examples = _examples(encoder, rows, target)
     for rule in target.rules:
-        if rule.name == part.candidate:
-            return fit_rule(rule, encoder.features, OBJECTIVES[product.objective], examples)
-    return learners.CANDIDATES[part.candidate](
-        encoder.features, OBJECTIVES[product.objective].loss, examples, part.learner.trees
-    )
+        if rule.name == forecast.candidate:
+            part = fit_rule(rule, encoders.of(Dense), OBJECTIVES[product.objective], examples)
+            return (part,) if part else None
+    return _learnt(product, forecast.candidate, encoders, examples, forecast.trees)
 
 
-def _out_of_time(product: Product, sample: Sample, target: Target, part: Part, days: RefitDays) -> Platt | Level | None:
+def _learnt(product: Product, candidate: str, encoders: Encoders, train: Examples, stop: Stop) -> tuple[Part, ...]:
+    """Fit a candidate by its name. Raises InputError for one that cannot minimise what the product's objective asks for."""
+    learner, loss = LEARNERS[candidate], OBJECTIVES[product.objective].loss
+    if learner.losses and loss not in learner.losses:
+        raise InputError(
+            f"{candidate} cannot learn what {product.name} is about: it minimises {' or '.join(learner.losses)}, not {loss}.",
+            todo=f"Take it out of the candidates of {product.name}, or let it minimise {loss}.",
+            safe="The champion stays as it was.",
+            code="learner_without_loss",
+        )
+    return learner.fit(encoders, loss, train, stop)
+
+
+def _out_of_time(
+    product: Product, sample: Sample, target: Target, forecast: Forecast, days: RefitDays
+) -> Platt | Level | None:
     """Calibrate a recipe by days that come as long after those it was fitted on as scored days will."""
-    before, after = (sample.of(some[target.label], target) for some in (days.before, days.after))
-    encoder = Encoder.fit(before, leave_out=[t.label for t in sample.targets])
-    learner = _again(product, target, part, encoder, before)
-    if learner is None:
+    before, after = (_examples(sample.of(some[target.label], target), target) for some in (days.before, days.after))
+    parts = _again(product, target, forecast, _encoders(sample, [before.rows.rows]), before)
+    if parts is None:
         return None
-    examples = _examples(encoder, after, target)
-    return OBJECTIVES[product.objective].calibrate(learner.raw(examples.matrix), examples.outcome)
+    return OBJECTIVES[product.objective].calibrate(raw_of(parts, after.rows), after.outcome)
 
 
 def check_examples(objective: str, days: str, examples: Examples) -> None:
@@ -265,13 +278,13 @@ def check_examples(objective: str, days: str, examples: Examples) -> None:
         raise _refused("too_few_of_a_kind", what)
 
 
-def check_no_label(objective: str, encoder: Encoder, train: Examples) -> None:
+def check_no_label(objective: str, dense: Dense, train: Examples) -> None:
     """Refuse a feature that knows the outcome: it was made from what happened after its day."""
     figures, step = OBJECTIVES[objective].figures, max(1, len(train.outcome) // LOOKED_AT)
     rank, outcome = figures.ranking[figures.primary], train.outcome[::step]
     knowing = {
         feature.source
-        for feature, values in zip(encoder.features, train.matrix[::step].T, strict=True)
+        for feature, values in zip(dense.features, train.rows.by(dense)[::step].T, strict=True)
         if max(rank(outcome, side) for side in _both_ways(values)) >= GIVEN_AWAY
     }
     if knowing:
@@ -291,63 +304,54 @@ class _Contested:
     """What came of a contest: the candidate and the naive rule that may predict, and the rule to beat."""
 
     contest: Contest
-    model: Part | None
-    rule: Part | None
-    to_beat: Part | None
+    model: Forecast | None
+    rule: Forecast | None
+    to_beat: Forecast | None
 
 
-def _contest(product: Product, encoder: Encoder, target: Target, rows: _Rows) -> _Contested:
+def _contest(product: Product, encoders: Encoders, target: Target, rows: _Rows) -> _Contested:
     """Fit every candidate and rule, calibrate it on the validation days and choose by them; the test days only show."""
-    fits = {
-        name: learners.CANDIDATES[name](
-            encoder.features, OBJECTIVES[product.objective].loss, rows.training, rows.validation
-        )
-        for name in product.candidates
-    }
-    by_rule = {
-        rule.name: fit_rule(rule, encoder.features, OBJECTIVES[product.objective], rows.training)
-        for rule in target.rules
-    }
+    objective, validation = OBJECTIVES[product.objective], rows.validation
+    fits = {name: _learnt(product, name, encoders, rows.training, validation) for name in product.candidates}
+    by_rule = {rule.name: fit_rule(rule, encoders.of(Dense), objective, rows.training) for rule in target.rules}
     told = {
         name: "its features do not vary, or rank the wrong way round" for name, fit in by_rule.items() if fit is None
     }
-    fits |= {name: learner for name, learner in by_rule.items() if learner is not None}
-    parts = {name: _calibrated(product, target, name, learner, rows.validation) for name, learner in fits.items()}
-    rank = OBJECTIVES[product.objective].figures.ranking[OBJECTIVES[product.objective].figures.primary]
-    ranks = {name: rank(rows.validation.outcome, part.raw(rows.validation.matrix)) for name, part in parts.items()}
-    why = {name: _why_refused(product, part, ranks[name]) for name, part in parts.items()}
+    fits |= {name: (part,) for name, part in by_rule.items() if part is not None}
+    forecasts = {name: _calibrated(product, target, name, parts, validation) for name, parts in fits.items()}
+    rank = objective.figures.ranking[objective.figures.primary]
+    ranks = {name: rank(validation.outcome, its.raw(validation.rows)) for name, its in forecasts.items()}
+    why = {name: _why_refused(product, its, ranks[name]) for name, its in forecasts.items()}
 
     by_validation = {
-        name: OBJECTIVES[product.objective].choose_by(
-            rows.validation.outcome, _predicted(parts[name], rows.validation.matrix)
-        )
+        name: objective.choose_by(validation.outcome, forecasts[name].predict(validation.rows))
         for name in product.candidates
         if why[name] is None
     }
-    rules = sorted((name for name in by_rule if name in parts), key=lambda name: -ranks[name])
-    to_beat = next((name for name in rules if ranks[name] > OBJECTIVES[product.objective].figures.chance), None)
+    rules = sorted((name for name in by_rule if name in forecasts), key=lambda name: -ranks[name])
+    to_beat = next((name for name in rules if ranks[name] > objective.figures.chance), None)
     chosen = max(by_validation, key=by_validation.__getitem__, default=None)
     contest = Contest(
         label=target.label,
         chosen=chosen,
         validation=by_validation,
-        test={name: rank(rows.test.outcome, part.raw(rows.test.matrix)) for name, part in parts.items()},
+        test={name: rank(rows.test.outcome, its.raw(rows.test.rows)) for name, its in forecasts.items()},
         refused={**{name: reason for name, reason in why.items() if reason}, **told},
         rule=to_beat,
         rules={name: ranks[name] for name in rules},
     )
     allowed = next((name for name in rules if why[name] is None), None)
-    return _Contested(contest, *(parts.get(name) if name else None for name in (chosen, allowed, to_beat)))
+    return _Contested(contest, *(forecasts.get(name) if name else None for name in (chosen, allowed, to_beat)))
 
 
-def _calibrated(product: Product, target: Target, name: str, learner: Learner, validation: Examples) -> Part:
-    fitted = OBJECTIVES[product.objective].calibrate(learner.raw(validation.matrix), validation.outcome)
-    return Part(target.label, name, learner, fitted)
+def _calibrated(product: Product, target: Target, name: str, parts: tuple[Part, ...], validation: Examples) -> Forecast:
+    fitted = OBJECTIVES[product.objective].calibrate(raw_of(parts, validation.rows), validation.outcome)
+    return Forecast(target.label, name, parts, fitted)
 
 
-def _why_refused(product: Product, part: Part, ranked: float) -> str | None:
+def _why_refused(product: Product, forecast: Forecast, ranked: float) -> str | None:
     """Say why a candidate or a rule must not predict: it contradicts the validation days, or says nothing about them."""
-    if why := calibration.why_refused(part.calibration):
+    if why := calibration.why_refused(forecast.calibration):
         return why
     figures = OBJECTIVES[product.objective].figures
     if not ranked > figures.chance:
@@ -355,17 +359,13 @@ def _why_refused(product: Product, part: Part, ranked: float) -> str | None:
     return None
 
 
-def _predicted(part: Part, matrix: np.ndarray) -> np.ndarray:
-    return part.calibration.predict(part.raw(matrix))
+def _scorer(product: Product, forecasts: Sequence[Forecast | None]) -> Scorer | None:
+    there = tuple(forecast for forecast in forecasts if forecast is not None)
+    return Scorer(product.name, there) if len(there) == len(forecasts) else None
 
 
-def _scorer(product: Product, encoder: Encoder, parts: Sequence[Part | None]) -> Scorer | None:
-    there = tuple(part for part in parts if part is not None)
-    return Scorer(product.name, encoder, there) if len(there) == len(parts) else None
-
-
-def _examples(encoder: Encoder, rows: pa.Table, target: Target) -> Examples:
-    return Examples(encoder.encode(rows), _outcomes(rows, target))
+def _examples(rows: pa.Table, target: Target) -> Examples:
+    return Examples(Encoded(rows), _outcomes(rows, target))
 
 
 def _outcomes(rows: pa.Table, target: Target) -> np.ndarray:

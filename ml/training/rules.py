@@ -1,8 +1,8 @@
 """
-Naive rules: what anybody would do without a model, as learners that can be judged, calibrated and published like one.
+Naive rules: what anybody would do without a model, as parts that can be judged, calibrated and published like one's.
 
-A rule is a weighted sum of features, which is what `learners.Linear` holds: it scores, explains itself and travels as
-any linear learner does. Training rows only say what a step of the sum is worth; its direction stands in `ml.products`.
+A rule is a weighted sum of features, which is what a linear predictor holds: it scores, explains itself and travels as
+that of any linear learner does. Training rows only say what a step of the sum is worth; its direction stands in `ml.products`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.model.learners import SCALES, Column, Linear
+from ml.model.learners.linear import SCALES, Column, Linear
+from ml.model.part import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ml.model.encoder import Feature
+    from ml.model.encoder import Dense
     from ml.model.learners import Examples
     from ml.objectives import Objective
     from ml.products import Rule
@@ -25,15 +24,19 @@ NO_BOUND = 1e18
 """A rule counts every value as it is."""
 
 
-def fit_rule(rule: Rule, features: Sequence[Feature], objective: Objective, train: Examples) -> Linear | None:
+def fit_rule(rule: Rule, dense: Dense, objective: Objective, train: Examples) -> Part | None:
     """Return the rule in the unit of a raw score; None where its features never vary or rank the wrong way round."""
     # What was the same in every training row is no feature, and adds the same to everybody.
-    used = {i: rule.weights[f.column] for i, f in enumerate(features) if f.key is None and f.column in rule.weights}
+    used = {
+        i: rule.weights[feature.column]
+        for i, feature in enumerate(dense.features)
+        if feature.key is None and feature.column in rule.weights
+    }
     if not used:
         return None
-    scaled = SCALES[objective.rule_scale]
+    matrix, scaled = train.rows.by(dense), SCALES[objective.rule_scale]
     missing = float(scaled(np.array([rule.missing]))[0])
-    x = np.column_stack([scaled(np.nan_to_num(train.matrix[:, i], nan=rule.missing)) for i in used])
+    x = np.column_stack([scaled(np.nan_to_num(matrix[:, i], nan=rule.missing)) for i in used])
     slope, intercept = objective.rule_worth(x @ np.array([*used.values()]), train.outcome)
     if not slope > 0:
         return None
@@ -44,4 +47,4 @@ def fit_rule(rule: Rule, features: Sequence[Feature], objective: Objective, trai
         )
         for (i, weight), mean in zip(used.items(), means, strict=True)
     )
-    return Linear(len(features), intercept + sum(c.centre * c.weight for c in columns), columns)
+    return Part(dense, Linear(len(dense.features), intercept + sum(c.centre * c.weight for c in columns), columns))

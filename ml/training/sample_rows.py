@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml.model.encoder import MAX_LEVELS, MIN_SHARE
+from ml.model.encoder import MAX_LEVELS, MIN_SHARE, Dense
 from ml.objectives import OBJECTIVES
 from ml.training import fitting
 from rekindle.errors import InputError
@@ -34,7 +34,7 @@ from rekindle.warehouse import contracts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ml.model.encoder import Encoder, Feature
+    from ml.model.encoder import Feature
     from ml.products import Product, Target
     from ml.training.samples import Sample, Split
 
@@ -66,7 +66,7 @@ def write(product: Product, sample: Sample, split: Split, folder: Path) -> Writt
     Raises InputError `folder_not_empty` where the folder holds anything but what an earlier call wrote.
     """
     refuse_other_files(folder)
-    encoder = fitting.encoder_of(sample, split)
+    encoder = fitting.encoders_of(sample, split).of(Dense)
     parts = {SPLIT.format(label=target.label): _parts(sample, split, target) for target in sample.targets}
     counts = {
         target.label: {name: int((part == name).sum()) for name in PARTS}
@@ -125,7 +125,7 @@ def _parts(sample: Sample, split: Split, target: Target) -> np.ndarray:
     return part
 
 
-def _write_rows(path: Path, product: Product, sample: Sample, encoder: Encoder, parts: Mapping[str, np.ndarray]) -> int:
+def _write_rows(path: Path, product: Product, sample: Sample, encoder: Dense, parts: Mapping[str, np.ndarray]) -> int:
     """Encode and write chunk by chunk the rows that some part uses, in an order that says nothing about the keys."""
     keys = {_pseudonym(name): _hashed(sample.rows[name]) for name in product.key}
     sorted_by = [("day", "ascending"), *((name, "ascending") for name in keys)]
@@ -251,7 +251,7 @@ def _key_columns(product: Product, sample: Sample) -> list[dict[str, Any]]:
     return [*keys, dates, *labels, *splits]
 
 
-def _feature_columns(product: Product, encoder: Encoder) -> list[dict[str, Any]]:
+def _feature_columns(product: Product, encoder: Dense) -> list[dict[str, Any]]:
     found = {c.name: (table, c) for table in product.features for c in contracts.load(table).columns}
     described = []
     for name, feature in zip(feature_names(encoder.features), encoder.features, strict=True):

@@ -112,7 +112,7 @@ def _judged(product: Product, sample: Sample, split: Split, fitted: Fitted) -> t
     if verdict.passed or fitted.rule is None:
         return fitted, verdict
     rule = fitting.as_rule(product, sample, split, fitted)
-    names = " and ".join(dict.fromkeys(part.candidate for part in rule.scorer.parts))
+    names = " and ".join(dict.fromkeys(forecast.candidate for forecast in rule.scorer.forecasts))
     of_rule = gate.judge_rule(rule.primary, names, verdict.why)
     return (rule, of_rule) if of_rule.passed or not fitted.has_model else (fitted, verdict)
 
@@ -198,9 +198,9 @@ def _record(
             "day": sample.day.isoformat(),
             "rows": str(sample.rows.num_rows),
             "user_share": f"{sample.user_share:.6f}",
-            "features": str(len(fitted.scorer.encoder.features)),
+            "features": str(sum(len(encoder.columns) for encoder in fitted.scorer.encoders)),
             **{f"snapshot.{table}": str(snapshot) for table, snapshot in sample.snapshots.items()},
-            **{f"chosen.{part.label}": part.candidate for part in fitted.scorer.parts},
+            **{f"chosen.{forecast.label}": forecast.candidate for forecast in fitted.scorer.forecasts},
             **{f"to_beat.{contest.label}": contest.rule or "chance" for contest in fitted.contests},
             **{f"train_days.{label}": str(days) for label, days in split.train.items()},
             **{f"validation_days.{label}": str(days) for label, days in split.validation.items()},
@@ -245,10 +245,10 @@ def _beside_champion(product: Product, sample: Sample, split: Split, fitted: Fit
         return {"why_not": "there was none"}
     try:
         scorer = Scorer.from_files(registry.files_of(champion))
-        scorer.encoder.check_signature(sample.rows.schema)
+        scorer.check_signature(sample.rows.schema)
     except RekindleError as error:
         return {"why_not": f"version {champion.version} cannot be judged on these rows. {error.what}"}
-    if [part.label for part in scorer.parts] != [target.label for target in sample.targets]:
+    if [forecast.label for forecast in scorer.forecasts] != [target.label for target in sample.targets]:
         return {"why_not": f"version {champion.version} predicts something else: the horizons were others"}
     its = list(fitting.judge(scorer, sample, split, [None] * len(sample.targets)).values())[-1]
     beside = {

@@ -28,6 +28,15 @@ def test_no_code_tests_the_name_of_a_product():
     assert not [(path.name, text) for path in code for text in asked if text in path.read_text()]
 
 
+def test_each_product_names_an_objective_and_learners_that_are_there_and_can_learn_it():
+    from ml.model.learners import LEARNERS
+    from ml.objectives import OBJECTIVES
+
+    for product in PRODUCTS:
+        learners = [LEARNERS[name] for name in product.candidates]
+        assert all(OBJECTIVES[product.objective].loss in learner.losses for learner in learners if learner.losses)
+
+
 def test_labels_are_named_after_their_windows(business):
     assert labels_of(PRODUCTS, business) == [
         {"name": "active_1_7", "kind": "active", "from_day": 1, "to_day": 7},

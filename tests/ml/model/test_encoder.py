@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.model.encoder import MAX_LEVELS, Encoder, Feature
+from ml.model.encoder import MAX_LEVELS, Dense, Feature
 from rekindle.errors import InputError
 
 TEXTS = st.one_of(st.none(), st.sampled_from(["a", "b", "rare", ""]), st.text(max_size=5))
@@ -27,7 +27,7 @@ def _plain(value):
     return list(value.items()) if isinstance(value, dict) else value
 
 
-def flags(encoder: Encoder, rows: pa.Table, column: str) -> dict[str, list[float]]:
+def flags(encoder: Dense, rows: pa.Table, column: str) -> dict[str, list[float]]:
     matrix = encoder.encode(rows)
     found = [(i, f) for i, f in enumerate(encoder.features) if f.column == column]
     return {f.level or f.rest: matrix[:, i].tolist() for i, f in found}
@@ -37,8 +37,8 @@ def flags(encoder: Encoder, rows: pa.Table, column: str) -> dict[str, list[float
 @given(train=ROWS, later=ROWS, at=st.integers(0, 29))
 def test_a_row_is_encoded_the_same_wherever_it_stands(train, later, at):
     """On its own, in a slice of a batch, and by an encoder that went through JSON."""
-    encoder, rows = Encoder.fit(table(train)), table(later)
-    again = Encoder.from_json(json.loads(json.dumps(encoder.to_json())))
+    encoder, rows = Dense.fit(table(train)), table(later)
+    again = Dense.from_json(json.loads(json.dumps(encoder.to_json())))
     at = at % len(later)
     whole = encoder.encode(rows)
 
@@ -51,8 +51,8 @@ def test_a_row_is_encoded_the_same_wherever_it_stands(train, later, at):
 @given(train=ROWS, later=ROWS)
 def test_every_text_is_one_level_and_every_count_is_counted_once(train, later):
     """Whatever training saw: one flag of a column is up unless the flag was the same for all training rows."""
-    encoder, rows = Encoder.fit(table(train)), table(later)
-    everything = Encoder(encoder.inputs, (*encoder.features, *_left_out(encoder)))
+    encoder, rows = Dense.fit(table(train)), table(later)
+    everything = Dense(encoder.inputs, (*encoder.features, *_left_out(encoder)))
     matrix = everything.encode(rows)
     texts = [i for i, f in enumerate(everything.features) if f.column == "text"]
     counts = [i for i, f in enumerate(everything.features) if f.column == "counts"]
@@ -61,7 +61,7 @@ def test_every_text_is_one_level_and_every_count_is_counted_once(train, later):
     assert matrix[:, counts].sum(axis=1).tolist() == [float(sum(row["counts"].values())) for row in later]
 
 
-def _left_out(encoder: Encoder) -> list[Feature]:
+def _left_out(encoder: Dense) -> list[Feature]:
     rest = [
         Feature("text", "flag", rest="other"),
         Feature("text", "flag", rest="missing"),
@@ -71,7 +71,7 @@ def _left_out(encoder: Encoder) -> list[Feature]:
 
 
 def test_a_level_that_training_did_not_see_is_other():
-    encoder = Encoder.fit(pa.table({"country": ["AT", "DE", None] * 50 + ["IT"]}))
+    encoder = Dense.fit(pa.table({"country": ["AT", "DE", None] * 50 + ["IT"]}))
 
     found = flags(encoder, pa.table({"country": ["DE", "FR", "IT", None]}), "country")
 
@@ -82,19 +82,28 @@ def test_many_categories_do_not_become_many_columns():
     levels = [f"c{i}" for i in range(100) for _ in range(i + 1)]
     rare = [f"r{i}" for i in range(100_000)]
 
-    assert len(Encoder.fit(pa.table({"c": levels})).features) == MAX_LEVELS + 1
-    assert Encoder.fit(pa.table({"c": rare, "n": range(100_000)})).features == (Feature("n", "number"),)
+    assert len(Dense.fit(pa.table({"c": levels})).features) == MAX_LEVELS + 1
+    assert Dense.fit(pa.table({"c": rare, "n": range(100_000)})).features == (Feature("n", "number"),)
 
 
 def test_days_and_ids_are_not_features():
     """A model must learn neither the calendar nor a user."""
     rows = pa.table({"day": pa.array([1, 2], pa.date32()), "user_id": ["a", "b"], "on": pa.array([3, 4], pa.date32())})
 
-    assert Encoder.fit(rows).features == ()
+    assert Dense.fit(rows).features == ()
+
+
+def test_a_sequence_is_left_to_another_encoder_and_a_type_that_nobody_knows_is_refused():
+    rows = pa.table({"n": [1, 2], "last_events": [["visit"], ["visit", "order"]]})
+
+    assert Dense.fit(rows).columns == ("n",)
+    assert Dense.fit(rows).inputs == (("n", "int64"),)
+    with pytest.raises(InputError, match=r"feature_type: The feature at has the type struct"):
+        Dense.fit(pa.table({"at": [{"x": 1}, {"x": 2}]}))
 
 
 def test_what_never_varies_is_left_out():
-    assert Encoder.fit(pa.table({"a": [1, 1], "b": pa.array([None, None], pa.float64()), "c": [None, 1]})).sources == (
+    assert Dense.fit(pa.table({"a": [1, 1], "b": pa.array([None, None], pa.float64()), "c": [None, 1]})).columns == (
         "c",
     )
 
@@ -102,11 +111,11 @@ def test_what_never_varies_is_left_out():
 def test_a_missing_number_stays_missing_and_a_missing_count_is_none():
     rows = pa.table({"gap": [None, 2.5], "counts": pa.array([[], [("visit", 3)]], pa.map_(pa.string(), pa.int64()))})
 
-    np.testing.assert_array_equal(Encoder.fit(rows).encode(rows), [[np.nan, 0.0], [2.5, 3.0]])
+    np.testing.assert_array_equal(Dense.fit(rows).encode(rows), [[np.nan, 0.0], [2.5, 3.0]])
 
 
 def test_other_columns_or_types_are_refused_and_listed():
-    encoder = Encoder.fit(pa.table({"a": [1, 2], "b": ["x", "y"]}))
+    encoder = Dense.fit(pa.table({"a": [1, 2], "b": ["x", "y"]}))
 
     with pytest.raises(
         InputError, match=r"signature_mismatch: .*a double instead of int64; b missing instead of string"
@@ -116,7 +125,7 @@ def test_other_columns_or_types_are_refused_and_listed():
 
 def test_an_extra_column_and_another_order_change_nothing():
     rows = pa.table({"a": [1, 2], "b": ["x", "y"]})
-    encoder = Encoder.fit(rows)
+    encoder = Dense.fit(rows)
 
     np.testing.assert_array_equal(
         encoder.encode(pa.table({"z": [0, 0], "b": ["x", "y"], "a": [1, 2]})), encoder.encode(rows)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from ml.model import artifact
 from ml.model.calibration import Level
-from ml.model.learners import Examples, fit_boosted_linear, fit_boosting, fit_logistic
-from ml.model.scorer import REASON_COUNT, Part, Scorer, output_ddl
+from ml.model.encoder import Encoded, Encoders
+from ml.model.learners import LEARNERS, Examples
+from ml.model.scorer import REASON_COUNT, Forecast, Scorer, output_ddl
 from rekindle.errors import InputError
 from rekindle.settings import PROJECT
 from rekindle.warehouse import contracts
@@ -41,23 +42,20 @@ STRANGE = st.fixed_dictionaries(
 @pytest.fixture(scope="session")
 def models(recall_fitted, ltv_fitted, recall_sample) -> dict[str, Scorer]:
     """Every kind of learner, and a model that is the sum of two parts."""
-    recall = recall_fitted.scorer
-    matrix = recall.encoder.encode(recall_sample.rows)
-    outcome = recall_sample.rows["active_1_7"].to_numpy()
-    some, others = Examples(matrix[:2000], outcome[:2000]), Examples(matrix[2000:], outcome[2000:])
-    of_kind = {}
-    for kind, fit in {"logistic": fit_logistic, "boosting": fit_boosting}.items():
-        learner = fit(recall.encoder.features, "binary", some, others)
-        part = Part("active_1_7", kind, learner, recall.parts[0].calibration)
-        of_kind[kind] = Scorer("recall", recall.encoder, (part,))
-    stacked = fit_boosted_linear(recall.encoder.features, "regression", some, others)
-    amount = Part("active_1_7", "boosted_linear", stacked, Level(factor=1.5))
-    return {
-        **of_kind,
-        "boosted_linear": Scorer("recall", recall.encoder, (amount,)),
-        "chosen": recall,
-        "ltv": ltv_fitted.scorer,
-    }
+    rows, of_kind = recall_sample.rows, {}
+    some, others = (
+        Examples(Encoded(part), part["active_1_7"].to_numpy()) for part in (rows.slice(0, 2000), rows.slice(2000))
+    )
+    encoders = Encoders(rows, leave_out=["active_1_7"])
+    platt = recall_fitted.scorer.forecasts[0].calibration
+    for kind, loss, fitted in (
+        ("logistic", "binary", platt),
+        ("boosting", "binary", platt),
+        ("boosted_linear", "regression", Level(factor=1.5)),
+    ):
+        parts = LEARNERS[kind].fit(encoders, loss, some, others)
+        of_kind[kind] = Scorer("recall", (Forecast("active_1_7", kind, parts, fitted),))
+    return {**of_kind, "chosen": recall_fitted.scorer, "ltv": ltv_fitted.scorer}
 
 
 @pytest.mark.parametrize("name", ["logistic", "boosting", "boosted_linear", "ltv"])
@@ -80,12 +78,13 @@ def test_contributions_add_up_for_whatever_row(models, name, strange):
 def test_reasons_are_the_three_largest_largest_first(models):
     rows = feature_rows(sundays(1), 200, seed=9)
     model = models["boosting"]
-    parts = model.parts[0].contributions(model.encoder.encode(rows))[:, :-1]
+    (part,) = model.forecasts[0].parts
+    by_column = part.predictor.contributions(part.encoder.encode(rows))[:, :-1]
 
-    for row, contributions in zip(model.score(rows, PHRASES).to_pylist(), parts, strict=True):
+    for row, contributions in zip(model.score(rows, PHRASES).to_pylist(), by_column, strict=True):
         by_source: dict[str, float] = {}
-        for feature, contribution in zip(model.encoder.features, contributions, strict=True):
-            by_source[feature.source] = by_source.get(feature.source, 0.0) + contribution
+        for source, contribution in zip(part.encoder.columns, contributions, strict=True):
+            by_source[source] = by_source.get(source, 0.0) + contribution
         largest = sorted(by_source.values(), key=abs, reverse=True)[:REASON_COUNT]
         assert [r["contribution"] for r in row["reasons"]] == pytest.approx([c for c in largest if c != 0])
         assert all(by_source[r["feature"]] == pytest.approx(r["contribution"]) for r in row["reasons"])
@@ -146,12 +145,12 @@ def test_other_types_are_refused_before_anything_is_scored(models):
         models["chosen"].score(rows.set_column(at, "recency_days", rows["recency_days"].cast(pa.string())), PHRASES)
 
 
-def test_a_worker_needs_neither_spark_nor_mlflow_nor_scikit_learn():
+def test_a_worker_loads_neither_spark_nor_mlflow_nor_what_learners_are_fitted_with():
     code = "import sys; import ml.model.scorer; print(' '.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True, capture_output=True, text=True)
 
     assert "numpy" in loaded.stdout.split()
-    assert not {"pyspark", "mlflow", "sklearn", "pandas"} & set(loaded.stdout.split())
+    assert not {"pyspark", "mlflow", "sklearn", "pandas", "lightgbm"} & set(loaded.stdout.split())
 
 
 def test_an_archive_is_the_same_for_the_same_model_and_checked_when_read(models):

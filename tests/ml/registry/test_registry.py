@@ -41,12 +41,12 @@ def register(product, recall_fitted):
 
     def one(day: date = SUNDAY, *, passed: bool = True, rows: str | None = None) -> registry.Version:
         scorer = recall_fitted.scorer
-        part = scorer.parts[0]
-        shifted = replace(part, calibration=replace(part.calibration, intercept=-next(count) / 10))
+        forecast = scorer.forecasts[0]
+        shifted = replace(forecast, calibration=replace(forecast.calibration, intercept=-next(count) / 10))
         trained = Trained(
             day=day,
             run_id="a run",
-            scorer=replace(scorer, parts=(shifted,)),
+            scorer=replace(scorer, forecasts=(shifted,)),
             verdict=Verdict(passed, "auc 0.8 beats the naive rule's 0.7"),
             params={"rows": "3000"},
             metrics={"1_7.model.auc": 0.8},
@@ -82,7 +82,7 @@ def test_a_version_carries_what_the_gate_said_and_of_which_bytes(product, regist
         {"1_7.model.auc": 0.8},
         {"rows": "3000"},
     )
-    assert {file.path for file in client.list_artifacts(stored.run_id)} == {"encoder.json", "page.md", "pictures"}
+    assert {file.path for file in client.list_artifacts(stored.run_id)} == {"encoders.json", "page.md", "pictures"}
     assert client.get_experiment(run.info.experiment_id).name == product.model_name
 
 

@@ -4,15 +4,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml.model import learners
 from ml.model.artifact import digest_of
 from ml.model.calibration import Platt
-from ml.model.learners import Examples
+from ml.model.encoder import Encoded
+from ml.model.learners import LEARNERS, Examples
+from ml.model.part import Part
 from ml.model.scorer import Scorer
 from ml.objectives import OBJECTIVES, figures
 from ml.training import fitting, gate, samples
 from ml.training.rules import fit_rule
-from rekindle.errors import CheckFailedError
+from rekindle.errors import CheckFailedError, InputError
 from rekindle.warehouse import contracts
 from tests.ml.conftest import feature_rows, sample_of, sundays
 
@@ -71,7 +72,7 @@ def test_the_logistic_wins_where_there_is_little_to_learn_from(recall, business)
     found = fit(recall, feature_rows(sundays(12), 100, seed=1), business)
 
     assert found.contests[0].chosen == "logistic"
-    assert found.scorer.parts[0].learner.kind == "linear"
+    assert found.scorer.forecasts[0].parts[0].predictor.kind == "linear"
 
 
 def test_the_same_sample_gives_the_same_bytes(recall, recall_sample, recall_fitted, business):
@@ -98,18 +99,33 @@ def test_later_rows_do_not_change_what_was_learnt_before(recall, recall_sample, 
     assert again.primary.model["auc"].value < 0.5
 
 
-def test_a_candidate_that_is_wildly_overconfident_is_out_and_named(recall, recall_sample, business, monkeypatch):
-    def boastful(features, *rows):
-        learner = learners.fit_logistic(features, *rows)
-        columns = tuple(replace(column, weight=20 * column.weight) for column in learner.columns)
-        return replace(learner, columns=columns)
+def weighing(name: str, factor: float):
+    """A linear learner, but for weights that are a multiple of what it found."""
 
-    monkeypatch.setattr(learners, "CANDIDATES", {**learners.CANDIDATES, "logistic": boastful})
+    def fit(*given):
+        (part,) = honest.fit(*given)
+        columns = tuple(replace(column, weight=factor * column.weight) for column in part.predictor.columns)
+        return (Part(part.encoder, replace(part.predictor, columns=columns)),)
+
+    honest = LEARNERS[name]
+    return replace(honest, fit=fit)
+
+
+def test_a_candidate_that_is_wildly_overconfident_is_out_and_named(recall, recall_sample, business, monkeypatch):
+    monkeypatch.setitem(LEARNERS, "logistic", weighing("logistic", 20))
     (contest,) = fitting.fit(recall, recall_sample, samples.split(recall_sample, business)).contests
 
     assert contest.chosen == "boosting"
     assert "logistic" in contest.refused
     assert "outside 0.2 to 5" in contest.refused["logistic"]
+
+
+def test_a_learner_that_cannot_minimise_the_loss_is_refused_by_name(recall, recall_sample, business):
+    """The weights of past amounts say nothing of a chance, and would calibrate to something that looks like one."""
+    wrong = replace(recall, candidates=("logistic", "linear"))
+
+    with pytest.raises(InputError, match=r"learner_without_loss: linear cannot learn what recall is about"):
+        fitting.fit(wrong, recall_sample, samples.split(recall_sample, business))
 
 
 def test_one_class_only_is_refused(recall, business):
@@ -185,7 +201,7 @@ def test_the_rule_to_beat_is_the_best_on_validation_days(recall, business):
     (contest,) = found.contests
 
     assert contest.rule == "due"
-    assert found.rule.parts[0].candidate == "due"
+    assert found.rule.forecasts[0].candidate == "due"
     assert "recency" in contest.refused
     assert found.primary.naive["auc"].value == pytest.approx(contest.test["due"])
     assert contest.test["due"] > 0.7
@@ -194,7 +210,7 @@ def test_the_rule_to_beat_is_the_best_on_validation_days(recall, business):
 def test_a_rule_that_wins_is_a_calibrated_model_of_its_name(recall, recall_sample, recall_fitted, business):
     split = samples.split(recall_sample, business)
     rule = fitting.as_rule(recall, recall_sample, split, recall_fitted)
-    (contest,), (part,) = rule.contests, rule.scorer.parts
+    (contest,), (part,) = rule.contests, rule.scorer.forecasts
     again = Scorer.from_files(rule.scorer.to_files())
     rows = recall_sample.rows.slice(0, 50)
     scored = again.score(rows, contracts.load("features.user").phrases).to_pylist()
@@ -210,10 +226,10 @@ def test_each_horizon_says_what_it_is_predicted_by(recall, recall_sample, recall
     model = recall_fitted.to_json()["evaluations"]["1_7"]
     split = samples.split(recall_sample, business)
     rule = fitting.as_rule(recall, recall_sample, split, recall_fitted).to_json()["evaluations"]["1_7"]
-    chosen = [learners.SAYS[contest.chosen] for contest in ltv_fitted.contests]
+    chosen = [LEARNERS[contest.chosen].says for contest in ltv_fitted.contests]
     by_horizon = ltv_fitted.to_json()["evaluations"]
 
-    assert (model["is_rule"], model["made_by"]) == (False, [learners.SAYS[recall_fitted.contests[0].chosen]])
+    assert (model["is_rule"], model["made_by"]) == (False, [LEARNERS[recall_fitted.contests[0].chosen].says])
     assert (rule["is_rule"], rule["made_by"]) == (True, [recall_fitted.contests[0].rule])
     assert model["to_beat"] == rule["to_beat"] == [recall_fitted.contests[0].rule]
     assert by_horizon["1_30"]["made_by"] == chosen[:1]
@@ -233,10 +249,10 @@ def test_ltv_has_the_best_spending_window_of_each_increment_to_beat(ltv_fitted):
 
 def test_a_rule_ranks_as_the_declared_sum_does(recall_sample, recall_fitted):
     """Whatever is missing: without a usual gap a user comes last."""
-    encoder, (target,) = recall_fitted.scorer.encoder, recall_sample.targets
+    (dense,), (target,) = recall_fitted.scorer.encoders, recall_sample.targets
     rule = next(rule for rule in target.rules if rule.name == "gap_ratio")
-    examples = Examples(encoder.encode(recall_sample.rows), recall_sample.rows["active_1_7"].to_numpy())
-    raw = fit_rule(rule, encoder.features, OBJECTIVES["probability"], examples).raw(examples.matrix)
+    examples = Examples(Encoded(recall_sample.rows), recall_sample.rows["active_1_7"].to_numpy())
+    raw = fit_rule(rule, dense, OBJECTIVES["probability"], examples).raw(examples.rows)
     gaps = recall_sample.rows["current_gap_ratio"].to_pylist()
     declared = -np.array([365.0 if gap is None else gap for gap in gaps])
 
@@ -245,11 +261,9 @@ def test_a_rule_ranks_as_the_declared_sum_does(recall_sample, recall_fitted):
 
 
 def test_where_every_candidate_is_refused_the_rule_stands_in(recall, recall_sample, business, monkeypatch):
-    def turned(features, *rows):
-        learner = learners.fit_logistic(features, *rows)
-        return replace(learner, columns=tuple(replace(column, weight=-column.weight) for column in learner.columns))
-
-    monkeypatch.setattr(learners, "CANDIDATES", dict.fromkeys(learners.CANDIDATES, turned))
+    turned = weighing("logistic", -1)
+    for name in recall.candidates:
+        monkeypatch.setitem(LEARNERS, name, turned)
     found = fitting.fit(recall, recall_sample, samples.split(recall_sample, business))
 
     assert not found.has_model
@@ -293,9 +307,9 @@ def test_a_refit_keeps_the_recipe(product, business, request):
     refitted = fitting.refit(product, sample, fitted.scorer, days).scorer
     rows = sample.rows.slice(0, 500)
 
-    for old, new in zip(fitted.scorer.parts, refitted.parts, strict=True):
-        assert (new.label, new.candidate, new.learner.kind) == (old.label, old.candidate, old.learner.kind)
-        assert new.learner.trees == old.learner.trees
+    for old, new in zip(fitted.scorer.forecasts, refitted.forecasts, strict=True):
+        assert (new.label, new.candidate, new.trees) == (old.label, old.candidate, old.trees)
+        assert [part.predictor.kind for part in new.parts] == [part.predictor.kind for part in old.parts]
     assert np.corrcoef(refitted.predict(rows).raw, fitted.scorer.predict(rows).raw)[0, 1] > 0.9
     assert digest_of(refitted.to_files()) != digest_of(fitted.scorer.to_files())
 

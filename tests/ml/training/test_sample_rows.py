@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ml.model.encoder import Feature
+from ml.model.encoder import Dense, Feature
 from ml.objectives import figures
 from ml.training import fitting, sample_rows, samples
 from rekindle.errors import InputError
@@ -48,7 +48,7 @@ def test_the_rows_are_those_that_our_learners_are_given(recall_sample, business,
     (target,) = recall_sample.targets
     days = {"train": split.train[LABEL], "validation": split.validation[LABEL], "test": split.test}[part]
     ours = recall_sample.of(days, target)
-    expected = fitting.encoder_of(recall_sample, split).encode(ours)
+    expected = fitting.encoders_of(recall_sample, split).of(Dense).encode(ours)
 
     found, outcome = features_of(rows, told, part)
 

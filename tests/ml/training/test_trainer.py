@@ -13,8 +13,11 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from ml import products, registry
-from ml.model import artifact, learners
-from ml.model.learners import Column, Linear
+from ml.model import artifact
+from ml.model.encoder import Dense
+from ml.model.learners import LEARNERS, Learner
+from ml.model.learners.linear import Column, Linear
+from ml.model.part import Part
 from ml.model.scorer import Scorer, archive_name, output_ddl, scoring_function
 from ml.objectives import figures
 from ml.training import samples, trainer
@@ -168,15 +171,18 @@ def test_a_day_that_nobody_has_delivered_is_refused_by_name(spark, product):
     assert registry.versions(product) == []
 
 
-def without_a_clue(features, *_rows):
+def without_a_clue(encoders, *_rows):
     """A learner that has found the weakest of signals, and believes in it."""
-    at = [feature.column for feature in features].index("recency_days")
-    return Linear(len(features), 0.0, (Column(at, "log", 7.0, 120.0, 3.9, -0.5, 0.0, 0.0),))
+    dense = encoders.of(Dense)
+    at = dense.columns.index("recency_days")
+    found = Linear(len(dense.columns), 0.0, (Column(at, "log", 7.0, 120.0, 3.9, -0.5, 0.0, 0.0),))
+    return (Part(dense, found),)
 
 
 def test_where_the_model_loses_the_best_naive_rule_is_champion_and_the_answer_says_so(product, monkeypatch):
     """Somebody is scored, so the exit code is 0; the verdict tells that the model lost."""
-    monkeypatch.setattr(learners, "CANDIDATES", dict.fromkeys(learners.CANDIDATES, without_a_clue))
+    for name in product.candidates:
+        monkeypatch.setitem(LEARNERS, name, Learner(name, without_a_clue, predictors=(Linear,)))
     done = CliRunner().invoke(app, ["train", product.name, "--day", str(DAY), "--json"], catch_exceptions=False)
     told = json.loads(done.stdout)
     version = registry.champion(product)
@@ -185,7 +191,7 @@ def test_where_the_model_loses_the_best_naive_rule_is_champion_and_the_answer_sa
 
     assert (done.exit_code, told["gate"], told["published"], told["promoted"]) == (0, "passed", "naive rule", True)
     assert told["why"].startswith("the model did not pass: auc")
-    assert scorer.parts[0].candidate in {"frequency_28d", "frequency_90d"}
+    assert scorer.forecasts[0].candidate in {"frequency_28d", "frequency_90d"}
     assert tags.tags["scores_by"] == "naive rule"
     assert tags.description.startswith(
         "## The gate refused the model; this is the naive rule, calibrated, in its place"

@@ -1,0 +1,109 @@
+"""Boosted trees, kept as LightGBM's own text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ml.model.encoder import Dense
+from ml.model.learners.declaration import Learner
+from ml.model.part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import lightgbm
+
+    from ml.model.encoder import Encoders
+    from ml.model.learners.declaration import Examples, Stop
+
+TREES: Mapping[str, Any] = {
+    "learning_rate": 0.05,
+    "num_leaves": 15,
+    "min_data_in_leaf": 50,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "feature_fraction": 0.8,
+    "seed": 0,
+    "deterministic": True,
+    "force_row_wise": True,
+    # Written into the model, so a fixed number: the digest must not depend on the machine's cores. One, because threads
+    # of boosting wait for each other by spinning: on two cores that Spark shares, two of them took ten times as long.
+    "num_threads": 1,
+    "verbosity": -1,
+}
+MAX_TREES = 400
+PATIENCE = 30
+"""Trees without improvement on the validation days before boosting stops."""
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """Boosted trees, as LightGBM writes them."""
+
+    kind: ClassVar[str] = "boosting"
+    file: ClassVar[str | None] = "booster_{part}.txt"
+    text: str
+    booster: lightgbm.Booster = field(compare=False, repr=False)
+
+    @property
+    def trees(self) -> int:
+        return self.booster.num_trees()
+
+    def raw(self, encoded: np.ndarray) -> np.ndarray:
+        # LightGBM divides by the number of rows; Spark hands over batches without any.
+        return self._predict(encoded, raw_score=True) if len(encoded) else np.zeros(0)
+
+    def contributions(self, encoded: np.ndarray) -> np.ndarray:
+        if not len(encoded):
+            return np.zeros((0, encoded.shape[1] + 1))
+        return self._predict(encoded, pred_contrib=True)
+
+    def _predict(self, encoded: np.ndarray, **how: bool) -> np.ndarray:
+        return np.asarray(self.booster.predict(encoded, num_threads=1, **how))
+
+    def to_json(self) -> dict[str, Any]:
+        return {}
+
+    def to_bytes(self) -> bytes:
+        return self.text.encode()
+
+    @classmethod
+    def from_stored(cls, plain: dict[str, Any], content: bytes | None) -> Boosting:  # noqa: ARG003 - predictors share it
+        return cls.from_text((content or b"").decode())
+
+    @classmethod
+    def from_text(cls, text: str) -> Boosting:
+        import lightgbm as lgb
+
+        return cls(text, lgb.Booster(model_str=text))
+
+
+def boosted(dense: Dense, loss: str, train: Examples, stop: Stop) -> Boosting:
+    """Boost trees, as many as go on improving the validation days, or as many as are given."""
+    import lightgbm as lgb
+
+    names = [f"f{i}" for i in range(len(dense.features))]
+    data = lgb.Dataset(train.rows.by(dense), train.outcome, feature_name=names, free_raw_data=True)
+    told = {**TREES, "objective": loss}
+    if isinstance(stop, int):
+        booster = lgb.train(told, data, num_boost_round=stop)
+        return Boosting.from_text(booster.model_to_string(num_iteration=stop))
+    booster = lgb.train(
+        told,
+        data,
+        num_boost_round=MAX_TREES,
+        valid_sets=[lgb.Dataset(stop.rows.by(dense), stop.outcome, reference=data)],
+        callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
+    )
+    return Boosting.from_text(booster.model_to_string(num_iteration=booster.best_iteration))
+
+
+def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Part, ...]:
+    dense = encoders.of(Dense)
+    return (Part(dense, boosted(dense, loss, train, stop)),)
+
+
+LEARNER = Learner("boosting", "boosted trees (LightGBM)", fit=_fit, predictors=(Boosting,))

@@ -1,0 +1,55 @@
+"""What a learner declares: how it is fitted, and in which kinds of part a model stores what it has learnt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from ml.model.encoder import Dense
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from ml.model.encoder import Encoded, Encoder, Encoders
+    from ml.model.part import Part, Predictor
+
+    Stop: TypeAlias = "Examples | int"
+    """When rounds end: by the validation rows, or after as many trees as are given."""
+
+    Fit: TypeAlias = Callable[[Encoders, str, "Examples", Stop], tuple[Part, ...]]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows with what came true."""
+
+    rows: Encoded
+    outcome: np.ndarray
+
+    def of(self, outcome: np.ndarray) -> Examples:
+        """Return the same rows with another outcome: what another part leaves over."""
+        return replace(self, outcome=outcome)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """
+    What competes for a product, by its name.
+
+    `fit` is given encoders of the training rows, the objective's loss, the training examples and when to stop; it returns
+    parts whose raw scores add up. Everything is seeded and single-valued: the same sample gives the same bytes. Heavy
+    libraries are imported within it, because the workers import the file and only score.
+    """
+
+    name: str
+    says: str
+    """What it is, for people."""
+    fit: Fit
+    predictors: tuple[type[Predictor], ...]
+    """The kinds of predictor that its parts have."""
+    losses: tuple[str, ...] = ()
+    """The losses, by LightGBM's names, that it can minimise; empty means any."""
+    encoders: tuple[type[Encoder], ...] = (Dense,)
+    """The kinds of encoder that its parts have."""

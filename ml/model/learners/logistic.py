@@ -1,0 +1,32 @@
+"""Logistic regression on log-scaled, standardised columns and flags; missing is a column of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ml.model.encoder import Dense
+from ml.model.learners.declaration import Learner
+from ml.model.learners.linear import Design, Linear
+from ml.model.part import Part
+
+if TYPE_CHECKING:
+    from ml.model.encoder import Encoders
+    from ml.model.learners.declaration import Examples, Stop
+
+C = 0.5
+"""How little the weights of standardised columns are shrunk."""
+
+
+def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Part, ...]:  # noqa: ARG001 - learners share it
+    from sklearn.linear_model import LogisticRegression
+
+    dense = encoders.of(Dense)
+    design = Design.of_all(dense.features, train.rows.by(dense))
+    # Newton's steps on the exact curvature: the one solver that needs neither a seed nor a tolerance to be tuned.
+    fitted = LogisticRegression(C=C, solver="newton-cholesky", max_iter=200)
+    fitted.fit(design.matrix, train.outcome > 0)
+    predictor = design.predictor(len(dense.features), fitted.coef_[0], float(fitted.intercept_[0]))
+    return (Part(dense, predictor),)
+
+
+LEARNER = Learner("logistic", "logistic regression", fit=_fit, predictors=(Linear,), losses=("binary",))
