@@ -41,12 +41,19 @@ TIME = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
 ZONE = r"(Z|z|[+-]\d{2}(:?\d{2})?)$"
 """How times are written; the same expressions for Java, Arrow and Python."""
 
-EXPORTED_NULLS = ("\\N", "<NA>", "NaT", "null", "NULL", "None", "undefined", "(not set)", "(null)")
-"""What MySQL, pandas, JavaScript, Google Analytics and others write for nothing, to the letter: of any column but ids a
-text that differs in case is a text, like the title Nil."""
+EXPORTED_NULLS = (
+    *("\\N", "<NA>", "#N/A", "NaT", "null", "NULL", "None"),
+    *("undefined", "(not set)", "(null)", "[null]", "<null>"),
+)
+"""What MySQL, pandas, Excel, JavaScript, Google Analytics and others write for nothing, to the letter: of any column but
+ids a text that differs in case is a text, like the title Nil."""
 
-NOTHING = ("", "nan", "nil", "n/a", *(text.lower() for text in EXPORTED_NULLS))
-"""Texts, in lower case, that exports write for a missing id. No thing is named so."""
+NOTHING = (
+    *("", "-", "na", "#na", "n/a", "#n/a n/a", "nan", "-nan", "nil"),
+    *("<nil>", "not set", "(none)", "(empty)", "(blank)"),
+    *(text.lower() for text in EXPORTED_NULLS),
+)
+"""Texts, in lower case, that exports and logs write for a missing id. No thing is named so; NA is Namibia elsewhere."""
 
 EXACT_FLOATS = 2**53
 """Beyond it neighbouring whole numbers are one double, so an id that came as a double may be another's."""

@@ -272,6 +272,8 @@ def refuse_missing(contract: Contract, where: str, columns: Collection[str]) -> 
         if column.name not in columns:
             near = difflib.get_close_matches(column.name, columns, 1, 0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
+            if len(columns) == 1 and any(separator in next(iter(columns)) for separator in ";\t|"):
+                hint = " Its header is one cell: separate cells by commas."
             raise InputError(
                 f"{where} has no column {column.name!r}, which is required.{hint}",
                 todo=f"Deliver the columns {', '.join(c.name for c in required)}.",

@@ -74,9 +74,25 @@ class BadCellError(Exception):
         super().__init__(reason)
 
 
-NULLS = ("\\N", "<NA>", "NaT", "null", "NULL", "None", "undefined", "(not set)", "(null)")
+NULLS = ("\\N", "<NA>", "#N/A", "NaT", "null", "NULL", "None", "undefined", "(not set)", "(null)", "[null]", "<null>")
 """What exporters write for nothing, to the letter; of ids, which nobody calls so, in letters of any size."""
-NO_IDS = {text.lower() for text in NULLS} | {"", "nan", "nil", "n/a"}
+NO_IDS = {text.lower() for text in NULLS}
+NO_IDS |= {
+    "",
+    "-",
+    "na",
+    "#na",
+    "n/a",
+    "#n/a n/a",
+    "nan",
+    "-nan",
+    "nil",
+    "<nil>",
+    "not set",
+    "(none)",
+    "(empty)",
+    "(blank)",
+}
 
 
 def bare(text: str) -> str:

@@ -182,7 +182,7 @@ def without_a_clue(encoders, *_rows):
 def test_where_the_model_loses_the_best_naive_rule_is_champion_and_the_answer_says_so(product, monkeypatch):
     """Somebody is scored, so the exit code is 0; the verdict tells that the model lost."""
     for name in product.candidates:
-        monkeypatch.setitem(LEARNERS, name, Learner(name, without_a_clue, predictors=(Linear,)))
+        monkeypatch.setitem(LEARNERS, name, Learner(name, "without a clue", without_a_clue, predictors=(Linear,)))
     done = CliRunner().invoke(app, ["train", product.name, "--day", str(DAY), "--json"], catch_exceptions=False)
     told = json.loads(done.stdout)
     version = registry.champion(product)

@@ -164,8 +164,9 @@ TOO_PRECISE = (
     "1e-2147483648",
     "5.0001e1",
 )
-MARKERS = ("\\N", "<NA>", "NaT", "undefined", "(not set)", "null", "NULL", "NaN")
-OPTIONAL_MARKERS = ("\\N", "<NA>", "NaT", "undefined", "(not set)", "null", "NULL", "None")
+MARKERS = ("\\N", "<NA>", "#N/A", "NaT", "undefined", "(not set)", "null", "NULL", "NaN")
+ID_MARKERS = (*MARKERS, "NA", "-", "(none)", "<nil>", "-nan", "Not Set")
+OPTIONAL_MARKERS = ("\\N", "<NA>", "#N/A", "NaT", "undefined", "(not set)", "null", "NULL", "None")
 MAP = '{"plan": "gold", "n": 1.50, "big": 12345678901234567890, "is": true, "none": null, "in": {"a": [1.0, "é"]}}'
 MAP_TEXTS = {"plan": "gold", "n": "1.50", "big": "12345678901234567890", "is": "true", "none": None} | {
     "in": '{"a": [1.0, "é"]}'
@@ -430,9 +431,9 @@ CASES = {
     ),
     "null markers for an id": Case(
         "orders",
-        {"a.csv": as_csv(order(order_id="good"), *(order(order_id="bad", user_id=text) for text in MARKERS))},
+        {"a.csv": as_csv(order(order_id="good"), *(order(order_id="bad", user_id=text) for text in ID_MARKERS))},
         ["good"],
-        quarantined=[("a.csv", n, "missing") for n in range(2, len(MARKERS) + 2)],
+        quarantined=[("a.csv", n, "missing") for n in range(2, len(ID_MARKERS) + 2)],
     ),
     "null markers where nothing may stand": Case(
         "events",
