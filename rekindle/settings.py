@@ -11,7 +11,7 @@ import re
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     quarantine_stop_min_rows: PositiveInt
     features_keep_days: PositiveInt
     snapshot_keep_days: PositiveInt
+    logs_keep_days: PositiveInt
 
     @classmethod
     def settings_customise_sources(
@@ -91,6 +92,11 @@ class Settings(BaseSettings):
                 code="activity_said_twice",
             )
         return self
+
+    @property
+    def training_weekday_number(self) -> int:
+        """`training_weekday` as Python and Spark count: Monday is 0."""
+        return get_args(Weekday).index(self.training_weekday)
 
     @property
     def landing_zone(self) -> str:

@@ -47,8 +47,6 @@ BUCKETS = 1_000_000
 SHARES = (0.6, 0.2, 0.2)
 """Of the days that the gaps leave over: training, validation, test. Half of the history would do for none of them."""
 
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -272,10 +270,9 @@ def _weekly_days(labels: DataFrame, targets: Sequence[Target], day: date, settin
     """Find the latest weekly days with a known label: a few dates, not rows of a table."""
     from pyspark.sql import functions as F
 
-    weekday = WEEKDAYS.index(settings.training_weekday)
     found = (
         labels.where((F.col("day") <= F.lit(day)) & F.col("label").isin([t.label for t in targets]))
-        .where(F.weekday("feature_day") == weekday)
+        .where(F.weekday("feature_day") == settings.training_weekday_number)
         .select("feature_day")
         .distinct()
         .orderBy(F.desc("feature_day"))

@@ -87,7 +87,7 @@ def build(days: Days, model: str | None, say: Say, progress: Progress, *, score:
     todo = [day for day, products in wanted.items() if model or not due.is_scored(day, products, found.stale)]
     _score(todo, model, told, say, progress)
     if todo:
-        _after_scores(told, say, progress)
+        _after_scores(due.stale_partitions(), told, say, progress)
     told.seconds = time.monotonic() - begun
     return told
 
@@ -112,7 +112,8 @@ def rebuild_stale(say: Say, progress: Progress) -> Told:
         wanted = _wanted(days, None)
         told.unscored = _left_out(days, wanted)
         _score(list(wanted), None, told, say, progress)
-    _after_scores(told, say, progress)
+    # Nothing has come to be stale since: what is made of stale scores was stale with them.
+    _after_scores(stale, told, say, progress)
     told.seconds = time.monotonic() - begun
     return told
 
@@ -227,13 +228,12 @@ def _marts(spark: SparkSession, group: str, days: Days, run_id: str, told: Told)
     told.built[f"marts.{group}"] = len(days)
 
 
-def _after_scores(told: Told, say: Say, progress: Progress) -> None:
+def _after_scores(stale: Mapping[str, list[date]], told: Told, say: Say, progress: Progress) -> None:
     """Build the marts again that were made of scores which are others now: what came true of them, days later."""
     from ml.products import PRODUCTS
     from rekindle.warehouse.spark import session
 
     graph = lineage.graph()
-    stale = due.stale_partitions()
     before = {step.id for step in graph.steps({})}
     for step in graph.steps({product.table: product.name for product in PRODUCTS}):
         todo = tuple(day for table in step.tables for day in stale.get(table, ()))

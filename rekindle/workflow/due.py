@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from rekindle.publishing import ScoreProduct
 
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
 RECENT_DAYS = 10
 """Days at the end of a history that get features each: a check of moves needs the week before the first daily run."""
 
@@ -103,8 +101,7 @@ def is_scored(day: date, products: Iterable[ScoreProduct], stale: Mapping[str, l
 
 def weekly_days(days: Days) -> list[date]:
     """The days of a range that training samples are taken from."""
-    weekday = WEEKDAYS.index(settings().training_weekday)
-    return [day for day in days if day.weekday() == weekday]
+    return [day for day in days if day.weekday() == settings().training_weekday_number]
 
 
 def wanted(days: Days, scored: Iterable[date]) -> dict[str, Days]:

@@ -77,11 +77,11 @@ def trained(product: str, day: date, detail: Detail) -> str:
     return f"{product} as of {day}: version {detail['version']} {champion}. Gate: {detail['gate']}."
 
 
-def looked_after(day: date, done: Mapping[str, Mapping[str, int]]) -> str:
+def looked_after(day: date, done: Mapping[str, Mapping[str, int]], deleted_logs: int) -> str:
     """`done` is what upkeep counts, by table."""
     sums = {what: sum(counts[what] for counts in done.values()) for what in next(iter(done.values()), {})}
     told = ", ".join(f"{what.replace('_', ' ')}: {count:,}" for what, count in sums.items())
-    return f"{_many(len(done), 'table')} as of {day}. {told.capitalize()}."
+    return f"{_many(len(done), 'table')} as of {day}. {told.capitalize()}, deleted logs: {deleted_logs:,}."
 
 
 def _many(value: int, one: str) -> str:

@@ -266,11 +266,13 @@ def upkeep() -> Any:
 
     @task.pyspark(conn_id=SPARK, task_id="tables")
     def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
-        from rekindle.workflow import lines
+        from rekindle.workflow import lines, logs
 
         with _stage(day, airflow_run, "upkeep", spark) as (_run_id, days, notes):
-            notes.detail = import_module("rekindle.warehouse.upkeep").main(spark, days.first)
-        return lines.looked_after(days.first, notes.detail)
+            tables = import_module("rekindle.warehouse.upkeep").main(spark, days.first)
+            deleted = logs.delete_old()
+            notes.detail = {**tables, "logs": {"deleted_logs": deleted}}
+        return lines.looked_after(days.first, tables, deleted)
 
     return run(**CONTEXT)
 
