@@ -186,18 +186,22 @@ def _csv_lines(text: str) -> io.StringIO:
 
 
 def csv_records_as_written(text: str) -> Iterator[tuple[list[str], str]]:
-    """Records as `csv_records` reads them, each with the lines that it stands in."""
+    """Records as `csv_records` reads them, each with the lines that it stands in: a reader takes none before it needs it."""
+    csv.field_size_limit(sys.maxsize)
     taken: list[str] = []
 
     def note(line: str) -> str:
         taken.append(line)
         return line
 
-    noted = csv.reader(map(note, _csv_lines(text)))
-    for record in csv_records(text):
-        next(noted)
-        yield record, "".join(taken)
+    record, written = None, ""
+    for following in csv.reader(map(note, _csv_lines(text))):
+        if record is not None:
+            yield record, written
+        record, written = following, taken[0] if len(taken) == 1 else "".join(taken)
         taken.clear()
+    if record != [END_OF_CSV]:
+        raise UnreadableFileError("open_quote")
 
 
 def csv_table(text: str) -> tuple[list[str], Iterator[list[str]]]:

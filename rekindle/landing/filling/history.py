@@ -197,14 +197,18 @@ def _read_jsonl(content: bytes, wanted: Columns) -> Read:
     return Read(tuple(columns), {}, texts, _table([f"{line}\n" for line in lines], texts), broken)
 
 
-def _table(lines: Iterable[str], texts: Mapping[str, Iterable[str | None]]) -> pa.Table:
+def _table(lines: Sequence[str], texts: Mapping[str, Sequence[str | None]]) -> pa.Table:
     """Lines to be passed on, and beside them, as bytes, what was read of them."""
-    read = {
-        name: pa.array((text if text is None else formats.encoded(text) for text in found), pa.large_binary())
-        for name, found in texts.items()
-        if name != DAY
-    }
-    return pa.table(read | {LINE: pa.array(map(formats.encoded, lines), pa.large_binary())})
+    return pa.table({name: _bytes(found) for name, found in {**texts, LINE: lines}.items() if name != DAY})
+
+
+def _bytes(texts: Sequence[str | None]) -> pa.Array:
+    """The bytes that texts were decoded from."""
+    try:
+        # Many times faster, and all there is to do unless a byte was no UTF-8.
+        return pa.array(texts, pa.large_string()).cast(pa.large_binary())
+    except UnicodeEncodeError:
+        return pa.array((text if text is None else formats.encoded(text) for text in texts), pa.large_binary())
 
 
 def _read_parquet(content: bytes, wanted: Columns) -> Read:
