@@ -23,7 +23,7 @@ from rekindle.workflow.timetable import DayTimetable
     start_date=tasks.START,
     catchup=False,
     max_active_runs=1,
-    params={"day": tasks.PARAMS["day"], "kind": "training"},
+    params=tasks.params_of("training"),
     default_args=tasks.DEFAULTS | {"on_failure_callback": tasks.failed},
     doc_md=__doc__,
     tags=["tier-2", "models"],

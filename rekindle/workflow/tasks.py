@@ -67,6 +67,12 @@ CONTEXT = {
 """What every task is told about its run."""
 
 
+def params_of(kind: str) -> dict[str, Param]:
+    """Parameters of a DAG all of whose runs are of one kind: the day alone can be chosen."""
+    said = Param(kind, type="string", enum=[kind], description="What the run is called in our records.")
+    return {"day": PARAMS["day"], "kind": said}
+
+
 def begin() -> Any:
     """Record that the run has begun."""
 

@@ -68,6 +68,18 @@ def test_the_runs_of_a_dag_are_called_by_its_name(dags, dag_id):
     assert dags[dag_id].timetable.dag_id == dag_id, "Give the DAG a DayTimetable with its own id."
 
 
+@pytest.mark.parametrize(
+    ("dag_id", "kinds"),
+    [("daily_scores", ["daily", "backfill"]), ("weekly_training", ["training"]), ("table_upkeep", ["upkeep"])],
+)
+def test_a_run_by_hand_can_be_of_no_kind_that_the_dag_does_not_know(dags, dag_id, kinds):
+    """A run of another kind would write the page of a day, or say in our records what it is not."""
+    kind = dags[dag_id].params.get_param("kind")
+
+    assert kind.schema.get("enum") == kinds
+    assert kind.resolve() == kinds[0]
+
+
 @pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
 def test_a_task_has_an_owner_an_end_and_another_try(dags, dag_id):
     for task in dags[dag_id].tasks:
