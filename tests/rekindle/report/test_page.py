@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from html import unescape
 from html.parser import HTMLParser
 
 import pytest
 
+from rekindle.report.came_true import CameTrue, Period, Sums
 from rekindle.report.facts import Publish
 from rekindle.report.page import FOLDER, render
 
@@ -165,6 +166,31 @@ def test_tables_scroll_within_and_nothing_is_wider_than_a_phone(a):
     columns = re.findall(r"minmax\((.*?), 1fr\)", STYLE)
     assert columns
     assert all(column == "0" or column.startswith("min(100%,") for column in columns)
+
+
+def test_no_column_is_cut_on_a_phone(a):
+    """What has more than four columns is folded into paragraphs, in which each figure has its name, or stood upright."""
+    failed = a.stage("ingest items", status="failed")
+    html = render(a.facts(stages=(a.ingestion("orders"), a.stage("ingest users"), failed), came_true=(came_true(),)))
+
+    tables = re.findall(r"<table(.*?)</table>", html, re.DOTALL)
+    assert len(tables) == 6  # ingestion, deciles, what came true, checks, freshness, time
+    wide = [table for table in tables if table.split("</thead>")[0].count("<th ") > 4]
+    assert len(wide) == 5
+    for table in wide:
+        assert re.match(r' class="(stacks|small)"', table)
+        if "stacks" in table.split(">")[0]:
+            cells = re.findall(r"<td([^>]*)>", table)
+            assert cells and all("data-of=" in cell or "wide" in cell or "told" in cell for cell in cells)
+    narrow = STYLE.split("@media (width < 48rem) {")[1]
+    assert "content: attr(data-of)" in narrow.split("\n}")[0]
+    assert ".small tr { flex-direction: column; }" in STYLE.split("@media (max-width: 30rem) {")[1].split("\n}")[0]
+
+
+def came_true() -> CameTrue:
+    sums = Sums(users=10, predicted=3.0, actual=3.0, error=1.0)
+    period = Period("this week", date(2017, 6, 1), date(2017, 6, 2), 2, 0, sums)
+    return CameTrue("recall", "active_1_7", "share", (period,), {1: sums})
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
