@@ -258,25 +258,23 @@ def _why_nothing_to_check(contract: Contract, day: date) -> CheckFailedError | N
 def docs(*, json: JsonOption = False) -> None:
     """Write a page about all tables from the landing zone to `sms`, their lineage and columns, and dbt's page beside it."""
     from rekindle import docs, platform
-    from rekindle.warehouse import marts
+    from rekindle.warehouse import dbt
 
     platform.attach()
-    path = docs.write(marts.docs())
+    path = docs.write(dbt.docs())
     answer({"docs": str(path)}, as_json=json, text=str(path))
 
 
 def migrate(*, json: JsonOption = False) -> None:
     """Bring schemas, tables and marts up to date on the servers that the environment names; `up` does so for its own."""
     from rekindle import platform, postgres
-    from rekindle.warehouse import marts, tables
+    from rekindle.warehouse.migrate import migrate as bring_up_to_date
     from rekindle.warehouse.spark import session
 
     platform.attach()
     with shown(as_json=json) as progress, progress.step("Bringing schemas, tables and marts up to date"):
         postgres.migrate()
-        spark = session()
-        tables.create_tables(spark)
-        marts.create_marts(spark)
+        bring_up_to_date(session())
         taken_over = take_over_verdicts()
     text = "\n".join(["Schemas, tables and marts are up to date.", *taken_over])
     answer({"migrated": True, "taken_over": taken_over}, as_json=json, text=text)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rekindle.publishing import publications
-from rekindle.warehouse import contracts, lineage, marts
+from rekindle.warehouse import contracts, dbt, lineage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,8 +67,8 @@ def _warehouse() -> Iterator[Described]:
             # It is written together with the sources' tables, of the same files.
             reads = {_landed(source): "day" for source in contracts.landing_sources()}
         if table.kind == "marts":
-            columns = tuple((c["name"], c["data_type"], c["description"]) for c in marts.columns(table.name).values())
-            about = marts.description(table.name)
+            columns = tuple((c["name"], c["data_type"], c["description"]) for c in dbt.columns(table.name).values())
+            about = dbt.description(table.name)
             yield Described(table.name, "marts", about, "", (), columns, reads)
             continue
         contract = contracts.load(table.name)

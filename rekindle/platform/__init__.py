@@ -200,13 +200,10 @@ def _create_tables(home: Home) -> None:
     version = sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()
     if home.is_done("tables", version):
         return
-    from rekindle.postgres import migrate
-    from rekindle.warehouse.marts import create_marts
+    from rekindle import postgres
+    from rekindle.warehouse.migrate import migrate
     from rekindle.warehouse.spark import session
-    from rekindle.warehouse.tables import create_tables
 
-    migrate()
-    spark = session()
-    create_tables(spark)
-    create_marts(spark)
+    postgres.migrate()
+    migrate(session())
     home.set_done("tables", version)

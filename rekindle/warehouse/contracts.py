@@ -180,16 +180,17 @@ class Contract:
 
     def create_table(self) -> str:
         """Spark SQL that creates the table, empty, if it is not there."""
-        columns = ",\n  ".join(f"`{c.name}` {c.spark_type} COMMENT {_quoted(c.description)}" for c in self.columns)
+        columns = ",\n  ".join(f"`{c.name}` {c.spark_type} COMMENT {quoted(c.description)}" for c in self.columns)
         return (
             f"CREATE TABLE IF NOT EXISTS {self.table} (\n  {columns}\n) USING iceberg\n"
             f"PARTITIONED BY ({', '.join(self.partition)})\n"
-            f"COMMENT {_quoted(self.description)}\n"
-            f"TBLPROPERTIES ('rekindle.owner' = {_quoted(self.owner)})"
+            f"COMMENT {quoted(self.description)}\n"
+            f"TBLPROPERTIES ('rekindle.owner' = {quoted(self.owner)})"
         )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Quote a text as Spark reads it: a backslash begins an escape."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

@@ -1,31 +1,22 @@
 """
 Marts: one `dbt build` a group, tested on a branch, released when all its tests have passed.
 
-dbt runs in its own process, because it turns Spark's ANSI mode off and, here, redirects what it writes and reads of
-marts to the branch of the run (Iceberg's `spark.wap.branch`). So no branch is named in SQL, dbt's tests see the new
-rows, and everybody else sees the old ones until `fast_forward`.
+No branch is named in SQL: dbt writes and reads marts on the branch of the run, its tests see the new rows, and everybody
+else sees the old ones until `fast_forward`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from rekindle import postgres, records
 from rekindle.days import Days
-from rekindle.errors import CheckFailedError, RekindleError
-from rekindle.settings import PROJECT, settings
-from rekindle.warehouse import builds, lineage
-from rekindle.warehouse.activity import Activity
+from rekindle.errors import CheckFailedError
+from rekindle.warehouse import builds, dbt, lineage
 from rekindle.warehouse.tables import CATALOG
 
 if TYPE_CHECKING:
@@ -34,9 +25,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-DBT_PROJECT = PROJECT / "dbt_project"
-
-NAMESPACES = ("staging", "marts")
+    from rekindle.warehouse.dbt import Invocation
 
 
 @dataclass(frozen=True)
@@ -48,61 +37,6 @@ class DbtResult:
     tests_passed: int
     seconds: float
     log: Path
-
-
-def create_marts(spark: SparkSession) -> None:
-    """
-    Create the staging views, and the marts that are not there yet, empty; add columns that a mart's yml has gained.
-
-    For a migration: a run cannot, because on a branch `CREATE OR REPLACE TABLE AS` leaves main without a snapshot, and a
-    schema is shared by all branches. Without days dbt builds one before any delivery, so what it creates has no rows.
-    """
-    for namespace in NAMESPACES:
-        spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{namespace}")
-    marts = lineage.graph().marts()
-    with _locked(marts):
-        absent = [mart for mart in marts if not spark.catalog.tableExists(f"{CATALOG}.{mart}")]
-        models = ("staging", *(mart.split(".")[1] for mart in absent))
-        # The staging views are made here and nowhere else, of what the business has decided.
-        _refuse(_invoke("create_marts", "run", "--select", *models, variables=_decided()))
-        for mart in set(marts) - set(absent):
-            _add_columns(spark, mart)
-
-
-def _decided() -> dict[str, Any]:
-    """What a business decides, as dbt gets it."""
-    conf = settings()
-    activity = Activity.of(conf)
-    return {
-        "lapse_days": conf.lapse_days,
-        "lateness_days": conf.lateness_days,
-        "event_is_activity": activity.event,
-        "order_is_activity": activity.order,
-    }
-
-
-def _add_columns(spark: SparkSession, mart: str) -> None:
-    present = set(spark.table(mart).columns)
-    for name, column in columns(mart).items():
-        if name not in present:
-            about = column["description"].replace("\\", "\\\\").replace("'", "\\'")
-            spark.sql(f"ALTER TABLE {CATALOG}.{mart} ADD COLUMN `{name}` {column['data_type']} COMMENT '{about}'")
-
-
-def columns(mart: str) -> dict[str, dict[str, str]]:
-    """What the yml of a mart says of its columns, by name."""
-    return {column["name"]: column for column in _described(mart)["columns"]}
-
-
-def description(mart: str) -> str:
-    """What the yml of a mart says that it is."""
-    return _described(mart)["description"]
-
-
-def _described(mart: str) -> dict[str, Any]:
-    (found,) = lineage.MODELS.rglob(f"marts/*/{mart.split('.')[1]}.yml")
-    (described,) = yaml.safe_load(found.read_text())["models"]
-    return described
 
 
 def build(  # noqa: PLR0917 - what a build is about
@@ -124,7 +58,7 @@ def build(  # noqa: PLR0917 - what a build is about
     say: what it was built from must be known before anybody reads it.
     """
     variables = {
-        **_decided(),
+        **dbt.decided(),
         "from_day": str(days.first),
         "to_day": str(days.last),
         "labels": [dict(label) for label in labels],
@@ -138,12 +72,12 @@ def build(  # noqa: PLR0917 - what a build is about
     arguments = ["--exclude-resource-type", "unit_test", "--select", f"marts.{group}"]
     # A test that compares with another group's mart is a test of the mart that comes later.
     arguments += ["--indirect-selection", "buildable"]
-    with _locked(marts) as locks, _branch(spark, marts, f"run_{run_id}") as branch:
+    with locked(marts) as locks, _branch(spark, marts, f"run_{run_id}") as branch:
         # Before they are read: what changes while they are makes these days stale.
         known = builds.Known.of(graph, {name for mart in marts for name in graph.tables[mart].reads})
-        invocation = _invoke(f"{run_id}-{group}", "build", *arguments, variables=variables, branch=branch)
+        invocation = dbt.invoke(f"{run_id}-{group}", "build", *arguments, variables=variables, branch=branch)
         _record(invocation, run_id, days)
-        _refuse(invocation)
+        dbt.refuse_failed(invocation)
         _refuse_undeclared(invocation, marts)
         for lock in locks:
             lock.verify()
@@ -162,21 +96,41 @@ def build(  # noqa: PLR0917 - what a build is about
 def _keep(spark: SparkSession, mart: str, days: Days, table: str) -> None:
     """Keep the rows of a small mart's days in Postgres too, where pages are made that have no Spark."""
     rows = spark.table(mart).where(f"day between date'{days.first}' and date'{days.last}'").toArrow().to_pylist()
-    records.replace_days(table, days, list(columns(mart)), rows)
+    records.replace_days(table, days, list(dbt.columns(mart)), rows)
 
 
-def docs() -> Path:
-    """Write dbt's documentation of models, columns and lineage as one page, and say where it is."""
-    invocation = _invoke("docs", "docs", "generate", "--static")
-    _refuse(invocation)
-    return invocation.target / "static_index.html"
+def _refuse_undeclared(invocation: Invocation, marts: Sequence[str]) -> None:
+    """Refuse a mart that reads another set of tables than its yml says."""
+    manifest = json.loads((invocation.target / "manifest.json").read_text())
+    for mart, found in dbt.reads_by_manifest(manifest, marts).items():
+        # What stands for a whole schema is named by the products, and no source of dbt's.
+        declared = set(lineage.graph().tables[mart].reads) - lineage.graph().tables[mart].any_of
+        if found != declared:
+            raise CheckFailedError(
+                f"{mart} reads {', '.join(sorted(found)) or 'nothing'}, but its yml declares "
+                f"{', '.join(sorted(declared)) or 'nothing'}.",
+                todo=f"Say under config.meta.reads of {mart} what it reads and how far back, and nothing else.",
+                safe="Nothing was released: readers keep the marts as they were.",
+                code="undeclared_input",
+            )
+
+
+def _record(invocation: Invocation, run_id: str, days: Days) -> None:
+    """Keep what the tests said beside the checks of the other tables, so that a report shows both."""
+    for table in sorted({test.table for test in invocation.tests}):
+        results = [
+            records.CheckResult(test.name, "stop", "failed" if test.failed else "passed", test.failed_rows)
+            for test in invocation.tests
+            if test.table == table
+        ]
+        records.record_checks(run_id, days.last, table, results)
 
 
 # --- releasing ----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _locked(marts: Sequence[str]) -> Iterator[list[postgres.Lock]]:
+def locked(marts: Sequence[str]) -> Iterator[list[postgres.Lock]]:
     """Hold the locks of all marts, taken in one order, so that two builds never wait for each other."""
     with ExitStack() as stack:
         yield [stack.enter_context(postgres.table_lock(mart)) for mart in marts]
@@ -202,170 +156,3 @@ def _heads(spark: SparkSession, marts: Sequence[str], branch: str) -> dict[str, 
     refs = [f"SELECT '{mart}' AS mart, name, snapshot_id FROM {CATALOG}.{mart}.refs" for mart in marts]
     found = spark.sql(f"SELECT mart, snapshot_id FROM ({' UNION ALL '.join(refs)}) WHERE name = '{branch}'").collect()
     return {row.mart: row.snapshot_id for row in found}
-
-
-# --- running dbt --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Node:
-    """What dbt says of one model or test that it ran."""
-
-    kind: str
-    name: str
-    table: str
-    """The table that a model writes, or that a test is about."""
-    status: str
-    failed_rows: int | None
-    error: str
-    sql: str
-
-    @property
-    def failed(self) -> bool:
-        return self.status in {"fail", "error", "runtime error"}
-
-
-@dataclass(frozen=True)
-class _Invocation:
-    nodes: tuple[_Node, ...]
-    exit_code: int
-    seconds: float
-    folder: Path
-
-    @property
-    def target(self) -> Path:
-        return self.folder / "target"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "dbt.log"
-
-    @property
-    def tests(self) -> list[_Node]:
-        return [node for node in self.nodes if node.kind == "test" and node.status != "skipped"]
-
-
-def _invoke(
-    name: str, *command: str, variables: Mapping[str, Any] | None = None, branch: str | None = None
-) -> _Invocation:
-    """Run dbt in a folder of its own, so that two runs never share state; what it prints goes there too."""
-    folder = (settings().home / "dbt" / name).resolve()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    arguments = [
-        *command,
-        *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
-        *("--target-path", str(folder / "target"), "--log-path", str(folder)),
-        *("--target", "branch" if branch else "main", "--vars", json.dumps(variables or {})),
-        *("--no-partial-parse", "--no-use-colors"),
-    ]
-    environment = {**os.environ, **({"REKINDLE_DBT_BRANCH": branch} if branch else {})}
-    began = time.monotonic()
-    with (folder / "output.txt").open("w") as output:
-        done = subprocess.run(  # noqa: S603 - our own arguments, no shell
-            # Without the garbage collector, of which a process of a minute has no need, dbt is imported a fifth faster.
-            [sys.executable, "-c", "import gc; gc.disable(); from dbt.cli.main import cli; cli()", *arguments],
-            check=False,
-            cwd=folder,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    return _Invocation(_nodes(folder / "target"), done.returncode, time.monotonic() - began, folder)
-
-
-def _nodes(target: Path) -> tuple[_Node, ...]:
-    """What ran, from dbt's own records; nothing where dbt ended before it ran anything."""
-    if not (target / "run_results.json").is_file():
-        return ()
-    manifest = json.loads((target / "manifest.json").read_text())
-    known = manifest["nodes"] | manifest["unit_tests"]
-    nodes = []
-    for result in json.loads((target / "run_results.json").read_text())["results"]:
-        node = known[result["unique_id"]]
-        kind, about = node["resource_type"], result["unique_id"]
-        if kind == "test":
-            about = node["attached_node"]
-        elif kind == "unit_test":
-            (about,) = node["depends_on"]["nodes"]
-        model = known[about]
-        # The first line of a message says where, the second what; more of it is in the log.
-        lines = [line.strip() for line in (result["message"] or "").splitlines() if line.strip()]
-        nodes.append(
-            _Node(
-                kind=kind,
-                name=node["name"],
-                table=f"{model['schema']}.{model['name']}",
-                status=result["status"],
-                failed_rows=result["failures"],
-                error=" ".join(lines[1:2])[:300],
-                sql=node.get("compiled_path") or "",
-            )
-        )
-    return tuple(nodes)
-
-
-def reads_by_manifest(manifest: Mapping[str, Any], marts: Sequence[str]) -> dict[str, set[str]]:
-    """The tables that each mart reads, by dbt's own account: through views, down to marts and to what others write."""
-
-    def tables(unique_id: str) -> set[str]:
-        if unique_id in manifest["sources"]:
-            source = manifest["sources"][unique_id]
-            return {f"{source['source_name']}.{source['name']}"}
-        model = manifest["nodes"][unique_id]
-        if model["schema"] == "marts":
-            return {f"marts.{model['name']}"}
-        return set().union(*map(tables, model["depends_on"]["nodes"]))
-
-    models = {f"marts.{n['name']}": n for n in manifest["nodes"].values() if n["resource_type"] == "model"}
-    return {mart: set().union(*map(tables, models[mart]["depends_on"]["nodes"])) for mart in marts}
-
-
-def _refuse_undeclared(invocation: _Invocation, marts: Sequence[str]) -> None:
-    """Refuse a mart that reads another set of tables than its yml says."""
-    manifest = json.loads((invocation.target / "manifest.json").read_text())
-    for mart, found in reads_by_manifest(manifest, marts).items():
-        # What stands for a whole schema is named by the products, and no source of dbt's.
-        declared = set(lineage.graph().tables[mart].reads) - lineage.graph().tables[mart].any_of
-        if found != declared:
-            raise CheckFailedError(
-                f"{mart} reads {', '.join(sorted(found)) or 'nothing'}, but its yml declares "
-                f"{', '.join(sorted(declared)) or 'nothing'}.",
-                todo=f"Say under config.meta.reads of {mart} what it reads and how far back, and nothing else.",
-                safe="Nothing was released: readers keep the marts as they were.",
-                code="undeclared_input",
-            )
-
-
-def _record(invocation: _Invocation, run_id: str, days: Days) -> None:
-    """Keep what the tests said beside the checks of the other tables, so that a report shows both."""
-    for table in sorted({test.table for test in invocation.tests}):
-        results = [
-            records.CheckResult(test.name, "stop", "failed" if test.failed else "passed", test.failed_rows)
-            for test in invocation.tests
-            if test.table == table
-        ]
-        records.record_checks(run_id, days.last, table, results)
-
-
-def _refuse(invocation: _Invocation) -> None:
-    """Raise an error that names each failed test or model, and the log, if anything failed."""
-    if invocation.exit_code == 0:
-        return
-    safe = "Nothing was released: readers keep the marts as they were."
-    broken = [node for node in invocation.nodes if node.failed and node.status != "fail"]
-    failed = [node for node in invocation.nodes if node.status == "fail"]
-    if failed and not broken:
-        raise CheckFailedError(
-            "; ".join(f"{test.table} failed its test {test.name}: {test.failed_rows} rows" for test in failed) + ".",
-            todo=f"The rows are what {failed[0].sql} selects; the log is {invocation.log}.",
-            safe=safe,
-            code="check_failed",
-        )
-    what = [f"dbt could not run {node.name}: {node.error or node.status}" for node in broken]
-    raise RekindleError(
-        f"{'; '.join(what) or 'dbt ended before it ran a model'}.",
-        todo=f"Read dbt.log and output.txt in {invocation.folder}.",
-        safe=safe,
-        code="dbt_failed",
-    )

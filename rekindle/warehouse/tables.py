@@ -45,23 +45,6 @@ class Release:
         return [r for r in self.results if r.severity == "warn" and r.outcome == "failed"]
 
 
-def create_tables(spark: SparkSession) -> None:
-    """
-    Create all tables that have a contract, and add columns that a contract has gained.
-
-    The schema is shared by all branches, so a table is altered here, in a migration, and never in a run.
-    """
-    for name in sorted({table.split(".")[0] for table in contracts.tables()}):
-        spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{name}")
-    for table in contracts.tables():
-        contract = contracts.load(table)
-        spark.sql(contract.create_table())
-        present = set(spark.table(table).columns)
-        for column in contract.columns:
-            if column.name not in present:
-                spark.sql(f"ALTER TABLE {table} ADD COLUMN `{column.name}` {column.spark_type}")
-
-
 def day_in(days: Days) -> Column:
     """Condition on the partition: a range where the days are one, else the list, so that Iceberg prunes either."""
     from pyspark.sql import functions as F

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
+from rekindle.warehouse.contracts import quoted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -141,6 +143,4 @@ def rules_of(column: Declared) -> Iterator[Rule]:
 
 def literal(text: str, engine: Engine) -> str:
     """Quote a text as SQL. Spark reads a backslash as the beginning of an escape, Postgres as itself."""
-    return (
-        "'" + (text.replace("\\", "\\\\").replace("'", "\\'") if engine == "spark" else text.replace("'", "''")) + "'"
-    )
+    return quoted(text) if engine == "spark" else "'" + text.replace("'", "''") + "'"

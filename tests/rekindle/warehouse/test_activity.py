@@ -6,7 +6,7 @@ import pytest
 
 from rekindle.errors import InputError
 from rekindle.settings import NOT_ACTIVITY, Settings, settings
-from rekindle.warehouse import marts
+from rekindle.warehouse import dbt
 from rekindle.warehouse.activity import Activity
 
 
@@ -43,7 +43,7 @@ def test_what_is_shipped_excludes_what_a_machine_caused():
 def test_the_staging_views_follow_a_positive_list(decided, activity, event, order):
     decided(activity=activity)
 
-    assert {name: marts._decided()[name] for name in ("event_is_activity", "order_is_activity")} == {
+    assert {name: dbt.decided()[name] for name in ("event_is_activity", "order_is_activity")} == {
         "event_is_activity": event,
         "order_is_activity": order,
     }

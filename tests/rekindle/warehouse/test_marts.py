@@ -14,7 +14,7 @@ import yaml
 from rekindle import records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError
-from rekindle.warehouse import builds, lineage, marts
+from rekindle.warehouse import builds, dbt, lineage, marts, migrate
 
 pytestmark = pytest.mark.usefixtures("world")
 
@@ -62,7 +62,7 @@ def tiles():
 @pytest.fixture(scope="module")
 def world(spark, tiles):
     """Features of each day for the users, of whom one registers on the tenth; marts that exist and are empty."""
-    marts.create_marts(spark)
+    migrate.create_marts(spark)
     append(spark, "raw.deliveries", [{"day": day(n), "source": "orders"} for n in range(40)])
     append(spark, "features.user_day", tiles)
     append(
@@ -151,9 +151,9 @@ def expected_labels(tiles, last):
 
 def test_units_of_all_models_pass():
     """The arithmetic of each model, beside the model."""
-    invocation = marts._invoke("unit_tests", "test", "--select", "test_type:unit")
+    invocation = dbt.invoke("unit_tests", "test", "--select", "test_type:unit")
 
-    marts._refuse(invocation)
+    dbt.refuse_failed(invocation)
     assert {unit.table for unit in invocation.nodes} >= {
         "marts.daily_activity",
         "marts.labels",
@@ -235,8 +235,8 @@ def test_the_staging_views_are_made_of_what_the_business_has_decided(spark):
 
 def test_marts_declare_what_dbt_sees_them_read():
     """By dbt's own account of the models, not by reading their SQL here."""
-    manifest = json.loads((marts.docs().parent / "manifest.json").read_text())
-    found = marts.reads_by_manifest(manifest, MARTS)
+    manifest = json.loads((dbt.docs().parent / "manifest.json").read_text())
+    found = dbt.reads_by_manifest(manifest, MARTS)
 
     assert found == {mart: set(lineage.graph().tables[mart].reads) for mart in MARTS}
     assert found["marts.users"] == {"features.user", "raw.users"}
@@ -294,12 +294,12 @@ def made_up(spark, tmp_path, monkeypatch):
     Returns a function that writes a model's SQL and yml anew.
     """
     project = tmp_path / "dbt_project"
-    shutil.copytree(marts.DBT_PROJECT, project)
+    shutil.copytree(dbt.DBT_PROJECT, project)
     folder = project / "models" / "marts" / "made_up"
     folder.mkdir()
     sources = project / "models" / "staging" / "sources.yml"
     sources.write_text(sources.read_text() + "  - name: scores\n    tables: [{name: recall_daily}]\n")
-    monkeypatch.setattr(marts, "DBT_PROJECT", project)
+    monkeypatch.setattr(dbt, "DBT_PROJECT", project)
     monkeypatch.setattr(lineage, "MODELS", project / "models")
 
     def write(name, source, columns=("day", "user_id"), **reads):
@@ -315,7 +315,7 @@ def made_up(spark, tmp_path, monkeypatch):
     write("z_first", "source('features', 'user')", features_of_user="day")
     write("a_second", "ref('z_first')", marts_of_z_first="day")
     write("of_scores", "source('scores', 'recall_daily')", scores_of_recall_daily="day")
-    marts.create_marts(spark)
+    migrate.create_marts(spark)
     yield write
     for name in ("z_first", "a_second", "of_scores"):
         spark.sql(f"DROP TABLE IF EXISTS marts.{name} PURGE")
@@ -366,7 +366,7 @@ def test_a_column_that_a_mart_has_gained_is_added_by_a_migration(spark, made_up)
     build(spark, 20, 20, group="made_up")
     made_up("z_first", "source('features', 'user')", ("day", "'x' as note", "user_id"), features_of_user="day")
 
-    marts.create_marts(spark)
+    migrate.create_marts(spark)
     build(spark, 21, 21, group="made_up")
 
     assert {row.day: row.note for row in rows(spark, "marts.z_first")} == {day(20): None, day(21): "x"}
@@ -375,7 +375,7 @@ def test_a_column_that_a_mart_has_gained_is_added_by_a_migration(spark, made_up)
 
 
 def test_the_documentation_names_each_mart_and_what_its_columns_are():
-    page = marts.docs().read_text()
+    page = dbt.docs().read_text()
 
     assert [mart for mart in MARTS if mart.split(".")[1] not in page] == []
     assert "lapsed_days" in page

@@ -13,7 +13,7 @@ import pytest
 from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
-from rekindle.warehouse import contracts, tables
+from rekindle.warehouse import contracts, migrate, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def contract(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> I
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(contracts, "FOLDER", folder)
         forget()
-        tables.create_tables(spark)
+        migrate.create_tables(spark)
         yield folder / f"{TABLE}.yml"
     forget()
     spark.sql(f"DROP TABLE {TABLE} PURGE")
@@ -107,7 +107,7 @@ def test_a_column_that_a_contract_has_gained_is_added(spark: SparkSession, contr
     contract.write_text(CONTRACT.replace("stop_if", "  note: {type: string, nullable: true, is: A note.}\nstop_if"))
     forget()
     try:
-        tables.create_tables(spark)
+        migrate.create_tables(spark)
         (stored,) = {row["note"] for row in spark.table(TABLE).collect()}
         assert stored is None
     finally:

@@ -25,7 +25,7 @@ from rekindle import records
 from rekindle.days import ONE_DAY, Days
 from rekindle.progress import SILENT
 from rekindle.settings import settings
-from rekindle.warehouse import checks, lineage, marts, tables
+from rekindle.warehouse import checks, lineage, migrate, tables
 from rekindle.warehouse.builds import ALWAYS
 from rekindle.workflow import due
 from rekindle.workflow.backfill import rebuild_stale
@@ -302,7 +302,7 @@ def test_what_a_delivery_changes_is_stale_until_it_is_rebuilt(warehouse: Warehou
     third, fifth = days_of(3, 5)
     (warehouse.landing / "orders" / f"day={third}" / "_SUCCESS").unlink()
     case = Case([shop], shop, warehouse)
-    marts.create_marts(warehouse.spark)
+    migrate.create_marts(warehouse.spark)
     warehouse.ingest(case.days, ("users", "orders"))
     case.build()
     assert stale_features() == {}
