@@ -6,6 +6,7 @@ On stderr: a terminal shows a line per step in place; elsewhere, as in a log, a 
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS = 30
 """Where lines cannot be taken back, one is written so often."""
+
+CANNOT_TAKE_BACK = ("dumb", "unknown")
+"""Terminals, by their names, that are as a log: an editor's, say."""
 
 ALIKE = 4
 """A step over so many times fewer days, or more, says little about this one: part of its time does not grow with days."""
@@ -149,7 +153,7 @@ def shown(*, as_json: bool = False) -> Iterator[Progress]:
     """Show progress on stderr in the way that suits it, or not at all to who asked for JSON and gets one object."""
     if as_json:
         yield Progress()
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and os.environ.get("TERM") not in CANNOT_TAKE_BACK:
         with _in_place() as progress:
             yield progress
     else:

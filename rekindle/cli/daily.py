@@ -219,7 +219,8 @@ def check(
     if is_empty and (error := _why_nothing_to_check(contract, day)):
         raise error
     run_id = records.start_run("check", days)
-    results = checks.audit(spark, contract, rows, days, stored=spark.table(table), run_id=run_id)
+    with shown(as_json=json) as progress, progress.step(f"Checking {table}"):
+        results = checks.audit(spark, contract, rows, days, stored=spark.table(table), run_id=run_id)
     records.record_checks(run_id, day, table, results)
     records.finish_run(run_id, "done")
     lines = ["no rows: the day was built, and brought none"] if is_empty else []

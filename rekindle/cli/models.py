@@ -138,10 +138,11 @@ def sample_rows(
     from rekindle.warehouse.spark import session
 
     rows.refuse_other_files(to)
-    spark = session()
-    samples.refuse_undelivered(spark, day)
-    sample = samples.sample(spark, chosen, day, settings())
-    done = rows.write(chosen, sample, samples.split(sample, settings()), to)
+    with shown(as_json=json) as progress, progress.step("Writing the sample"):
+        spark = session()
+        samples.refuse_undelivered(spark, day)
+        sample = samples.sample(spark, chosen, day, settings())
+        done = rows.write(chosen, sample, samples.split(sample, settings()), to)
     data = {
         "product": chosen.name,
         "day": day,

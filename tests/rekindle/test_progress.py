@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -106,8 +107,9 @@ def test_a_log_gets_lines_while_the_work_goes_on(monkeypatch):
     monkeypatch.setattr(progress, "EVERY_SECONDS", 0)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with progress.shown() as told, told.step("History"):
-        while "\n" not in sys.stderr.getvalue():
-            pass
+        deadline = time.monotonic() + 10
+        while "\n" not in sys.stderr.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     assert sys.stderr.getvalue().splitlines()[0].startswith("History: 00:00:0")
 
