@@ -85,7 +85,8 @@ def status(
     text: list[RenderableType] = [f"Home: {home}", _as_table(services)]
     if all(service.address for service in services if service.name in platform.NEEDED_SERVICES):
         platform.attach()
-        warehouse = _warehouse()
+        with shown(as_json=json) as progress, progress.step("Looking at the deliveries"):
+            warehouse = _warehouse()
         told |= warehouse
         text.append("\n".join(_in_words(warehouse)))
     answer(told, as_json=json, text=_stacked(text))
