@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    YamlConfigSettingsSource,
+)
 
 from rekindle.errors import InputError
 
@@ -116,10 +122,21 @@ def settings() -> Settings:
     """
     Read the settings once per process; `settings.cache_clear()` reads them anew.
 
-    Raises InputError for an environment variable REKINDLE_… that nothing reads: a misspelt setting must not be the default.
+    Raises InputError for an environment variable REKINDLE_… that nothing reads: a misspelt setting must not be the default;
+    and for a list that is not written as JSON.
     """
     _refuse_misspelt()
-    return Settings()
+    try:
+        return Settings()
+    except SettingsError as error:
+        # Its text names the field in quotes, and nothing else says which it is.
+        _, name, _ = str(error).split('"', 2)
+        raise InputError(
+            f"The environment variable REKINDLE_{name.upper()} is a list, and cannot be read as one.",
+            todo="""Write it as JSON, for example '["login", "sales"]' or '[30, 90, 365]'.""",
+            safe="Nothing was done.",
+            code="unreadable_setting",
+        ) from error
 
 
 def known_variables() -> set[str]:

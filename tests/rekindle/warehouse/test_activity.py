@@ -62,5 +62,10 @@ def test_two_definitions_at_once_are_refused_by_name(decided):
     assert e.value.code == "activity_said_twice"
 
 
+def test_a_list_that_is_not_json_is_refused_by_name(decided):
+    with pytest.raises(InputError, match=r"unreadable_setting: .* REKINDLE_ACTIVITY is a list.* as JSON"):
+        decided(activity="login")
+
+
 def test_a_list_beside_the_untouched_or_emptied_exclusions_is_followed(decided):
     assert decided(activity='["login"]', not_activity="[]").activity == ("login",)
