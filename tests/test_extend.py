@@ -24,6 +24,7 @@ from ml.model.encoder import Encoded, Encoders
 from ml.model.learners import LEARNERS, Examples
 from ml.model.calibration import Platt
 from ml.model.scorer import Forecast, Scorer
+from ml.objectives import OBJECTIVES
 from ml.products import PRODUCTS, labels_of
 from rekindle.warehouse import contracts
 from rekindle.publishing.publications import declared
@@ -40,6 +41,8 @@ steps = lineage.graph().steps({p.table: p.name for p in PRODUCTS})
 print(json.dumps({
     "products": [p.name for p in PRODUCTS],
     "candidates": {p.name: p.candidates for p in PRODUCTS},
+    "objectives": list(OBJECTIVES),
+    "chosen_by": OBJECTIVES["reach"].choose_by(outcome, learnt),
     "learnt": [learnt[outcome == 0].mean(), learnt[outcome == 1].mean()],
     "labels": [label["name"] for label in labels_of(PRODUCTS, settings())],
     "steps": {step.id: step.after for step in steps},
@@ -87,6 +90,12 @@ def test_a_learner_competes_because_its_file_is_there(seen: dict[str, Any]):
     assert likely > 0.8
 
 
+def test_an_objective_chooses_because_its_file_is_there(seen: dict[str, Any]):
+    """By how many more of the best tenth come true: each of them, where not a third of all do."""
+    assert seen["objectives"] == ["amount", "count", "probability", "reach"]
+    assert seen["chosen_by"] > 3
+
+
 def test_a_source_is_loaded_because_its_contract_is_there(seen: dict[str, Any]):
     assert "devices" in seen["sources"]
     assert seen["steps"]["ingest devices"] == []
@@ -105,7 +114,7 @@ def test_a_column_is_published_because_a_line_says_so(seen: dict[str, Any]):
 @pytest.mark.parametrize(
     ("addition", "most"),
     [
-        *[("product", 2), ("learner", 1), ("label", 1), ("table", 2), ("source", 1), ("feature", 2)],
+        *[("product", 2), ("learner", 1), ("objective", 1), ("label", 1), ("table", 2), ("source", 1), ("feature", 2)],
         *[("published column", 2), ("mart column", 2), ("DAG", 2)],
     ],
 )

@@ -9,7 +9,7 @@ cannot change the ranking. Amounts: one factor, so that predictions add up to wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -42,7 +42,15 @@ No sample that we train on, of 200 to 200,000 rows, tells a chance in two thousa
 
 
 class Calibration(Protocol):
+    """From raw scores to predictions; its fields are numbers. An objective names its class."""
+
     kind: ClassVar[str]
+    """How a stored model names it."""
+
+    @classmethod
+    def fit(cls, raw: np.ndarray, outcome: np.ndarray) -> Self:
+        """Fit to raw scores and outcomes of days that the learner was not fitted on."""
+        ...
 
     @property
     def factor(self) -> float:
@@ -150,13 +158,6 @@ def why_refused(calibration: Calibration) -> str | None:
     return f"its slope {slope:.3g} is outside {low:g} to {high:g}"
 
 
-KINDS: dict[str, type[Platt | Level]] = {kind.kind: kind for kind in (Platt, Level)}
-
-
 def to_json(calibration: Calibration) -> dict[str, Any]:
-    """Return plain values that `from_json` turns into an equal calibration."""
+    """Return plain values from which `ml.objectives.calibration_of` makes an equal calibration."""
     return {"kind": calibration.kind, **vars(calibration)}
-
-
-def from_json(plain: dict[str, Any]) -> Platt | Level:
-    return KINDS[plain["kind"]](**{name: value for name, value in plain.items() if name != "kind"})

@@ -21,12 +21,13 @@ import pyarrow.compute as pc
 from ml.model import artifact, calibration, learners, reasons
 from ml.model.encoder import Dense, Encoded, check_signature
 from ml.model.part import Part, Whole, total
+from ml.objectives import calibration_of
 from rekindle.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from ml.model.calibration import Level, Platt
+    from ml.model.calibration import Calibration
     from ml.model.encoder import Encoder, Rows
     from ml.model.part import Contributions
     from ml.model.reasons import Phrases
@@ -52,7 +53,7 @@ class Forecast:
     label: str
     candidate: str
     parts: tuple[Part, ...]
-    calibration: Platt | Level
+    calibration: Calibration
 
     @property
     def trees(self) -> int:
@@ -221,7 +222,7 @@ class Scorer:
                 kind = learners.predictor_kind(entry["kind"])
                 content = files.get(_file(kind.file, label, number)) if kind.file else None
                 parts.append(Part(encoders[entry.get("encoder", 0)], kind.from_stored(entry["learner"], content)))
-            fitted = calibration.from_json(entries[0]["calibration"])
+            fitted = calibration_of(entries[0]["calibration"])
             forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted))
         return cls(model["product"], tuple(forecasts))
 

@@ -25,7 +25,7 @@ OBJECTIVE = Objective(
     unit="money",
     # The squared error: with a log link contributions would not be in money.
     loss="regression",
-    calibrate=Level.fit,
+    calibration=Level,
     # The squared error of amounts is that of a few large customers; the order of all is what the gate reads, too.
     choose_by=figures.gini,
     rarer=_spenders,
@@ -40,4 +40,5 @@ OBJECTIVE = Objective(
     # Amounts are sums of money.
     rule_scale="plain",
     rule_worth=_worth,
+    adds_up=True,
 )

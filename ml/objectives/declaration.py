@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
 
-    from ml.model.calibration import Level, Platt
+    from ml.model.calibration import Calibration
     from ml.model.learners.linear import Scale
     from ml.training.evaluation import Judged
 
@@ -43,11 +43,11 @@ class Objective:
 
     name: str
     unit: str
-    """What an outcome is counted in; `money` is the deployment's currency."""
+    """What an outcome is counted in; `money` is the deployment's currency, `{kind}` is filled with the target's kind."""
     loss: str
     """What boosting minimises, by LightGBM's name."""
-    calibrate: Callable[[np.ndarray, np.ndarray], Platt | Level]
-    """From raw scores and outcomes of days that the learner was not fitted on."""
+    calibration: type[Calibration]
+    """Fitted to raw scores and outcomes of days that the learner was not fitted on."""
     choose_by: Metric
     """What candidates are compared by on validation days, after calibration; more is better."""
     rarer: Callable[[np.ndarray], int]
@@ -59,3 +59,5 @@ class Objective:
     """How the sum of a naive rule counts."""
     rule_worth: Callable[[np.ndarray, np.ndarray], tuple[float, float]]
     """What a step of that sum is worth in the unit of a raw score, and where it begins."""
+    adds_up: bool = False
+    """Whether raw scores of several targets add up to one of their sum. A product of any other objective has one target."""

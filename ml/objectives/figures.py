@@ -57,6 +57,14 @@ def log_loss(outcome: np.ndarray, probability: np.ndarray) -> float:
     return float(-np.where(outcome > 0, np.log(sure), np.log1p(-sure)).mean())
 
 
+def deviance(outcome: np.ndarray, count: np.ndarray) -> float:
+    """Mean Poisson deviance of predicted counts: 0 where every one is right, and a proper score."""
+    sure = np.maximum(count, 1e-15)
+    # Of no count there is nothing to be surprised by, whatever its logarithm.
+    surprise = np.where(outcome > 0, outcome * np.log(np.maximum(outcome, 1e-15) / sure), 0.0)
+    return float(2 * (surprise - outcome + sure).mean())
+
+
 def ece(outcome: np.ndarray, probability: np.ndarray) -> float:
     """Mean gap between predicted and actual rates of ten equal bins. Compare with `ece_floor`: noise alone is not 0."""
     bins = bin_means(outcome, probability)

@@ -59,6 +59,8 @@ class Evaluation:
     """How a model did on test rows."""
 
     primary: str
+    chance: float
+    """The primary figure of a ranking by lot."""
     row_count: int
     user_count: int
     rate: float
@@ -102,6 +104,7 @@ def evaluate(objective: str, judged: Judged) -> Evaluation:
     }
     return Evaluation(
         primary=figures.primary,
+        chance=figures.chance,
         row_count=len(judged.outcome),
         user_count=len(np.unique(judged.users)),
         rate=float(judged.outcome.mean()),

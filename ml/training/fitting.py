@@ -27,7 +27,7 @@ from rekindle.errors import CheckFailedError, InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ml.model.calibration import Level, Platt
+    from ml.model.calibration import Calibration
     from ml.model.learners.declaration import Stop
     from ml.model.part import Part
     from ml.products import Product, Target
@@ -126,6 +126,13 @@ class _Rows:
 
 def fit(product: Product, sample: Sample, split: Split) -> Fitted:
     """Fit, choose and judge. Refuses, by name, a sample that no model should be made of."""
+    if len(sample.targets) > 1 and not OBJECTIVES[product.objective].adds_up:
+        raise InputError(
+            f"{product.name} has several targets, and predictions of the objective {product.objective} do not add up.",
+            todo="Declare one product a target.",
+            safe="The champion stays as it was.",
+            code="several_targets",
+        )
     encoders, test = encoders_of(sample, split), Encoded(sample.judged(split.test))
     contested = []
     for target in sample.targets:
@@ -254,13 +261,13 @@ def _learnt(product: Product, candidate: str, encoders: Encoders, train: Example
 
 def _out_of_time(
     product: Product, sample: Sample, target: Target, forecast: Forecast, days: RefitDays
-) -> Platt | Level | None:
+) -> Calibration | None:
     """Calibrate a recipe by days that come as long after those it was fitted on as scored days will."""
     before, after = (_examples(sample.of(some[target.label], target), target) for some in (days.before, days.after))
     parts = _again(product, target, forecast, _encoders(sample, [before.rows.rows]), before)
     if parts is None:
         return None
-    return OBJECTIVES[product.objective].calibrate(raw_of(parts, after.rows), after.outcome)
+    return OBJECTIVES[product.objective].calibration.fit(raw_of(parts, after.rows), after.outcome)
 
 
 def check_examples(objective: str, days: str, examples: Examples) -> None:
@@ -345,7 +352,7 @@ def _contest(product: Product, encoders: Encoders, target: Target, rows: _Rows) 
 
 
 def _calibrated(product: Product, target: Target, name: str, parts: tuple[Part, ...], validation: Examples) -> Forecast:
-    fitted = OBJECTIVES[product.objective].calibrate(raw_of(parts, validation.rows), validation.outcome)
+    fitted = OBJECTIVES[product.objective].calibration.fit(raw_of(parts, validation.rows), validation.outcome)
     return Forecast(target.label, name, parts, fitted)
 
 

@@ -14,8 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml.objectives import OBJECTIVES
-
 if TYPE_CHECKING:
     from ml.training.evaluation import Evaluation, Figure
 
@@ -79,16 +77,12 @@ def _ranking(evaluation: Evaluation) -> Criterion:
 
 
 def _chance(evaluation: Evaluation) -> Criterion:
-    name, chance = evaluation.primary, _chance_of(evaluation.primary)
+    name, chance = evaluation.primary, evaluation.chance
     found = evaluation.model[name]
     passed = found.value > chance
     told = "is better than" if passed else "is no better than"
     why = f"{name} {found.value:.3f} {told} chance, {chance:g}, on {evaluation.row_count} test rows"
     return Criterion("ranking", passed, why)
-
-
-def _chance_of(primary: str) -> float:
-    return next(o.figures.chance for o in OBJECTIVES.values() if o.figures.primary == primary)
 
 
 def _level(evaluation: Evaluation) -> list[Criterion]:

@@ -232,10 +232,11 @@ def _key_columns(product: Product, sample: Sample) -> list[dict[str, Any]]:
     ]  # fmt: skip
     day = contracts.load(product.features[0]).column("day").description
     dates = _column("day", "day", table=product.population, source="day", is_=day, type_="date", encoded="as it is")
-    unit = _unit(OBJECTIVES[product.objective].unit)
+    unit = OBJECTIVES[product.objective].unit
     labels = [
         _column(
-            target.label, "label", table="marts.labels", source=target.label, type_="double", unit=unit, encoded="as it is",
+            target.label, "label", table="marts.labels", source=target.label, type_="double", encoded="as it is",
+            unit=_unit(unit.format(kind=target.kind.replace("_", " "))),
             is_=f"The label kind {target.kind} on the days day + {target.from_day} to day + {target.to_day}; "
             f"dbt_project/macros/labels/{target.kind}.sql says what it counts. Missing where not known yet.",
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 from rekindle.settings import PROJECT
 
 HERE = Path(__file__).parent
-ADDED = ("product", "learner", "label", "table", "source", "DAG")
+ADDED = ("product", "learner", "objective", "label", "table", "source", "DAG")
 
 CHANGED = {
     "feature": {

@@ -11,6 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from ml.model import calibration
 from ml.model.calibration import NEVER, Level, Platt, logistic, why_refused
 from ml.model.scorer import Scorer
+from ml.objectives import calibration_of
+from ml.objectives.count import Rate
+from rekindle.errors import InputError
 from tests.ml.conftest import feature_rows, sundays
 from tests.ml.model.test_stored import stored_files
 
@@ -163,6 +166,11 @@ def test_amounts_add_up_to_what_was_spent_and_are_never_negative():
     assert level.predict(level.factor * raw).tolist() == [0.0, 20.0, 60.0]
 
 
-@pytest.mark.parametrize("fitted", [Platt(slope=0.1 + 0.2, intercept=-1 / 3), Level(factor=1 / 3)])
+@pytest.mark.parametrize("fitted", [Platt(slope=0.1 + 0.2, intercept=-1 / 3), Level(factor=1 / 3), Rate(slope=1 / 3)])
 def test_json_keeps_every_bit(fitted):
-    assert calibration.from_json(calibration.to_json(fitted)) == fitted
+    assert calibration_of(calibration.to_json(fitted)) == fitted
+
+
+def test_a_calibration_that_no_objective_has_is_refused_by_name():
+    with pytest.raises(InputError, match=r"unknown_objective: .*'isotonic'.*the last good scores stay"):
+        calibration_of({"kind": "isotonic"})

@@ -318,8 +318,7 @@ def test_a_refit_that_cannot_be_calibrated_leaves_what_was_judged(
     recall, recall_sample, recall_fitted, business, monkeypatch
 ):
     days = samples.refit_days(recall_sample, samples.split(recall_sample, business), business)
-    wrong = replace(OBJECTIVES["probability"], calibrate=lambda _raw, _outcome: Platt(slope=-1.0, intercept=0.0))
-    monkeypatch.setitem(OBJECTIVES, "probability", wrong)
+    monkeypatch.setattr(Platt, "fit", lambda _raw, _outcome: Platt(slope=-1.0, intercept=0.0))
     refitted = fitting.refit(recall, recall_sample, recall_fitted.scorer, days)
 
     assert refitted.scorer == recall_fitted.scorer
