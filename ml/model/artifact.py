@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.json"
 
-NATIVE_FILE = re.compile(r"model\.json|booster_[a-z0-9_]+\.txt")
-"""Text formats that hold numbers only. Nothing that could run code (pickle, pyfunc) has a name here."""
+NATIVE_FILE = re.compile(r"model\.json|booster_[a-z0-9_]+\.txt|graph_[a-z0-9_]+\.onnx")
+"""JSON, LightGBM's text, ONNX graphs: numbers only. Nothing that could run code (pickle, pyfunc) has a name here."""
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Every entry of an archive has this time, the first that zip knows: equal models are equal archives."""

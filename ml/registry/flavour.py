@@ -26,6 +26,7 @@ MLFLOW_NAMES = {"int32": "integer", "int64": "long", "bool": "boolean"}
 
 NEEDS = ("numpy", "pyarrow", "lightgbm")
 """What a scorer imports. Named here, because MLflow would otherwise import the model to find out, for 15 seconds."""
+NEEDS_OF_GRAPHS = ("onnxruntime",)
 
 
 def save_model(
@@ -38,7 +39,8 @@ def save_model(
     native.mkdir(parents=True)
     for name, content in files.items():
         (native / name).write_bytes(content)
-    (Path(path) / "requirements.txt").write_text("".join(f"{need}=={version(need)}\n" for need in NEEDS))
+    needs = NEEDS + NEEDS_OF_GRAPHS if any(name.endswith(".onnx") for name in files) else NEEDS
+    (Path(path) / "requirements.txt").write_text("".join(f"{need}=={version(need)}\n" for need in needs))
     mlflow_model.add_flavor(FLAVOUR, data=NATIVE, note=FORMAT_NOTE)
     mlflow_model.signature = ModelSignature(inputs=_inputs(signature[0]), outputs=_outputs(signature[1]))
     mlflow_model.save(str(Path(path) / "MLmodel"))
