@@ -256,7 +256,16 @@ def _learnt(product: Product, candidate: str, encoders: Encoders, train: Example
             safe="The champion stays as it was.",
             code="learner_without_loss",
         )
-    return learner.fit(encoders, loss, train, stop)
+    parts = learner.fit(encoders, loss, train, stop)
+    made_of = {type(one) for part in parts for one in (part.encoder, part.predictor)}
+    if foreign := made_of - {*learner.encoders, *learner.predictors}:
+        raise InputError(
+            f"{candidate} made parts of {', '.join(sorted(kind.__name__ for kind in foreign))}, which it does not declare.",
+            todo="Name them among its predictors or encoders: nobody could read the stored model.",
+            safe="The champion stays as it was.",
+            code="undeclared_part",
+        )
+    return parts
 
 
 def _out_of_time(

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, TypeVar
 
 from ml.model.learners.declaration import Examples, Learner
 from rekindle.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ml.model.encoder import Encoder
     from ml.model.part import Predictor
+
+K = TypeVar("K", bound="Predictor | Encoder")
 
 __all__ = ["LEARNERS", "Examples", "Learner", "encoder_kind", "predictor_kind"]
 
@@ -26,21 +30,23 @@ LEARNERS: dict[str, Learner] = {module.LEARNER.name: module.LEARNER for module i
 
 
 def predictor_kind(name: str) -> type[Predictor]:
-    """Return the class of a stored predictor, or raise an InputError."""
-    kinds = {kind.kind: kind for learner in LEARNERS.values() for kind in learner.predictors}
-    return kinds.get(name) or _unknown(name)
+    """Return the class of a stored predictor. Raises InputError unless exactly one is here."""
+    return _only(name, [kind for learner in LEARNERS.values() for kind in learner.predictors])
 
 
 def encoder_kind(name: str) -> type[Encoder]:
-    """Return the class of a stored encoder, or raise an InputError."""
-    kinds = {kind.kind: kind for learner in LEARNERS.values() for kind in learner.encoders}
-    return kinds.get(name) or _unknown(name)
+    """Return the class of a stored encoder. Raises InputError unless exactly one is here."""
+    return _only(name, [kind for learner in LEARNERS.values() for kind in learner.encoders])
 
 
-def _unknown(name: str) -> NoReturn:
+def _only(name: str, kinds: Iterable[type[K]]) -> type[K]:
+    found = {kind for kind in kinds if kind.kind == name}
+    if len(found) == 1:
+        return found.pop()
+    why = "which several learners mean differently" if found else "of which no learner is here"
     raise InputError(
-        f"The model has a part of the kind {name!r}, of which no learner is here.",
-        todo="Put its file back into ml/model/learners, or promote a model of learners that are here.",
+        f"The model has a part of the kind {name!r}, {why}.",
+        todo="Let ml/model/learners hold one file of that kind, or promote a model of learners that are here.",
         safe="Nothing was scored; the last good scores stay.",
         code="unknown_learner",
     )

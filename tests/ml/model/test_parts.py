@@ -185,6 +185,24 @@ def test_a_model_whose_learner_is_gone_is_refused_by_name(beside, monkeypatch):
         Scorer.from_files(files)
 
 
+def test_two_meanings_of_a_kind_are_none(beside, monkeypatch):
+    """Whoever copies a class and forgets its kind must not score the models of the original."""
+    copied = type("Copied", (Linear,), {})
+    monkeypatch.setitem(LEARNERS, "copy", replace(LEARNERS["linear"], name="copy", predictors=(copied,)))
+
+    with pytest.raises(InputError, match=r"unknown_learner: .*'linear', which several learners mean differently"):
+        Scorer.from_files(beside[0].to_files())
+
+
+def test_a_part_that_nobody_could_read_again_is_refused_when_it_is_made(recall, told_rows, business, monkeypatch):
+    learner = Learner("words", "words", fit, predictors=(Linear,), losses=("binary",), encoders=(Dense, Words))
+    monkeypatch.setitem(LEARNERS, "words", learner)
+    sample = sample_of(recall, told_rows, business)
+
+    with pytest.raises(InputError, match=r"undeclared_part: words made parts of WordWeights"):
+        fitting.fit(replace(recall, candidates=("words",)), sample, samples.split(sample, business))
+
+
 def test_rows_without_a_column_of_any_encoder_are_refused(beside, told_rows):
     with pytest.raises(InputError, match=r"signature_mismatch: .*last_message missing instead of string"):
         beside[0].score(told_rows.drop_columns(["last_message"]), PHRASES)
