@@ -22,6 +22,7 @@ from rekindle.platform import airflow, mlflow, postgres, spark_connect
 from rekindle.platform.credentials import credentials
 from rekindle.platform.home import Home
 from rekindle.settings import PROJECT, settings
+from rekindle.warehouse.activity import Activity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -191,13 +192,19 @@ def _start_postgres(home: Home, passwords: Credentials) -> int:
     return port
 
 
-def _create_tables(home: Home) -> None:
-    """Migrate our own database and create the tables of the contracts, once per version of these files."""
+def _version_of_tables() -> str:
+    """Of what tables and views are made from: files, and what counts as activity, which staging views know."""
     files = (*(PROJECT / "rekindle" / "migrations").rglob("*.py"), *(PROJECT / "contracts").glob("*.yml"))
     # Not dbt's target folder, which whoever runs dbt by hand has beside these.
     for folder in ("models", "macros"):
         files += tuple(path for path in (PROJECT / "dbt_project" / folder).rglob("*") if path.is_file())
-    version = sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()
+    decided = repr(Activity.of(settings())).encode()
+    return sha256(b"".join(file.read_bytes() for file in sorted(files)) + decided).hexdigest()
+
+
+def _create_tables(home: Home) -> None:
+    """Migrate our own database and create the tables of the contracts, once per version of what they are made from."""
+    version = _version_of_tables()
     if home.is_done("tables", version):
         return
     from rekindle import postgres

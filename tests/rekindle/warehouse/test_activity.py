@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rekindle import platform
 from rekindle.errors import InputError
 from rekindle.settings import NOT_ACTIVITY, Settings, settings
 from rekindle.warehouse import dbt
@@ -47,6 +48,14 @@ def test_the_staging_views_follow_a_positive_list(decided, activity, event, orde
         "event_is_activity": event,
         "order_is_activity": order,
     }
+
+
+def test_a_platform_makes_its_views_anew_when_another_activity_is_decided(decided):
+    before = platform._version_of_tables()
+    assert platform._version_of_tables() == before
+
+    decided(activity='["login"]')
+    assert platform._version_of_tables() != before
 
 
 def test_with_nothing_excluded_every_event_is_activity():
