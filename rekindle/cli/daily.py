@@ -150,16 +150,13 @@ def _why_no_scores(product: Product, day: date, user: str | None) -> InputError:
     """Tell apart what was not published, who was not scored, and whom nobody knows."""
     from rekindle.days import Days
     from rekindle.publishing import history_of
+    from rekindle.publishing.history import not_published
     from rekindle.warehouse.spark import session
     from rekindle.warehouse.tables import read_days
 
     safe = "Nothing was changed."
     if user is None or not history_of(product, day, limit=1):
-        what, todo = (
-            f"Nothing was published of {product.name} for {day}.",
-            "Look at `rekindle status` for the published days.",
-        )
-        return InputError(what, todo=todo, safe=safe, code="not_published")
+        return not_published(product.name, day)
     features = read_days(session(), "features.user", Days.one(day))
     if features.where(features["user_id"] == user).isEmpty():
         return InputError(

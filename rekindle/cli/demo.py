@@ -99,6 +99,7 @@ def _train(day: date, say: Callable[..., None], progress: Progress) -> None:
 
 
 def _tell(day: date, took: dict[str, float], report: Path, say: Callable[..., None]) -> None:
+    from rekindle import report as page
     from rekindle.postgres import transact
     from rekindle.publishing import stake
 
@@ -113,7 +114,7 @@ def _tell(day: date, took: dict[str, float], report: Path, say: Callable[..., No
         say(f"  {name:<48}{seconds:6.1f} s")
     say("\nWhat to try next", style="bold")
     say(f"  Report       {report}")
-    say(f"  All days     {report.with_name('index.html')}")
+    say(f"  All days     {page.index_path()}")
     if found:
         user = found.rows[0]["user_id"]
         say(f"  One user     .venv/bin/rekindle scores {found.publication.name} --day {day} --user {user}")
