@@ -382,6 +382,36 @@ def test_scores_are_spooled_batch_by_batch_and_leave_no_file(declarations, home)
     assert streamed.file.closed
 
 
+# What Postgres says of them
+
+
+def test_each_table_view_and_column_that_tools_read_says_in_postgres_what_it_is(database):
+    said = {
+        (row["relation"], row["name"]): row["words"]
+        for row in database.rows(
+            """
+            select relname as relation, attname as name, coalesce(col_description(attrelid, attnum),
+                case when attname is null then obj_description(pg_class.oid, 'pg_class') end) as words
+            from pg_class cross join lateral (
+                select attrelid, attnum, attname from pg_attribute
+                where attrelid = pg_class.oid and attnum > 0 and not attisdropped
+                union all select null, null, null
+            ) as columns
+            where relnamespace = 'sms'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f')
+            """
+        )
+    }
+    published = {p.target: p.current_columns for p in publications.declared()}
+    published |= {p.history_target: p.history_columns for p in publications.declared() if p.history}
+
+    assert {f"sms.{relation}" for relation, _ in said} == {*published, "sms.freshness"}
+    assert [where for where, words in said.items() if not words] == []
+    for target, columns in published.items():
+        for column in columns:
+            assert said[target.removeprefix("sms."), column.name] == column.description
+    assert said["freshness", "valid_until"] == "Until when it may be used."
+
+
 # Histories by month
 
 
