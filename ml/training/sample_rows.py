@@ -65,6 +65,7 @@ def write(product: Product, sample: Sample, split: Split, folder: Path) -> Writt
 
     Raises InputError `folder_not_empty` where the folder holds anything but what an earlier call wrote.
     """
+    folder = folder.resolve()
     refuse_other_files(folder)
     encoder = fitting.encoders_of(sample, split).of(Dense)
     parts = {SPLIT.format(label=target.label): _parts(sample, split, target) for target in sample.targets}

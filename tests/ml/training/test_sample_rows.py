@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -95,10 +96,14 @@ def test_no_file_names_a_user(written, recall_sample, rows):
     assert not any(b"u00001" in path.read_bytes() for path in written.iterdir())
 
 
-def test_a_second_sample_takes_the_place_of_the_first_and_has_other_keys(recall, recall_sample, business, tmp_path):
+def test_a_second_sample_takes_the_place_of_the_first_and_has_other_keys(
+    recall, recall_sample, business, tmp_path, monkeypatch
+):
     split, keys = samples.split(recall_sample, business), []
-    for _ in range(2):
-        sample_rows.write(recall, recall_sample, split, tmp_path / "sample")
+    (tmp_path / "sample").mkdir()
+    monkeypatch.chdir(tmp_path / "sample")
+    for folder in (Path(), tmp_path / "sample"):
+        sample_rows.write(recall, recall_sample, split, folder)
         keys.append(set(pq.read_table(tmp_path / "sample" / "rows.parquet", columns=["user_key"])[0].to_pylist()))
 
     assert not keys[0] & keys[1]
