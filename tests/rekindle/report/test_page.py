@@ -184,7 +184,7 @@ def test_no_column_is_cut_on_a_phone(a):
             assert cells and all("data-of=" in cell or "wide" in cell or "told" in cell for cell in cells)
     narrow = STYLE.split("@media (width < 48rem) {")[1]
     assert "content: attr(data-of)" in narrow.split("\n}")[0]
-    assert ".small tr { flex-direction: column; }" in STYLE.split("@media (max-width: 30rem) {")[1].split("\n}")[0]
+    assert ".small tr { flex-direction: column;" in STYLE.split("@media (max-width: 30rem) {")[1].split("\n}")[0]
 
 
 def came_true() -> CameTrue:
