@@ -9,22 +9,23 @@ link that the index resolves, costs whoever reads day after day a second click f
 from __future__ import annotations
 
 import re
-from datetime import date
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from markupsafe import Markup
 
+from rekindle.days import NotADayError, parse_day
 from rekindle.report import words
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import date
     from pathlib import Path
 
 INDEX = "index.html"
 
 LINKS = re.compile(r"<!--days-->.*?<!--/days-->", re.DOTALL)
-PAGE = re.compile(r"(\d{4}-\d{2}-\d{2})\.html")
 
 
 def path_of(folder: Path, day: date) -> Path:
@@ -33,8 +34,12 @@ def path_of(folder: Path, day: date) -> Path:
 
 
 def days_in(folder: Path) -> set[date]:
-    """Find the days that have a page."""
-    return {date.fromisoformat(found[1]) for path in folder.iterdir() if (found := PAGE.fullmatch(path.name))}
+    """Find the days that have a page; what is named like one of no day is none of ours."""
+    found = set()
+    for path in folder.glob("*.html"):
+        with suppress(NotADayError):
+            found.add(parse_day(path.stem))
+    return found
 
 
 def links(day: date, days: Collection[date]) -> Markup:

@@ -141,6 +141,7 @@ def test_nothing_of_a_neighbour_but_its_links_is_written_again(home):
     before.write_text(marked, encoding="utf-8")
     old = home / "reports" / "2017-06-16.html"
     old.write_text("<p>Written before there were links.</p>", encoding="utf-8")
+    (old.parent / "2017-06-31.html").write_text("<p>Of no day.</p>", encoding="utf-8")
 
     report.write(date(2017, 6, 15), run_of(date(2017, 6, 15)))
 
@@ -152,6 +153,7 @@ def test_nothing_of_a_neighbour_but_its_links_is_written_again(home):
         "2017-06-14.html",
         "2017-06-15.html",
         "2017-06-16.html",
+        "2017-06-31.html",
         "index.html",
     ]
 
