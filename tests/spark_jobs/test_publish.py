@@ -47,7 +47,8 @@ def run_id(warehouse: Warehouse) -> str:  # noqa: ARG001 - it empties what other
 
 @pytest.fixture
 def recall_is_scored(warehouse: Warehouse, run_id: str) -> Iterator[None]:
-    """Scores of three users, and the record that somebody made them."""
+    """Scores of three users, the record that somebody made them, and nothing published before, of a later day say."""
+    forget_what_is_published()
     scores = warehouse.spark.createDataFrame(recall_scores(USERS, day=DAY))
     scores.select(*warehouse.spark.table(RECALL.table).columns).writeTo(RECALL.table).append()
     builds.record(
@@ -56,7 +57,15 @@ def recall_is_scored(warehouse: Warehouse, run_id: str) -> Iterator[None]:
     yield
     warehouse.spark.sql(f"DELETE FROM {RECALL.table} WHERE day = DATE'{DAY}'")
     postgres.transact(lambda c: c.execute("delete from rekindle.build where table_name = %s", [RECALL.table]))
-    postgres.transact(lambda c: c.execute("truncate sms.recall_scores, sms.recall_scores_history, sms.audience"))
+    forget_what_is_published()
+
+
+def forget_what_is_published() -> None:
+    def forget(connection: postgres.Connection) -> None:
+        connection.execute("truncate sms.recall_scores, sms.recall_scores_history, sms.audience")
+        connection.execute("delete from rekindle.freshness where table_name in ('recall_scores', 'audience')")
+
+    postgres.transact(forget)
 
 
 def delivered(landing: Path, source: str, day: date = DAY) -> None:
