@@ -25,8 +25,8 @@ class DayTimetable(CronDataIntervalTimetable):
     """
     Runs a DAG at the times of a cron expression (UTC), each time for the day that has just finished.
 
-    In two things it is not Airflow's own. A run that the scheduler or a backfill makes is called by its DAG and its day, as
-    those of the command line are. And a DAG that was never scheduled begins with the next time to come: Airflow would make a
+    In two things it is not Airflow's own. A run that the scheduler makes is called by its DAG and its day, as those of the
+    command line are. And a DAG that was never scheduled begins with the next time to come: Airflow would make a
     run of the interval that has just passed at once, when somebody unpauses the DAG to run another day by hand.
     """
 
@@ -44,9 +44,13 @@ class DayTimetable(CronDataIntervalTimetable):
     def generate_run_id(
         self, *, run_type: DagRunType, run_after: DateTime, data_interval: DataInterval | None, **extra: Any
     ) -> str:
-        """Put DAG and day before what Airflow would call the run. Of a run made by hand nobody says here which day it names."""
+        """
+        Put DAG and day before what Airflow would call the run.
+
+        Of a run made by hand nobody says here which day it names, and for one of a backfill Airflow does not ask.
+        """
         usual = super().generate_run_id(run_type=run_type, run_after=run_after, data_interval=data_interval, **extra)
-        if run_type == DagRunType.MANUAL or data_interval is None:
+        if run_type != DagRunType.SCHEDULED or data_interval is None:
             return usual
         return f"{self.dag_id}__{data_interval.end.date() - timedelta(1)}__{usual}"
 

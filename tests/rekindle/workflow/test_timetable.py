@@ -49,9 +49,10 @@ def run_id(daily: DayTimetable, run_type: DagRunType, data_interval: DataInterva
     return daily.generate_run_id(run_type=run_type, run_after=DUE, data_interval=data_interval)
 
 
-@pytest.mark.parametrize("run_type", [DagRunType.SCHEDULED, DagRunType.BACKFILL_JOB])
-def test_a_run_that_airflow_makes_is_called_by_its_dag_and_its_day(daily, run_type):
-    assert run_id(daily, run_type) == f"daily_scores__2017-12-31__{run_type}__2018-01-01T03:00:00+00:00"
+def test_a_run_that_the_scheduler_makes_is_called_by_its_dag_and_its_day(daily):
+    scheduled = run_id(daily, DagRunType.SCHEDULED)
+
+    assert scheduled == "daily_scores__2017-12-31__scheduled__2018-01-01T03:00:00+00:00"
 
 
 def test_a_weekly_run_is_called_by_the_day_that_has_just_finished():
