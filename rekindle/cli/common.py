@@ -35,6 +35,9 @@ WholeDayOption = Annotated[
 FromOption = Annotated[
     date | None, typer.Option("--from", parser=_day, metavar="YYYY-MM-DD", help="First day of the range.")
 ]
+FirstOption = Annotated[
+    date | None, typer.Option("--first", parser=_day, metavar="YYYY-MM-DD", help="First day that is delivered.")
+]
 ToOption = Annotated[
     date | None, typer.Option("--to", parser=_day, metavar="YYYY-MM-DD", help="Last day of the range, included.")
 ]

@@ -1,4 +1,4 @@
-"""Commands about the landing zone: sample, import."""
+"""Commands about the landing zone: sample, import, simulate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rekindle.cli.common import FromOption, JsonOption, ToOption, WholeDayOption, answer, example
+from rekindle.cli.common import FirstOption, FromOption, JsonOption, ToOption, WholeDayOption, answer, example
 from rekindle.progress import shown
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(epilog=example("rekindle sample completejourney"))(sample)
     app.command("import", epilog=example("rekindle import orders orders.csv --lateness 0.05:3"))(import_)
+    app.command(epilog=example("rekindle simulate --users 2000 --days 200"))(simulate)
 
 
 def sample(
@@ -83,13 +84,52 @@ def import_(
     _tell(filled, as_json=json)
 
 
+def simulate(
+    *,
+    users: Annotated[int, typer.Option(help="How many users there will have been.")],
+    days: Annotated[int, typer.Option(min=1, help="How many days are delivered.")],
+    first: FirstOption = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Folder for what only the simulation knows; default: truth in REKINDLE_HOME.")
+    ] = None,
+    replace: ReplaceOption = False,
+    json: JsonOption = False,
+) -> None:
+    """
+    Fill the landing zone with a simulated business, and tell the truth about it in a folder that no job reads.
+
+    Nobody in it is real. The truth holds, for each user and Sunday, the exact probability of coming back and what a message
+    would change. What the business is made of stands in conf/simulation.yml. The same command writes the same bytes.
+    """
+    from datetime import timedelta
+
+    from rekindle.days import Days
+    from rekindle.landing.filling.fill import Filled
+    from rekindle.landing.filling.simulation import simulate as running
+    from rekindle.landing.filling.simulation.parameters import parameters
+    from rekindle.landing.filling.writer import delivered_days
+
+    begin = first or parameters().first_day
+    with shown(as_json=json) as progress:
+        done = running.simulate(
+            users,
+            Days.between(begin, begin + timedelta(days=days - 1)),
+            truth,
+            replace=replace,
+            progress=progress,
+        )
+    notes = (running.SIMULATED, f"The truth is in {done.truth}.")
+    filled = Filled(done.zone, done.days, done.written, notes, delivered_days(done.zone))
+    _tell(filled, as_json=json, simulated=True, truth=str(done.truth), ledger=done.ledger)
+
+
 def _lateness(text: str | None) -> Lateness | None:
     from rekindle.landing.filling.lateness import Lateness
 
     return Lateness.parse(text) if text else None
 
 
-def _tell(filled: Filled, *, as_json: bool) -> None:
+def _tell(filled: Filled, *, as_json: bool, **more: object) -> None:
     data = {
         "landing": str(filled.zone),
         "first_day": filled.days.first,
@@ -106,6 +146,7 @@ def _tell(filled: Filled, *, as_json: bool) -> None:
         },
         "notes": filled.notes,
         "next": _next(filled),
+        **more,
     }
     answer(data, as_json=as_json, text="" if as_json else _text(filled, data))
 

@@ -26,7 +26,7 @@ from rekindle.landing.zone import SUCCESS, LandingZone
 from rekindle.warehouse.contracts import landing_contract, landing_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from rekindle.days import Days
@@ -117,20 +117,63 @@ def deliver(
             history.source: _stage(history, days, staging / history.source, lambda: advance(next(done), total))
             for history in histories
         }
-        there: set[str] = set()
-        same: set[str] = set()
-        for source in rows:
-            for day in days:
-                name = f"{source}/day={day}"
-                if (zone / name).exists():
-                    (same if _is_same(staging / name, zone / name) else there).add(name)
-        if there and not replace:
-            _refuse(there)
+        same, there = _settle(zone, staging, list(rows), days, replace=replace)
+    return _written(rows, days, same, there)
+
+
+def deliver_by_day(
+    zone: Path,
+    deliveries: Iterable[tuple[date, Mapping[str, pa.Table]]],
+    days: Days,
+    *,
+    replace: bool = False,
+    advance: Callable[[int, int], object] = silent,
+) -> tuple[Written, ...]:
+    """
+    Write deliveries as they are made, day by day, each day with the same sources; for what is too large for histories.
+
+    The manners are those of `deliver`: until all days are staged nothing is moved into place.
+    """
+    zone.mkdir(parents=True, exist_ok=True)
+    counts: dict[str, list[int]] = {}
+    with _staging(zone) as staging:
+        for done, (day, sources) in enumerate(deliveries, 1):
+            for source, rows in sources.items():
+                folder = staging / source / f"day={day}"
+                folder.mkdir(parents=True)
+                if len(rows):
+                    _write_parquet(History(source, rows, np.empty(0)), rows, folder / f"{source}.parquet")
+                (folder / SUCCESS).touch()
+                counts.setdefault(source, []).append(len(rows))
+            advance(done, len(days))
+        if any(len(of) != len(days) for of in counts.values()):
+            raise ValueError(f"There are deliveries of other days than {days}")
+        same, there = _settle(zone, staging, list(counts), days, replace=replace)
+    return _written(counts, days, same, there)
+
+
+def _settle(
+    zone: Path, staging: Path, sources: Sequence[str], days: Days, *, replace: bool
+) -> tuple[set[str], set[str]]:
+    """Move what is staged into place, day by day. Returns what was there already, and what was there with other contents."""
+    there: set[str] = set()
+    same: set[str] = set()
+    for source in sources:
         for day in days:
-            for source in rows:
-                name = f"{source}/day={day}"
-                if name not in same:
-                    _move(staging, zone, name)
+            name = f"{source}/day={day}"
+            if (zone / name).exists():
+                (same if _is_same(staging / name, zone / name) else there).add(name)
+    if there and not replace:
+        _refuse(there)
+    for day in days:
+        for source in sources:
+            name = f"{source}/day={day}"
+            if name not in same:
+                _move(staging, zone, name)
+    return same, there
+
+
+def _written(rows: Mapping[str, Sequence[int]], days: Days, same: set[str], there: set[str]) -> tuple[Written, ...]:
     return tuple(
         Written(
             source=source,

@@ -1,0 +1,113 @@
+"""A business and a day of it: what all sources have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from rekindle.landing.filling.simulation.calendar import Calendar
+from rekindle.landing.filling.simulation.catalogue import Catalogue
+from rekindle.landing.filling.simulation.chance import Chance
+from rekindle.landing.filling.simulation.naming import count_within, ids, numbers
+from rekindle.landing.filling.simulation.population import DAY_US, Population, population
+from rekindle.landing.filling.simulation.process import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from rekindle.days import Days
+    from rekindle.landing.filling.simulation.parameters import Parameters
+
+MOST_MORE_SESSIONS = 8
+"""Sessions of a day are counted with one digit."""
+
+
+@dataclass(frozen=True)
+class Business:
+    """Everything that was there before the first day."""
+
+    conf: Parameters
+    days: Days
+    chance: Chance
+    people: Population
+    catalogue: Catalogue
+    process: Process
+
+    @classmethod
+    def of(cls, conf: Parameters, users: int, days: Days) -> Business:
+        """Draw a business of so many users. Each registers on one of the days or before the first."""
+        chance = Chance(conf.seed)
+        people = population(conf, chance, users, days)
+        calendar = Calendar(conf.calendar, chance)
+        catalogue = Catalogue.of(conf, chance, people, days.first)
+        return cls(conf, days, chance, people, catalogue, Process(conf, chance, calendar, people))
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Sessions of a day, in the order of their users."""
+
+    users: NDArray[np.intp]
+    within: NDArray[np.int64]
+    """Counts the sessions of a user: 0, 1 …"""
+    start: NDArray[np.int64]
+    """Microseconds into the day; a session ends on the day on which it begins."""
+    names: pa.Array
+
+
+@dataclass(frozen=True)
+class Today:
+    """A day and who is active on it."""
+
+    day: date
+    users: NDArray[np.intp]
+    """Who is active, in the order of their ids."""
+    sessions: Sessions
+    messaged: NDArray[np.intp]
+    """Who was sent a message in the morning."""
+
+    @property
+    def start_us(self) -> int:
+        """Midnight, in microseconds since 1970."""
+        return int(np.datetime64(self.day, "us").astype("int64"))
+
+
+def sessions_of(business: Business, day: date, users: NDArray[np.intp]) -> Sessions:
+    """Draw the sessions of who is active on a day."""
+    conf, people, chance = business.conf, business.people, business.chance
+    more = chance.stream("sessions", day, "more").poisson(conf.sessions.more_mean, len(users))
+    of = np.repeat(users, 1 + np.minimum(more, MOST_MORE_SESSIONS))
+    scatter = chance.stream("sessions", day, "hour").normal(0, conf.activity.hour_spread, len(of))
+    last = DAY_US - conf.sessions.minutes_most * 60_000_000
+    start = ((people.hour[of] + scatter) % 24 / 24 * last).astype("int64")
+    # Nobody comes before having registered.
+    begins = np.where(people.registered_on[of] == day.toordinal(), np.minimum(people.registered_us[of], last), 0)
+    within = count_within(of)
+    return Sessions(of, within, np.maximum(start, begins), ids("s", numbers(day, of, within, 1)))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a source has to tell of a day. `batches` arrive together, `keys` are one of each row; states need neither."""
+
+    table: pa.Table
+    keys: NDArray[np.int64]
+    batches: NDArray[np.int64]
+
+
+class Source(Protocol):
+    """A source of the landing zone. It sees each day once, in order."""
+
+    name: str
+    spoilt: Mapping[str, object]
+    """Ways in which a row can be unusable: a column, and what stands in it then; None is nothing."""
+
+    def happened(self, today: Today) -> Rows:
+        """Tell the true facts of the day, or the states that are new."""
+        ...

@@ -1,0 +1,24 @@
+"""
+The sources of the simulated business, a file each. A further one is a file here and a line in `sources`.
+
+A source draws from streams that begin with its own name, so it changes no row of another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rekindle.landing.filling.simulation.sources.events import Events
+from rekindle.landing.filling.simulation.sources.items import Items
+from rekindle.landing.filling.simulation.sources.orders import Orders
+from rekindle.landing.filling.simulation.sources.users import Users
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rekindle.landing.filling.simulation.business import Business, Source
+
+
+def sources(business: Business) -> Sequence[Source]:
+    """Begin all of them."""
+    return [Users(business), Items(business), Events(business), Orders(business)]

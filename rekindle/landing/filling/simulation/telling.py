@@ -1,0 +1,72 @@
+"""Writing the truth down while a business runs: into a folder of its own, outside of everything that jobs read."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import date
+    from pathlib import Path
+
+    from rekindle.landing.filling.simulation.simulate import Day
+
+FOLDER = "truth"
+STAGING = ".writing"
+LEDGER = "ledger.parquet"
+FIGURES = ("delivered_rows", "duplicate_rows", "unusable_rows")
+
+
+@contextmanager
+def telling(folder: Path) -> Iterator[Telling]:
+    """Write down the truth in a folder, which keeps what it has where a simulation does not come to its end."""
+    staging = folder / STAGING
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        yield Telling(folder)
+    finally:
+        shutil.rmtree(staging)
+
+
+@dataclass
+class Telling:
+    """Stages the truth of the days that pass, and puts it in place when they all have."""
+
+    folder: Path
+    _lines: list[dict[str, object]] = field(default_factory=list)
+
+    def listening(self, days: Iterator[Day]) -> Iterator[tuple[date, Mapping[str, pa.Table]]]:
+        """Pass on the deliveries of each day, and write down the truth about it."""
+        staging = self.folder / STAGING
+        for day in days:
+            for source, delivered in day.delivered.items():
+                figures = (len(delivered.rows), delivered.duplicates, delivered.unusable)
+                self._lines.append({"day": day.day, "source": source, **dict(zip(FIGURES, figures, strict=True))})
+            if day.truth is not None:
+                pa.parquet.write_table(day.truth, staging / f"day={day.day}.parquet")
+            yield day.day, {source: delivered.rows for source, delivered in day.delivered.items()}
+        pa.parquet.write_table(pa.Table.from_pylist(self._lines), staging / LEDGER)
+
+    def publish(self) -> None:
+        """Replace what an earlier simulation has told."""
+        for old in self.folder.glob("*.parquet"):
+            old.unlink()
+        staging = self.folder / STAGING
+        for new in staging.iterdir():
+            new.rename(self.folder / new.name)
+
+    @property
+    def ledger(self) -> Mapping[str, Mapping[str, int]]:
+        """By source, what was delivered and what ingestion must make of it."""
+        sums: dict[str, Counter[str]] = {}
+        for line in self._lines:
+            sums.setdefault(str(line["source"]), Counter()).update({name: line[name] for name in FIGURES})
+        return {source: {name: counts[name] for name in FIGURES} for source, counts in sums.items()}
