@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -200,6 +201,28 @@ def test_nothing_asks_which_product_it_is(module: str):
     ]
 
     assert not asked, f"{module} asks {', '.join(asked)}: declare the difference as a field of Product."
+
+
+SIMULATION = "rekindle/landing/filling/simulation/"
+ASKS_FOR_THE_SIMULATION = "rekindle/cli/landing.py"
+"""The command that writes it."""
+
+
+def test_nobody_reads_the_truth_of_a_simulated_business():
+    """A score that had seen it would be judged by itself. So no module, query, contract or setting knows of it at all."""
+    ours = [path for room in (*ROOMS, "dbt_project", "contracts") for path in (PROJECT / room).rglob("*")]
+    asking = {
+        str(path.relative_to(PROJECT))
+        for path in [*ours, PROJECT / "conf" / "rekindle.yml", PROJECT / "conf" / "spark-defaults.conf"]
+        if path.suffix in {".py", ".sql", ".yml", ".conf", ".j2", ".html"}
+        if re.search(r"\btruth\b|filling[./ ]+(import )?simulation", path.read_text(encoding="utf-8"), re.IGNORECASE)
+    }
+    knowing = {path for path in asking if path.startswith(SIMULATION)}
+
+    assert len(knowing) > 3, "this test no longer finds the simulation"
+    assert asking - knowing == {ASKS_FOR_THE_SIMULATION}, (
+        f"{sorted(asking - knowing - {ASKS_FOR_THE_SIMULATION})} know of the simulation: only its command may, and tests."
+    )
 
 
 def test_no_test_is_marked_by_hand_as_one_that_needs_a_server():

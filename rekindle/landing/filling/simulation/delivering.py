@@ -63,7 +63,7 @@ class Courier:
         for days, chosen in _by_day(late, is_twice):
             twice = rows.table.filter(pa.array(chosen))
             self._on_its_way[today.day + days].append(twice.append_column(DUPLICATE, pa.repeat(True, len(twice))))
-        spoilt = list(self._spoilt(rows.table, self._lots(keys, "invalid")))
+        spoilt = list(self._spoilt(rows.table, keys))
         arrived = pa.concat_tables([*self._on_its_way.pop(today.day, []), *spoilt], promote_options="default")
         duplicates = 0
         if DUPLICATE in arrived.column_names:
@@ -80,12 +80,12 @@ class Courier:
         halvings = 1 + np.floor(-np.log2(np.maximum(lots / share, 2.0**-self.conf.late_most_days)))
         return np.where(lots < share, np.minimum(halvings, self.conf.late_most_days), 0).astype("int64")
 
-    def _spoilt(self, table: pa.Table, lots: NDArray[np.float64]) -> Iterator[pa.Table]:
+    def _spoilt(self, table: pa.Table, keys: NDArray[np.uint64]) -> Iterator[pa.Table]:
         """Copy a few rows under ids of their own, each with something in it that no row may have."""
-        chosen = np.flatnonzero(lots < self.conf.invalid_share)
+        chosen = np.flatnonzero(self._lots(keys, "invalid") < self.conf.invalid_share)
         name = landing_contract(self.source.name).identity[0]
         ways = list(self.source.spoilt.items())
-        which = np.arange(len(chosen)) % len(ways)
+        which = (self._lots(keys[chosen], "how") * len(ways)).astype("int64")
         for number, (column, value) in enumerate(ways):
             rows = table.take(pa.array(chosen[which == number]))
             rows = _replaced(rows, name, pc.binary_join_element_wise(rows[name], "x", "-"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,15 @@ MOST_SHOWN = 400
 FIRST_CLICK = 500
 """Events of a session are numbered with three digits: the visit 0, what is shown from 1, a click this after what it is on."""
 MINUTE_US = 60_000_000
+FAR_AHEAD = datetime(2199, 1, 1, tzinfo=UTC)
+"""A clock that is wrong: after the end of any day."""
 
 
 class Events:
     """Facts of what users did."""
 
     name = "events"
-    spoilt: Mapping[str, object] = MappingProxyType({"user_id": None, "type": "(none)", "occurred_at": None})
+    spoilt: Mapping[str, object] = MappingProxyType({"user_id": None, "type": "(none)", "occurred_at": FAR_AHEAD})
 
     def __init__(self, business: Business) -> None:
         self._business = business
