@@ -87,7 +87,7 @@ def import_(
 def simulate(
     *,
     users: Annotated[int, typer.Option(help="How many users there will have been.")],
-    days: Annotated[int, typer.Option(min=1, help="How many days are delivered.")],
+    days: Annotated[int, typer.Option(min=1, max=3660, help="How many days are delivered.")],
     first: FirstOption = None,
     truth: Annotated[
         Path | None, typer.Option(help="Folder for what only the simulation knows; default: truth in REKINDLE_HOME.")

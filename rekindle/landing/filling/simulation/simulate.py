@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     """Chooses who is sent a message in the morning of a day, from where each user stood at the end of the day before."""
 
 SIMULATED = "Simulated by `rekindle simulate`: no user, event or order is real, and no figure from it is either."
+YEARS = 1995, 2190
+"""Users register years before the first day, and ingestion takes a time before 1990 for a mistake."""
 NOTE = "SAMPLE"
 """A file of this name in the landing zone is shown in every report."""
 
@@ -103,6 +105,8 @@ def simulate(
     """
     if not 0 < users <= MOST_USERS:
         raise InputError(f"{users:,} users cannot be simulated.", todo=f"Choose 1 to {MOST_USERS:,} users.")
+    if not YEARS[0] <= days.first.year <= days.last.year <= YEARS[1]:
+        raise InputError(f"{days} cannot be simulated.", todo=f"Choose days of the years {YEARS[0]} to {YEARS[1]}.")
     zone = local_folder(settings().landing_zone)
     folder = folder or settings().home / FOLDER
     _refuse_inside(zone, folder)

@@ -27,13 +27,13 @@ FIGURES = ("delivered_rows", "duplicate_rows", "unusable_rows")
 @contextmanager
 def telling(folder: Path) -> Iterator[Telling]:
     """Write down the truth in a folder, which keeps what it has where a simulation does not come to its end."""
-    staging = folder / STAGING
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    told = Telling(folder)
     try:
-        yield Telling(folder)
+        yield told
     finally:
-        shutil.rmtree(staging)
+        # Staged by another simulation, which has the lock of the landing zone, it is not ours to remove.
+        if told.has_begun:
+            shutil.rmtree(folder / STAGING)
 
 
 @dataclass
@@ -41,11 +41,15 @@ class Telling:
     """Stages the truth of the days that pass, and puts it in place when they all have."""
 
     folder: Path
+    has_begun: bool = False
     _lines: list[dict[str, object]] = field(default_factory=list)
 
     def listening(self, days: Iterator[Day]) -> Iterator[tuple[date, Mapping[str, pa.Table]]]:
-        """Pass on the deliveries of each day, and write down the truth about it."""
+        """Pass on the deliveries of each day to who has the lock of the landing zone, and write down the truth about it."""
         staging = self.folder / STAGING
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        self.has_begun = True
         for day in days:
             for source, delivered in day.delivered.items():
                 figures = (len(delivered.rows), delivered.duplicates, delivered.unusable)

@@ -11,7 +11,7 @@ import pytest
 from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.landing.filling import writer
-from rekindle.landing.filling.writer import History, deliver, delivered_days, local_folder
+from rekindle.landing.filling.writer import History, deliver, deliver_by_day, delivered_days, local_folder
 
 DAYS = Days.between(date(2024, 2, 28), date(2024, 3, 3))
 
@@ -49,6 +49,28 @@ def test_every_day_gets_a_delivery_and_a_day_without_rows_is_declared_empty(tmp_
         {"order_id": "c", "day": "2024-03-02"},
     ]
     assert (written.rows, written.deliveries, written.empty) == (3, 5, 3)
+
+
+def test_deliveries_that_are_made_day_by_day_are_all_there_or_none(tmp_path):
+    """Also where what makes them fails, or makes other days than were said."""
+    table = pa.table({"order_id": ["a"]})
+
+    def made(*days, fails=False):
+        for day in days:
+            yield day, {"orders": table, "users": table.slice(1)}
+        if fails:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        deliver_by_day(tmp_path, made(*DAYS, fails=True), DAYS)
+    with pytest.raises(ValueError, match="other days"):
+        deliver_by_day(tmp_path, made(DAYS.first), DAYS)
+    assert contents(tmp_path) == {}
+
+    orders, users = deliver_by_day(tmp_path, made(*DAYS), DAYS)
+    assert (orders.rows, orders.empty, users.rows, users.empty) == (5, 0, 0, 5)
+    assert contents(tmp_path)["orders/day=2024-02-29"] == ["_SUCCESS", "orders.parquet"]
+    assert contents(tmp_path)["users/day=2024-02-29"] == ["_SUCCESS"]
 
 
 def test_rows_keep_their_order_within_a_day(tmp_path, landed):

@@ -164,3 +164,27 @@ def test_refuses_to_tell_the_truth_where_jobs_read(zone):
 def test_refuses_a_number_of_users_that_cannot_be(users):
     with pytest.raises(InputError, match="cannot be simulated"):
         simulate(users, DAYS)
+
+
+@pytest.mark.parametrize("first", [date(1990, 1, 1), date(2190, 12, 25)])
+@pytest.mark.usefixtures("zone")
+def test_refuses_days_whose_times_ingestion_takes_for_mistakes(first):
+    with pytest.raises(InputError, match="cannot be simulated"):
+        simulate(USERS, Days.between(first, first + timedelta(days=13)))
+
+
+def test_a_second_simulation_does_not_disturb_one_that_is_under_way(zone, tmp_path, monkeypatch):
+    truth, under_way = tmp_path / "truth", running.days_of
+
+    def disturbed(*arguments):
+        for passed in under_way(*arguments):
+            if passed.day == DAYS.last:
+                with pytest.raises(InputError, match="Another process"):
+                    simulate(USERS, DAYS, truth)
+            yield passed
+
+    monkeypatch.setattr(running, "days_of", disturbed)
+    simulate(USERS, DAYS, truth)
+
+    assert len(list(truth.glob("*.parquet"))) == 3
+    assert len(list(zone.glob("orders/day=*/_SUCCESS"))) == len(DAYS)

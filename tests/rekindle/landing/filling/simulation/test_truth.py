@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pytest
 
 from rekindle.days import Days
+from rekindle.landing.filling.simulation import simulate as running
 from rekindle.landing.filling.simulation.business import Business
 from rekindle.landing.filling.simulation.calendar import Calendar
 from rekindle.landing.filling.simulation.chance import Chance
@@ -19,6 +20,8 @@ from rekindle.landing.filling.simulation.parameters import parameters
 from rekindle.landing.filling.simulation.population import Population
 from rekindle.landing.filling.simulation.process import Process, State
 from rekindle.landing.filling.simulation.simulate import days_of
+from rekindle.landing.filling.simulation.sources.orders import Orders
+from rekindle.landing.filling.simulation.sources.users import Users
 from rekindle.landing.filling.simulation.truth import Walk
 
 if TYPE_CHECKING:
@@ -118,6 +121,56 @@ def test_a_message_moves_users_differently_and_fades(lives: Lives):
     assert month > week > just > 0 and month > 4 * year
     later = replace(state, pressure=state.pressure * process.fading**7)
     assert (np.abs(later.pressure) < 0.2 * np.abs(state.pressure) + 1e-12).all()
+
+
+def test_a_campaign_causes_what_the_truth_says_and_leaves_others_alone():
+    """
+    All users live twice, with the same lots, and only in one life half of them are sent a message.
+
+    So the difference is what the message caused, in those whom it moves and in those whom it puts off.
+    """
+    day, days = FIRST + timedelta(days=9), 7
+    business = Business.of(parameters(), USERS, DAYS)
+    process, state = business.process, business.process.begin(FIRST - timedelta(days=60))
+    for ahead in range(1, 70):
+        process.live(state, FIRST + timedelta(days=ahead - 60))
+    chosen = (np.arange(USERS) % 2 == 0) & (state.age > 0)
+    walk = Walk(process, state.of(slice(None)), day, slice(None))
+    uplift = walk.messaged().returns(days) - walk.returns(days)
+
+    def returned(messaged):
+        life, seen = State(*(getattr(state, f.name).copy() for f in fields(State))), np.zeros(USERS, bool)
+        for ahead in range(days):
+            process.live(life, day + timedelta(days=1 + ahead), None if ahead else messaged)
+            seen |= life.was_active
+        return seen.astype(int)
+
+    caused = returned(chosen) - returned(None)
+    assert not caused[~chosen].any()
+    moved, put_off = (chosen & (sign * business.people.responsiveness > 0) for sign in (1, -1))
+    for group in (moved, put_off):
+        assert abs(caused[group].sum() - uplift[group].sum()) < SIGMAS * np.sqrt(np.abs(caused[group]).sum())
+    assert caused[moved].sum() > 50 and caused[put_off].sum() < 0
+
+
+def test_sources_are_told_who_is_sent_a_message(monkeypatch):
+    """The hook of a campaign, which sees where each user stood at the end of the day before. None is sent by default."""
+    days, told = Days.between(FIRST, FIRST + timedelta(days=2)), []
+
+    class Messages(Users):
+        def happened(self, today):
+            told.append(today.messaged.tolist())
+            return super().happened(today)
+
+    def campaign(_business, day, state):
+        return (state.age > 0) & (np.arange(len(state.age)) < 5) if day == FIRST else None
+
+    monkeypatch.setattr(running, "sources", lambda business: [Messages(business), Orders(business)])
+    for chosen in (None, campaign):
+        for _ in days_of(200, days, chosen):
+            pass
+    assert told[:3] == [[], [], []]
+    assert told[3] and set(told[3]) <= {0, 1, 2, 3, 4} and told[4:] == [[], []]
 
 
 # A business as it is delivered
