@@ -11,7 +11,7 @@ from rekindle.landing.filling.simulation.calendar import Calendar
 from rekindle.landing.filling.simulation.catalogue import Catalogue
 from rekindle.landing.filling.simulation.chance import Chance
 from rekindle.landing.filling.simulation.naming import count_within, ids, numbers
-from rekindle.landing.filling.simulation.population import DAY_US, Population, population
+from rekindle.landing.filling.simulation.population import DAY_US, MINUTE_US, Population, population
 from rekindle.landing.filling.simulation.process import Process
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ def sessions_of(business: Business, day: date, users: NDArray[np.intp]) -> Sessi
     more = chance.stream("sessions", day, "more").poisson(conf.sessions.more_mean, len(users))
     of = np.repeat(users, 1 + np.minimum(more, MOST_MORE_SESSIONS))
     scatter = chance.stream("sessions", day, "hour").normal(0, conf.activity.hour_spread, len(of))
-    last = DAY_US - conf.sessions.minutes_most * 60_000_000
+    last = DAY_US - conf.sessions.minutes_most * MINUTE_US
     start = ((people.hour[of] + scatter) % 24 / 24 * last).astype("int64")
     # Nobody comes before having registered.
-    begins = np.where(people.registered_on[of] == day.toordinal(), np.minimum(people.registered_us[of], last), 0)
+    begins = np.where(people.registered_on[of] == day.toordinal(), people.registered_us[of], 0)
     within = count_within(of)
     return Sessions(of, within, np.maximum(start, begins), ids("s", numbers(day, of, within, 1)))
 

@@ -1,8 +1,8 @@
 """
 How the truth arrives: some facts late, some more than once, a few unusable.
 
-Facts of a user's day arrive together, as from a phone that was offline. What a row's key draws decides, so a row's fate does
-not depend on the others. What would arrive after the last day does not: the business goes on, and nobody waits for it.
+What a source tells of a user's day arrives together, as from a phone that was offline. What a row's key draws decides, so a
+row's fate does not depend on the others. What would arrive after the last day does not: the business goes on.
 """
 
 from __future__ import annotations

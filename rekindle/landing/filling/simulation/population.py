@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rekindle.landing.filling.simulation.parameters import Parameters
 
 DAY_US = 86_400_000_000
-"""Microseconds of a day."""
+MINUTE_US = 60_000_000
+"""Microseconds of a day, and of a minute."""
 
 AGE_BANDS = ("18-24", "25-34", "35-44", "45-54", "55+")
 DEVICES = ("android", "ios", "web")
@@ -148,7 +149,9 @@ def _registered(
     before = first - 1 - np.minimum(tenure, people.tenure_most_days - 1).astype("int64")
     later = first + (chance.stream("users", "joins").random(users) * length).astype("int64")
     is_before = chance.stream("users", "joined").random(users) < people.registered_before_share
-    us = (chance.stream("users", "registered at").random(users) * DAY_US).astype("int64")
+    # Who registers is active on that day, and a session ends on the day on which it begins.
+    latest = DAY_US - conf.sessions.minutes_most * MINUTE_US
+    us = (chance.stream("users", "registered at").random(users) * latest).astype("int64")
     return np.where(is_before, before, later), us
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from rekindle.landing.filling.simulation.business import Rows
 from rekindle.landing.filling.simulation.naming import count_within, ids, numbers
-from rekindle.landing.filling.simulation.population import DEVICES
+from rekindle.landing.filling.simulation.population import DEVICES, MINUTE_US
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,6 @@ VISIT, IMPRESSION, CLICK = range(3)
 MOST_SHOWN = 400
 FIRST_CLICK = 500
 """Events of a session are numbered with three digits: the visit 0, what is shown from 1, a click this after what it is on."""
-MINUTE_US = 60_000_000
 FAR_AHEAD = datetime(2199, 1, 1, tzinfo=UTC)
 """A clock that is wrong: after the end of any day."""
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from rekindle.landing.filling.simulation.business import Rows
 from rekindle.landing.filling.simulation.naming import count_within, ids, numbers
-from rekindle.landing.filling.simulation.population import DAY_US
+from rekindle.landing.filling.simulation.population import DAY_US, MINUTE_US
 from rekindle.landing.filling.simulation.truth import Value
 from rekindle.settings import settings
 
@@ -27,7 +27,6 @@ TIME = pa.timestamp("us", tz="UTC")
 MONEY = pa.decimal128(18, 2)
 MOST_MORE_LINES = 98
 """Lines of an order are counted with two digits."""
-MINUTE_US = 60_000_000
 REFUND = np.int64(1 << 62)
 """Tells the key of a refund from that of the line it refunds."""
 

@@ -273,6 +273,15 @@ def test_each_active_user_is_seen_on_the_day_and_nobody_else(run: Run):
     assert set(users_of(of_day)) == set(np.flatnonzero(run.active[DAYS.all.index(TOLD)]))
 
 
+def test_nobody_does_anything_before_having_registered(run: Run):
+    registered = run.rows["users"].select(["user_id", "registered_at"])
+    for source in ("events", "orders"):
+        both = true_facts(run, source).select(["user_id", "occurred_at"]).join(registered, "user_id", join_type="inner")
+
+        assert len(both) == len(true_facts(run, source))
+        assert pc.all(pc.greater_equal(both["occurred_at"], both["registered_at"])).as_py()
+
+
 def test_a_refund_follows_the_sale_of_its_line(run: Run):
     orders = true_facts(run, "orders")
     sales, refunds = (orders.filter(pc.equal(orders["kind"], kind)) for kind in ("sale", "refund"))
