@@ -68,7 +68,9 @@ class Lives:
 
 @pytest.fixture(scope="module")
 def lives() -> Lives:
-    business = Business.of(parameters(), 200, DAYS)
+    # Short offsets, so that states change often and it matters how many days each has lasted.
+    quick = parameters().activity.model_copy(update={"engaged_offset_days": 1.2, "dormant_offset_days": 0.6})
+    business = Business.of(parameters().model_copy(update={"activity": quick}), 200, DAYS)
     # Responses as strong as they get, so that a message shows.
     people = replace(business.people, responsiveness=np.resize([3.0, -2.0, 0.0, 1.5], business.people.size))
     people = replace(people, registered_on=np.minimum(people.registered_on, FIRST.toordinal() - 1))
@@ -280,6 +282,31 @@ def test_nobody_does_anything_before_having_registered(run: Run):
 
         assert len(both) == len(true_facts(run, source))
         assert pc.all(pc.greater_equal(both["occurred_at"], both["registered_at"])).as_py()
+
+
+def test_sessions_are_visits_with_items_shown_and_clicked(run: Run):
+    """A click is on an item that the session was shown before; popular items, and those that a user likes, are seen more."""
+    events = true_facts(run, "events")
+    visits, shown, clicks = (events.filter(pc.equal(events["type"], of)) for of in ("visit", "impression", "click"))
+    key = ["session_id", "item_id"]
+    first = shown.group_by(key).aggregate([("occurred_at", "min")])
+    both = clicks.select([*key, "occurred_at"]).join(first, key, join_type="inner")
+    seen = np.sort(np.unique(shown["item_id"].to_numpy(zero_copy_only=False), return_counts=True)[1])[::-1]
+    favourite = Business.of(parameters(), USERS, DAYS).people.favourite_of[users_of(shown)]
+    items = dict(zip(*(run.rows["items"][name].to_pylist() for name in ("item_id", "category")), strict=True))
+    categories = list(parameters().catalogue.categories)
+    liked = np.mean(
+        [items[of] == categories[at] for of, at in zip(shown["item_id"].to_pylist(), favourite, strict=True)]
+    )
+
+    assert pc.count_distinct(visits["session_id"]).as_py() == len(visits)
+    assert set(events["session_id"].to_pylist()) == set(visits["session_id"].to_pylist())
+    # A session that is late is not whole where it had not arrived by the last day, and repeats change nothing.
+    assert len(both) == len(clicks)
+    assert pc.all(pc.greater_equal(both["occurred_at"], both["occurred_at_min"])).as_py()
+    assert 0.14 < len(clicks) / len(shown) < 0.25
+    assert seen[: len(seen) // 100].sum() > 0.08 * seen.sum()
+    assert liked == pytest.approx(0.55 + 0.45 / len(categories), abs=0.03)
 
 
 def test_a_refund_follows_the_sale_of_its_line(run: Run):
