@@ -337,6 +337,27 @@ def test_the_business_is_no_textbook_model(run: Run):
     assert {process.calendar.is_sale(day) for day in DAYS} == {True, False}
 
 
+def test_channels_differ_and_what_users_register_tells_something(run: Run):
+    """Plan and channel each by itself, age and device only together, the interest about what is liked."""
+    people = Business.of(parameters(), USERS, DAYS).people
+    back = np.full(USERS, np.nan)
+    back[users_of(run.truth)] = run.truth["return_probability"].to_numpy()
+
+    def mean(*, where):
+        return np.nanmean(back[where])
+
+    channels, plans = list(parameters().population.channels), list(parameters().population.plans)
+    of_channel = [mean(where=people.channel_of == n) for n in range(len(channels))]
+    of_plan = [mean(where=people.plan_of == n) for n in range(len(plans))]
+    is_odd = (people.device_of + people.age_of) % 2 == 1
+    likes = people.interest_of == people.favourite_of
+
+    assert channels[int(np.argmax(of_channel))] == "referral" and channels[int(np.argmin(of_channel))] == "incentivised"
+    assert of_plan == sorted(of_plan) and of_plan[-1] > 1.2 * of_plan[0]
+    assert mean(where=is_odd) > 1.1 * mean(where=~is_odd)
+    assert likes.mean() == pytest.approx(0.7 + 0.3 / len(parameters().catalogue.categories), abs=0.02)
+
+
 def test_a_sale_at_the_end_of_a_month_goes_on_into_the_next():
     calendar = Calendar(parameters().calendar, Chance(1))
     ends = [date(2020 + n // 12, 1 + n % 12, 1) - timedelta(days=1) for n in range(1, 60)]
