@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -52,6 +52,12 @@ class Settings(BaseSettings):
 
     alert_url: str = ""
     """Webhook that is told of failed tasks; empty: none. From the environment, because it may hold a token."""
+
+    phone_key: SecretStr = SecretStr("")
+    """
+    Key of the HMACs by which phones are told again without being kept. From the environment: it is to lie neither in the
+    warehouse nor in the database. With another key no earlier opt-out is found again, so it never changes.
+    """
 
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     lapse_days: PositiveInt

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("parquet", "csv", "jsonl")
 
-NUMBERS = ("double", "decimal(18,2)", "int", "bigint")
+NUMBERS = ("double", "decimal(18,2)", "decimal(18,6)", "int", "bigint")
 """Column types that hold numbers."""
 
 END_OF_CSV = "\x00 end of file"

@@ -250,27 +250,36 @@ def _refuse_unusable(contract: Contract, delivery: Delivery, folder: str) -> Non
                 raise unreadable_delivery(folder, file.name, file.unreadable)
         elif file.rows or file.columns:
             where = f"{folder}/{file.name}"
-            refuse_names(where, file.columns)
+            refuse_names(contract, where, file.columns)
             refuse_missing(contract, where, file.columns)
             refuse_types(contract, where, file.types)
 
 
-def refuse_names(where: str, columns: Collection[str]) -> None:
+def has_header(contract: Contract, columns: Collection[str]) -> bool:
+    """
+    Whether the names of a file's columns are names, because one is the contract's.
+
+    In a file without a header they are somebody's phone and id, and no error quotes them.
+    """
+    return any(column.name in columns for column in contract.delivered)
+
+
+def refuse_names(contract: Contract, where: str, columns: Collection[str]) -> None:
     """Raise InputError if a column's name is not UTF-8, or is the name of two."""
     if not all(map(is_utf8, columns)):
         raise InputError(
             f"{where}: the names of its columns are not UTF-8.", todo="Write the file in UTF-8.", code="not_utf8"
         )
     if twice := repeated(columns):
-        raise duplicate_column(where, twice)
+        raise duplicate_column(where, twice if has_header(contract, columns) else None)
 
 
 def refuse_missing(contract: Contract, where: str, columns: Collection[str]) -> None:
     """Raise InputError if a required column is not there."""
-    required = [c for c in contract.delivered if not c.nullable and c.default is None]
+    required = [c for c in contract.delivered if c.must_be_delivered]
     for column in required:
         if column.name not in columns:
-            near = difflib.get_close_matches(column.name, columns, 1, 0.5)
+            near = difflib.get_close_matches(column.name, columns, 1, 0.5) if has_header(contract, columns) else []
             hint = f" Did you mean {near[0]!r}?" if near else ""
             if len(columns) == 1 and any(separator in next(iter(columns)) for separator in ";\t|"):
                 hint = " Its header is one cell: separate cells by commas."
@@ -311,10 +320,10 @@ def unreadable_delivery(folder: str, name: str, reason: str) -> InputError:
     )
 
 
-def duplicate_column(where: str, column: str) -> InputError:
-    """The error of a name that stands for two columns, of which nobody said which is meant."""
+def duplicate_column(where: str, column: str | None) -> InputError:
+    """The error of a name, None where it may be no name, that stands for two columns: nobody said which is meant."""
     return InputError(
-        f"{where} has the column {column!r} twice.",
+        f"{where} has {'a column' if column is None else f'the column {column!r}'} twice.",
         todo="Keep one of the two.",
         safe=NOTHING_OF_IT,
         code=DUPLICATE_COLUMN,

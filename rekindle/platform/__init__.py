@@ -152,6 +152,7 @@ def environment(home_path: Path) -> dict[str, str]:
     return {
         "REKINDLE_HOME": str(home.path),
         "REKINDLE_DATABASE_URL": f"postgresql://scores:{passwords.scores}@127.0.0.1:{postgres_port}/scores",
+        "REKINDLE_PHONE_KEY": passwords.phone_key,
         "SPARK_REMOTE": f"sc://localhost:{spark['port']}",
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": passwords.spark_token,
         "PYSPARK_PYTHON": sys.executable,

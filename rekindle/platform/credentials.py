@@ -25,7 +25,7 @@ def _fernet_key() -> str:
 
 @dataclass(frozen=True)
 class Credentials:
-    """One password per role of Postgres, and the keys of Spark Connect and Airflow."""
+    """One password per role of Postgres, and the keys of phones, of Spark Connect and of Airflow."""
 
     postgres: str = field(default_factory=_password, repr=False)
     airflow: str = field(default_factory=_password, repr=False)
@@ -33,6 +33,7 @@ class Credentials:
     mlflow: str = field(default_factory=_password, repr=False)
     scores: str = field(default_factory=_password, repr=False)
     sms_reader: str = field(default_factory=_password, repr=False)
+    phone_key: str = field(default_factory=_password, repr=False)
     spark_token: str = field(default_factory=_password, repr=False)
     airflow_admin: str = field(default_factory=_password, repr=False)
     airflow_session: str = field(default_factory=_password, repr=False)

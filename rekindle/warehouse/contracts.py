@@ -3,13 +3,18 @@ Contracts: what each table that Spark or ML writes is, read from `contracts/<sch
 
 One YAML holds columns, key, partition and checks; the CREATE TABLE statement, the checks of an audit and, for landing
 sources, the rules of ingestion are derived from it. dbt's tables carry their contract in their own yml.
+
+`personal` says that a column is about a person, and how: an `id` names one, a `phone` is a number, a `text` is what somebody
+wrote, a `trait` what is known of somebody. A landing source with a phone or a text is confidential: of its rows that cannot
+be loaded, quarantine keeps what is not personal. A phone stands as it was delivered in one table; any other keeps
+an HMAC of it and says so by `of_phone`, the name of the column that is delivered.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import yaml
 
@@ -28,6 +33,9 @@ Severity = Literal["stop", "warn"]
 
 BuiltBy = Literal["ingest", "build", "score"]
 
+Personal = Literal["id", "phone", "text", "trait"]
+"""How a column is about a person."""
+
 CONTRACT_KEYS = {"table", "is", "owner", "key", "partition", "columns", "stop_if", "warn_if", "landing"}
 CONTRACT_KEYS |= {"built_by", "reads", "self", "days", "publish"}
 COLUMN_KEYS = {
@@ -43,7 +51,13 @@ COLUMN_KEYS = {
     "empty",
     "unit",
     "says",
+    "personal",
+    "required",
+    "of_phone",
 }
+CONFIDENTIAL = ("phone", "text")
+"""Kinds of personal columns of which even a broken row shows nothing."""
+
 CONDITIONS = {
     "rows_change_by",
     "mean_moves_by",
@@ -91,6 +105,16 @@ class Column:
     family: str | None = None
     window: int | None = None
     words: Words | None = None
+    personal: Personal | None = None
+    required: bool = False
+    """A landing file must have the column, though its cells may be empty."""
+    of_phone: str | None = None
+    """The delivered column of phones that this one keeps HMACs of."""
+
+    @property
+    def must_be_delivered(self) -> bool:
+        """Whether a landing file without the column is refused."""
+        return self.required or (not self.nullable and self.default is None)
 
     @property
     def spark_type(self) -> str:
@@ -100,7 +124,8 @@ class Column:
 @dataclass(frozen=True)
 class Landing:
     """
-    How a source is read: facts are identified by key and date, states by key; `time` says when a fact happened.
+    How a source is read: facts are identified by key and date, states by key; `time` says when a fact happened, or when a state
+    became known, where it says so itself.
 
     A source is `required`, or it is not, or it belongs to a group, of which one is.
     """
@@ -147,8 +172,20 @@ class Contract:
 
     @property
     def delivered(self) -> tuple[Column, ...]:
-        """Columns that a landing file may hold: all but the day and what is derived from the others."""
-        return tuple(c for c in self.columns if c.name != "day" and c.derived is None)
+        """Columns that a landing file may hold: all but the day and what is derived from the others; phones by their names."""
+        return tuple(
+            replace(c, name=c.of_phone or c.name) for c in self.columns if c.name != "day" and c.derived is None
+        )
+
+    @property
+    def keyed_phones(self) -> tuple[str, ...]:
+        """Delivered columns of phones of which only an HMAC is kept."""
+        return tuple(c.of_phone for c in self.columns if c.of_phone)
+
+    @property
+    def is_confidential(self) -> bool:
+        """Whether it holds phones or what people wrote."""
+        return any(column.personal in CONFIDENTIAL for column in self.columns)
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
@@ -279,7 +316,20 @@ def _column(name: str, spec: Mapping[str, Any], window: int | None = None) -> Co
         derived=spec.get("derived"),
         empty=spec.get("empty"),
         words=_words(spec, window) if "says" in spec else None,
+        personal=_personal(name, spec),
+        required=spec.get("required", False),
+        of_phone=spec.get("of_phone"),
     )
+
+
+def _personal(name: str, spec: Mapping[str, Any]) -> Personal | None:
+    kind: Personal | None = spec.get("personal")
+    if kind is not None and kind not in get_args(Personal):
+        raise InputError(
+            f"The column {name} is personal in a way that nobody knows: {kind}.",
+            todo=f"Use one of: {', '.join(get_args(Personal))}.",
+        )
+    return kind
 
 
 def _between(edges: Sequence[Any], window: int | None) -> tuple[float | None, float | None]:

@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from rekindle.landing.formats import Row, UnreadableFileError, csv_rows, decoded, form_of, json_rows, parquet_texts
+from rekindle.landing.phones import phone_hmac
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -35,22 +36,33 @@ def schema_of(columns: Columns) -> str:
     return f"day date, file string, row bigint, {about}{cells}"
 
 
-def reader(columns: Columns) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def reader(
+    columns: Columns, phones: tuple[str, ...] = (), key: str = ""
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """
     A function for `mapInArrow` over rows (day, name, path, url).
 
-    A text in a column of numbers is cast, with a warning.
+    A text in a column of numbers is cast, with a warning. Of `phones` their HMAC under `key` is handed on, and nothing else.
     """
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for file in batch.to_pylist():
                 try:
-                    yield from list(_batches(file, columns))
+                    yield from [_keyed(batch, phones, key) for batch in _batches(file, columns)]
                 except UnreadableFileError as error:
                     yield _batch_of_rows(file, columns, [Row(0, error.reason, None, None, False, {})])
 
     return read
+
+
+def _keyed(rows: pa.RecordBatch, phones: tuple[str, ...], key: str) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    for name in phones:
+        hashed = pa.array([phone_hmac(text, key) for text in rows[name].to_pylist()], pa.string())
+        rows = rows.set_column(rows.schema.get_field_index(name), name, hashed)
+    return rows
 
 
 def _batches(file: dict[str, Any], columns: Columns) -> Iterator[pa.RecordBatch]:

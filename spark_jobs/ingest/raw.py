@@ -34,13 +34,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
+    from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame, Row, SparkSession
 
     from rekindle.landing.zone import Delivery
     from rekindle.warehouse.contracts import Contract
 
-PERSONAL = ("contacts", "consents", "replies")
-"""Sources whose quarantined rows are masked: they hold phones and what people wrote."""
+MASKED = "masked"
+"""Stands in quarantine for what is personal in a row of a confidential source."""
 
 FATES = ("delivered_rows", "loaded_rows", "duplicate_rows", "quarantined_rows")
 
@@ -95,7 +96,33 @@ def delivered_rows(spark: SparkSession, contract: Contract, deliveries: list[Del
     listed = spark.createDataFrame(files, "day date, name string, path string, url string")
     # A history of a year is spread over the cores, a day is one task: starting one costs more than reading a small file.
     spread = listed.repartition(1 + min(len(files) // FILES_PER_TASK, 200), "path")
-    return spread.mapInArrow(reader(columns), schema_of(columns))
+    read = reader(columns, contract.keyed_phones, _phone_key() if contract.keyed_phones else "")
+    return spread.mapInArrow(read, schema_of(columns))
+
+
+def _phone_key() -> str:
+    key = settings().phone_key.get_secret_value()
+    if not key:
+        raise InputError(
+            "There is no key to keep phones under: REKINDLE_PHONE_KEY is not set.",
+            todo="Set it to a long random text that stays the same for ever, for example of `openssl rand -hex 32`.",
+            safe=NOTHING_OF_IT,
+            code="no_phone_key",
+        )
+    return key
+
+
+def _shown(contract: Contract) -> Expression:
+    """The cells of a row as JSON, as quarantine may keep them: null where nothing was delivered."""
+    hidden = {c.name for c in contract.delivered if c.personal} if contract.is_confidential else set()
+    return F.to_json(
+        F.struct(
+            *[
+                F.when(F.col(c.name).isNotNull(), F.lit(MASKED)).alias(c.name) if c.name in hidden else c.name
+                for c in contract.delivered
+            ]
+        )
+    )
 
 
 def judged(contract: Contract, rows: DataFrame) -> DataFrame:
@@ -106,7 +133,8 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
     states.
     """
     columns = contract.delivered
-    cells = F.to_json(F.struct(*[c.name for c in columns]))
+    # What is not told into columns cannot be masked by column.
+    whole = F.when(F.col("raw_text").isNotNull(), F.lit(MASKED)) if contract.is_confidential else F.col("raw_text")
     # Step by step, so that Spark computes each text, value and verdict once.
     read = rows.withColumns(rules.texts(columns)).withColumns(rules.values(columns))
     unreadable = F.when(
@@ -120,7 +148,9 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
         "verdict.reason",
         "verdict.column",
         # Row 0 is a file that cannot be read: it has no cells to keep.
-        F.when(F.col("verdict").isNotNull() & (F.col("row") > 0), F.coalesce("raw_text", cells)).alias("raw_text"),
+        F.when(F.col("verdict").isNotNull() & (F.col("row") > 0), F.coalesce(whole, _shown(contract))).alias(
+            "raw_text"
+        ),
         "has_text_number",
         rules.trimmed_id(columns).alias("has_trimmed_id"),
         *[F.col(f"{rules.VALUE}{c.name}").alias(c.name) for c in columns],
@@ -130,6 +160,7 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
     if contract.lands.kind == "state":
         order = [column.desc() for column in order]
     derived = {column.name: F.expr(column.derived) for column in contract.columns if column.derived}
+    derived |= {column.name: F.col(column.of_phone) for column in contract.columns if column.of_phone}
     # Rejected rows take no part: an unreadable row must not win over a good one.
     typed = typed.withColumns({"payload": payload, "is_readable": F.col("reason").isNull(), **derived})
     same = Window.partitionBy("day", "is_readable", *contract.identity).orderBy(*order)
@@ -137,7 +168,6 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
     ranked = typed.withColumns({"place": F.row_number().over(same), "winner": F.first("payload").over(same)})
     is_repeat = F.col("reason").isNull() & (F.col("place") > 1)
     conflicts = is_repeat & (F.col("payload") != F.col("winner"))
-    everything = F.to_json(F.struct(*[c.name for c in columns]))
     return ranked.select(
         "day",
         "file",
@@ -148,7 +178,7 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
         .alias("fate"),
         F.when(conflicts, "conflicting_duplicate").otherwise(F.col("reason")).alias("reason"),
         "column",
-        F.when(conflicts, everything).otherwise(F.col("raw_text")).alias("raw_text"),
+        F.when(conflicts, _shown(contract)).otherwise(F.col("raw_text")).alias("raw_text"),
         "has_text_number",
         "has_trimmed_id",
         *[name for name in contract.names if name != "day"],
@@ -204,7 +234,7 @@ def _load(  # noqa: PLR0917 - what a load is about
         _refuse_mostly_unusable(contract, rows, counts, zone)
         had_quarantine = any(known[day]["quarantined_rows"] for day in days if day in known)
         if had_quarantine or any(count["quarantined_rows"] for count in counts.values()):
-            rejected = _rejected(spark, contract, rows, deliveries)
+            rejected = _rejected(spark, source, rows, deliveries)
             tables.replace_days(spark, "raw.quarantine", rejected, days, run_id=run_id, part={"source": source})
         loaded = rows.where("fate = 'loaded'").select(*contract.names)
         with beside(spark, partial(_observed, spark, contract, loaded, days)) as observed:
@@ -350,12 +380,10 @@ def _mostly_unusable(rows: DataFrame, folder: str, count: dict[str, int], code: 
     )
 
 
-def _rejected(spark: SparkSession, contract: Contract, rows: DataFrame, deliveries: list[Delivery]) -> DataFrame:
+def _rejected(spark: SparkSession, source: str, rows: DataFrame, deliveries: list[Delivery]) -> DataFrame:
     """Rejected rows and files, in the columns of raw.quarantine."""
-    source = contract.lands.source
-    raw_text = F.lit("masked") if source in PERSONAL else F.col("raw_text")
     bad_rows = rows.where("fate = 'quarantined'").select(
-        "day", F.lit(source).alias("source"), "file", "row", "reason", "column", raw_text.alias("raw_text")
+        "day", F.lit(source).alias("source"), "file", "row", "reason", "column", "raw_text"
     )
     bad_files = [
         (d.day, source, f.name, 0, f.unreadable, None, None) for d in deliveries for f in d.files if f.unreadable

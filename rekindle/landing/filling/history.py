@@ -28,7 +28,7 @@ from rekindle.errors import InputError
 from rekindle.landing import formats
 from rekindle.landing.filling.writer import LINE, History
 from rekindle.landing.formats import NOTHING, TIME, ZONE, Columns, UnreadableFileError
-from rekindle.landing.zone import duplicate_column, refuse_names, refuse_types
+from rekindle.landing.zone import duplicate_column, has_header, refuse_names, refuse_types
 from rekindle.warehouse.contracts import landing_contract
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 DAY = "day"
 """A column of this name says on which day its row was delivered. It is not a landing column and is not passed on."""
-
-TIMES_OF_STATES = MappingProxyType({"users": "registered_at"})
-"""A state has no time of its own; a user becomes known by registering."""
 
 FORMS = MappingProxyType({".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"})
 
@@ -95,7 +92,7 @@ def read_history(source: str, path: Path, *, on: date | None = None, undated_on:
     if not path.is_file():
         raise InputError(f"There is no file {path}.", todo="Check the path.")
     content = path.read_bytes()
-    time = contract.lands.time or TIMES_OF_STATES.get(source, DAY)
+    time = contract.lands.time or DAY
     read = _read(contract, path, form, content, (time, DAY))
     days = _delivery_days(read, source, path, on, undated_on, time)
     drop = DAY if DAY in read.columns and not on else None
@@ -119,8 +116,8 @@ def _read(contract: Contract, path: Path, form: str, content: bytes, times: Coll
         ) from None
     except RepeatedKeyError as error:
         raise duplicate_column(f"{path.name}, row {error.row}", error.key) from None
-    refuse_names(path.name, read.columns)
-    _refuse_missing(path, [c.name for c in contract.delivered if not c.nullable and c.default is None], read.columns)
+    refuse_names(contract, path.name, read.columns)
+    _refuse_missing(contract, path, read.columns)
     refuse_types(contract, path.name, read.types)
     return read
 
@@ -355,15 +352,19 @@ REWRITERS: Mapping[str, Callable[[bytes, Read, str | None, Numbers | None], tupl
 # Days
 
 
-def _refuse_missing(path: Path, required: list[str], columns: Collection[str]) -> None:
+def _refuse_missing(contract: Contract, path: Path, columns: Collection[str]) -> None:
+    required = [c.name for c in contract.delivered if c.must_be_delivered]
     missing = [name for name in required if name not in columns]
     if not missing:
         return
     free = {re.sub(r"[^a-z]", "", name.lower()): name for name in columns if name not in required}
     near = get_close_matches(missing[0].replace("_", ""), free, n=1, cutoff=0.6)
+    there = f"It has: {', '.join(columns) or 'no column'}."
+    if columns and not has_header(contract, columns):
+        near, there = [], f"Begin the file with the names of its columns: {', '.join(required)}."
     raise InputError(
         f"{path.name} has no column {', '.join(missing)}.",
-        todo=f"Rename {free[near[0]]!r} to {missing[0]}." if near else f"It has: {', '.join(columns) or 'no column'}.",
+        todo=f"Rename {free[near[0]]!r} to {missing[0]}." if near else there,
         code="missing_column",
     )
 

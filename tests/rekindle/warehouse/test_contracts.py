@@ -73,6 +73,26 @@ def test_checks_name_columns_that_exist(table: str):
     assert named <= set(contract.names)
 
 
+@pytest.mark.parametrize("table", contracts.tables())
+def test_a_contract_says_what_is_personal(table: str):
+    """From that alone it is masked: who adds a table with people in it says so."""
+    columns = contracts.load(table).columns
+    about_people = [c for c in columns if c.name in {"user_id", "phone", "text", "email", "address"} or c.of_phone]
+
+    assert [column.name for column in about_people if column.personal is None] == []
+
+
+def test_phones_stand_as_they_are_in_one_table():
+    columns = [(table, column) for table in contracts.tables() for column in contracts.load(table).columns]
+
+    assert [t for t, column in columns if column.personal == "phone" and not column.of_phone] == ["raw.contacts"]
+
+
+def test_a_way_of_being_personal_that_nobody_knows_is_refused(write):
+    with pytest.raises(InputError, match="user_id is personal in a way that nobody knows: rather"):
+        write(RATINGS.replace("  user_id: shared", "  user_id: {type: id, personal: rather, is: The user.}"))
+
+
 def test_a_create_table_has_all_that_the_contract_says(write):
     assert write(RATINGS).create_table() == (
         "CREATE TABLE IF NOT EXISTS drafts.ratings (\n"
@@ -119,11 +139,14 @@ def test_an_unknown_table_is_answered_with_those_that_exist():
 
 def test_users_are_the_first_source():
     """Rows of other sources are looked up in them."""
-    assert contracts.landing_sources() == ("users", "items", "events", "orders")
+    assert contracts.landing_sources() == (
+        *("users", "contacts", "items", "messages"),
+        *("consents", "events", "orders", "replies"),
+    )
 
 
 def test_an_unknown_source_is_answered_with_those_that_exist():
-    with pytest.raises(InputError, match=r"There is no landing source 'order'.*users, items, events, orders"):
+    with pytest.raises(InputError, match=r"There is no landing source 'order'.*users, contacts, .*orders, replies"):
         contracts.landing_contract("order")
 
 
