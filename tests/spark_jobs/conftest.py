@@ -34,9 +34,10 @@ class Warehouse:
     landing: Path
 
     def ingest(self, days: Days, sources: Collection[str] = ()) -> dict[str, raw.Ingested]:
-        """Load the sources' deliveries of some days, those of users first."""
+        """Load the deliveries of some days, of users first, of the sources that have ever delivered."""
         run_id = records.start_run("test", days)
-        wanted = [source for source in contracts.landing_sources() if not sources or source in sources]
+        there = [source for source in contracts.landing_sources() if (self.landing / source).exists()]
+        wanted = [source for source in there if not sources or source in sources]
         return {source: raw.main(self.spark, days, run_id, source=source) for source in wanted}
 
     def build(self, table: str, days: Days) -> None:
