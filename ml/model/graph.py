@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ml.model.part import Additive
 from rekindle.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,20 +22,13 @@ TYPES = {"tensor(double)": np.float64, "tensor(float)": np.float32}
 
 
 @dataclass(frozen=True)
-class Graph:
+class Graph(Additive):
     """What a learner has learnt, as the bytes of an ONNX file."""
 
     kind: ClassVar[str] = "onnx"
     file: ClassVar[str | None] = "graph_{part}.onnx"
     content: bytes
     session: onnxruntime.InferenceSession = field(compare=False, repr=False)
-
-    @property
-    def trees(self) -> int:
-        return 0
-
-    def raw(self, encoded: np.ndarray) -> np.ndarray:
-        return self.contributions(encoded).sum(axis=1)
 
     def contributions(self, encoded: np.ndarray) -> np.ndarray:
         (read,) = self.session.get_inputs()

@@ -52,6 +52,21 @@ class Predictor(Protocol):
     def from_stored(cls, plain: dict[str, Any], content: bytes | None) -> Self: ...
 
 
+class Additive:
+    """A predictor whose raw score is the sum of its contributions, and that no number of rounds was chosen for."""
+
+    @property
+    def trees(self) -> int:
+        return 0
+
+    def raw(self, encoded: Any) -> np.ndarray:
+        return self.contributions(encoded).sum(axis=1)
+
+    def contributions(self, encoded: Any) -> np.ndarray:
+        """Return a column for each of the encoder's, and the baseline."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class Contributions:
     """What the raw scores of some rows are made of: raw = baseline + all sources."""

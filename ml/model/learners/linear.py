@@ -9,7 +9,7 @@ import numpy as np
 
 from ml.model.encoder import Dense
 from ml.model.learners.declaration import Learner
-from ml.model.part import Part
+from ml.model.part import Additive, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +57,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Additive):
     """A weighted sum of columns."""
 
     kind: ClassVar[str] = "linear"
@@ -65,13 +65,6 @@ class Linear:
     width: int
     baseline: float
     columns: tuple[Column, ...]
-
-    @property
-    def trees(self) -> int:
-        return 0
-
-    def raw(self, encoded: np.ndarray) -> np.ndarray:
-        return self.contributions(encoded).sum(axis=1)
 
     def contributions(self, encoded: np.ndarray) -> np.ndarray:
         parts = np.zeros((len(encoded), self.width + 1))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ml.model.encoder import Dense
 from ml.model.learners.declaration import Learner
-from ml.model.part import Part
+from ml.model.part import Additive, Part
 
 if TYPE_CHECKING:
     from ml.model.encoder import Encoders
@@ -19,7 +19,7 @@ TENTHS = np.linspace(0, 1, 11)[1:-1]
 
 
 @dataclass(frozen=True)
-class Steps:
+class Steps(Additive):
     """Log-odds of each step of a column, beside those of everybody."""
 
     kind: ClassVar[str] = "steps"
@@ -28,13 +28,6 @@ class Steps:
     baseline: float
     edges: tuple[float, ...]
     added: tuple[float, ...]
-
-    @property
-    def trees(self) -> int:
-        return 0
-
-    def raw(self, encoded: np.ndarray) -> np.ndarray:
-        return self.contributions(encoded).sum(axis=1)
 
     def contributions(self, encoded: np.ndarray) -> np.ndarray:
         told = np.zeros((len(encoded), encoded.shape[1] + 1))
