@@ -213,7 +213,9 @@ def migrate() -> None:
 
 def today() -> date:
     """Return the current UTC day by Postgres' clock."""
-    return transact(lambda connection: _one(connection.execute("select (clock_timestamp() at time zone 'utc')::date")))
+    return transact(
+        lambda connection: only_value(connection.execute("select (clock_timestamp() at time zone 'utc')::date"))
+    )
 
 
 # Locks
@@ -280,9 +282,10 @@ def _lock(name: str, wait_seconds: float) -> Iterator[Lock]:
 
 def _try_lock(connection: Connection, name: str) -> bool:
     question = "select pg_try_advisory_lock(hashtextextended('rekindle ' || %s, 0))"
-    return _one(connection.execute(question, [name]))
+    return only_value(connection.execute(question, [name]))
 
 
-def _one(cursor: psycopg.Cursor[Any]) -> Any:
+def only_value(cursor: psycopg.Cursor[Any]) -> Any:
+    """Return the one value of the one row that was found."""
     ((value,),) = cursor
     return value

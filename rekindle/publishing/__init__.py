@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from rekindle.errors import CheckFailedError, InputError
-from rekindle.postgres import transact
+from rekindle.postgres import only_value, transact
 from rekindle.publishing import merge, publications
 from rekindle.publishing.judging import judge
 from rekindle.publishing.spooling import spool, stage
@@ -194,12 +194,7 @@ def due_day() -> date:
     That is yesterday from `fresh_by_hour` on, and the day before until then.
     """
     question = "select ((clock_timestamp() - make_interval(hours => %s)) at time zone 'utc')::date - 1"
-
-    def work(connection: Connection) -> date:
-        ((due,),) = connection.execute(question, [settings().fresh_by_hour]).fetchall()
-        return due
-
-    return transact(work)
+    return transact(lambda connection: only_value(connection.execute(question, [settings().fresh_by_hour])))
 
 
 # One transaction

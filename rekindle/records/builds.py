@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from psycopg.rows import dict_row
 
-from rekindle.postgres import transact
-from rekindle.records.rows import insert_many, only_value
+from rekindle.postgres import only_value, transact
+from rekindle.records.rows import insert_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rekindle.errors import InputError
-from rekindle.postgres import transact
-from rekindle.records.rows import SAME_AGAIN, insert_many, jsonb_of, only_value, select, text_of
+from rekindle.postgres import only_value, transact
+from rekindle.records.rows import SAME_AGAIN, insert_many, jsonb_of, select, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -15,8 +15,6 @@ from rekindle.postgres import transact
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import psycopg
-
     from rekindle.postgres import Connection
 
 T = TypeVar("T")
@@ -41,11 +39,6 @@ def insert_many(connection: Connection, into: str, rows: Sequence[Sequence[Any]]
     marks = ", ".join(["%s"] * (into.count(",") + 1))
     with connection.cursor() as cursor:
         cursor.executemany(f"insert into {into} values ({marks}) {again}", rows)
-
-
-def only_value(cursor: psycopg.Cursor[Any]) -> Any:
-    ((value,),) = cursor
-    return value
 
 
 def text_of(text: str) -> str:

@@ -165,12 +165,12 @@ def css() -> Markup:
 
 
 @cache
-def template(name: str) -> jinja2.Template:
+def template(name: str, folder: Path = FOLDER) -> jinja2.Template:
     """Load a page's template; what is put into it is escaped."""
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -24,12 +24,12 @@ from rekindle.settings import PROJECT, settings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from rekindle.records import Severity
+
 FOLDER = PROJECT / "contracts"
 
 SPARK_TYPES = {"id": "string"}
 """Our own type names; every other is Spark's. An `id` is a string that names something: short, printable, not empty."""
-
-Severity = Literal["stop", "warn"]
 
 BuiltBy = Literal["ingest", "build", "score"]
 
