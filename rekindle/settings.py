@@ -79,6 +79,23 @@ class Settings(BaseSettings):
     features_keep_days: PositiveInt
     snapshot_keep_days: PositiveInt
     logs_keep_days: PositiveInt
+    message_channel: Annotated[str, Field(min_length=1)]
+    message_purpose: Annotated[str, Field(min_length=1)]
+    consent_valid_days: PositiveInt
+    cap_messages: PositiveInt
+    cap_days: PositiveInt
+    cool_down_days: Annotated[int, Field(ge=0)]
+    send_from_hour: Annotated[int, Field(ge=0, le=23)]
+    send_until_hour: Annotated[int, Field(ge=1, le=24)]
+    send_on_sundays: bool
+    window_within_hours: PositiveInt
+    holdout_share: Annotated[float, Field(ge=0, lt=1)]
+    holdout_salt: Annotated[str, Field(min_length=1)]
+    prior_lift: Annotated[float, Field(gt=0)]
+    margin: Annotated[float, Field(gt=0, le=1)]
+    gain_horizon_days: PositiveInt
+    message_cost: Annotated[float, Field(ge=0)]
+    erasure_feed_days: PositiveInt
 
     @classmethod
     def settings_customise_sources(

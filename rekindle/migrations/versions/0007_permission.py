@@ -1,0 +1,185 @@
+"""
+Permission, holdout, assignments and erasure: what decides who may be texted, beside the scores.
+
+All of it is internal: readers see what the publications of schema `sms` show of it. No table here holds a phone; a phone is
+told again by its HMAC.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+
+HMAC = "~ '^[0-9a-f]{64}$'"
+
+PERMISSION = f"""
+create table rekindle.permission (
+    user_id text collate "C" primary key,
+    day date not null,
+    code text,
+    phone_hmac text check (phone_hmac {HMAC}),
+    phone_e164 text check (phone_e164 ~ '^\\+[1-9][0-9]{{6,14}}$'),
+    consent_at timestamptz,
+    consent_source text,
+    policy_version text,
+    zones text,
+    country text,
+    usual_hour smallint check (usual_hour between 0 and 23),
+    check (code is not null or num_nonnulls(phone_hmac, phone_e164, consent_at, consent_source, policy_version) = 5)
+);
+comment on table rekindle.permission is
+    'What marts.permission says of the newest day that was published. One row per user with '
+    'any consent on record; of who has none, no_consent is said.';
+comment on column rekindle.permission.code is
+    'The first code that the warehouse knows of; null where nothing in it speaks against a message.';
+comment on column rekindle.permission.phone_e164 is 'Only where code is null: what sms.audience shows where eligible.';
+comment on column rekindle.permission.zones is
+    'Time zones that number and address allow, sorted, with | between; null where none is known.';
+create index on rekindle.permission (phone_hmac);
+
+create table rekindle.profile (
+    user_id text collate "C" primary key,
+    day date not null,
+    country text,
+    segment text
+);
+comment on table rekindle.profile is
+    'What marts.profile says of the newest day that was published. One row per user who is scored for recall.';
+
+create table rekindle.withdrawal (
+    withdrawal_id bigint generated always as identity primary key,
+    kind text not null check (kind in ('stop', 'consent', 'erasure')),
+    user_id text collate "C",
+    phone_hmac text check (phone_hmac {HMAC}),
+    at timestamptz not null,
+    source_id text not null,
+    recorded_at timestamptz not null default clock_timestamp(),
+    unique (kind, source_id),
+    check (user_id is not null or phone_hmac is not null)
+);
+comment on table rekindle.withdrawal is
+    'Permission that was taken away, as the hourly DAG read it from deliveries: append-only, '
+    'and it never grants. One row per reply, consent or erasure.';
+comment on column rekindle.withdrawal.source_id is
+    'Id of the reply, the consent or the erasure: recording it twice is recording it '
+    'once.';
+create index on rekindle.withdrawal (user_id) where user_id is not null;
+create index on rekindle.withdrawal (phone_hmac) where phone_hmac is not null;
+"""
+
+HOLDOUT = f"""
+create table rekindle.holdout (
+    holdout_id bigint generated always as identity primary key,
+    user_id text collate "C" not null,
+    phone_hmac text check (phone_hmac {HMAC}),
+    is_held_out boolean not null,
+    decided_on date not null,
+    decided_by text not null check (decided_by in ('hash', 'user', 'phone')),
+    share double precision not null check (share between 0 and 1),
+    unique nulls not distinct (user_id, phone_hmac)
+);
+comment on table rekindle.holdout is
+    'The ledger of the global holdout. One row per user and phone, from the first day on which '
+    'the user might have been texted; who is in never leaves.';
+comment on column rekindle.holdout.decided_by is
+    'hash: by the salted hash; user: a new number keeps the arm; phone: met a phone that had been decided on.';
+create index on rekindle.holdout (phone_hmac);
+"""
+
+CAMPAIGNS = f"""
+create table rekindle.campaign (
+    campaign_id text collate "C" primary key,
+    planned_for date not null,
+    planned_at timestamptz not null,
+    settings jsonb not null,
+    summary jsonb not null,
+    content_digest text not null
+);
+comment on table rekindle.campaign is 'Campaigns as they were planned; a plan is never changed. One row per campaign.';
+comment on column rekindle.campaign.planned_for is 'The data day whose scores it was planned with.';
+comment on column rekindle.campaign.settings is 'Budget, costs, constraints, filters, arms and their shares, as asked for.';
+comment on column rekindle.campaign.summary is
+    'What the plan printed: expected returns and value with intervals, by '
+    'strategy.';
+
+create table rekindle.assignment (
+    campaign_id text collate "C" not null references rekindle.campaign,
+    user_id text collate "C" not null,
+    phone_hmac text check (phone_hmac {HMAC}),
+    assigned_at timestamptz not null,
+    arm text not null check (arm <> ''),
+    is_control boolean not null,
+    probability double precision not null check (probability > 0 and probability <= 1),
+    rank integer not null,
+    offer text,
+    segment text,
+    country text,
+    return_probability double precision not null,
+    value_if_returns numeric,
+    expected_gain numeric,
+    cost numeric,
+    primary key (campaign_id, user_id)
+);
+comment on table rekindle.assignment is
+    'Who was assigned to which arm of a campaign, controls included, written before anything '
+    'is sent and never changed. One row per campaign and user.';
+comment on column rekindle.assignment.probability is
+    'Of being assigned to this arm, given that the campaign chose the '
+    'user.';
+comment on column rekindle.assignment.rank is 'Place in the order of the campaign; 1 is texted first.';
+create index on rekindle.assignment (user_id, assigned_at);
+
+create table rekindle.sent_elsewhere (
+    campaign_id text collate "C" not null,
+    user_id text collate "C" not null,
+    assigned_at timestamptz not null,
+    primary key (campaign_id, user_id, assigned_at)
+);
+comment on table rekindle.sent_elsewhere is
+    'Assignments of the last weeks that raw.messages tells of, as of the newest day that was '
+    'published: caps count them beside those that were planned here.';
+"""
+
+ERASURE = f"""
+create table rekindle.tombstone (
+    user_hmac text primary key check (user_hmac {HMAC}),
+    erased_at timestamptz not null
+);
+comment on table rekindle.tombstone is
+    'Erased people, by an HMAC of their id whose key is outside of database and warehouse: deliveries of them are dropped.';
+
+create table rekindle.phone_opt_out (
+    phone_hmac text primary key check (phone_hmac {HMAC}),
+    at timestamptz not null
+);
+comment on table rekindle.phone_opt_out is
+    'Phones that had said stop, or whose holder had withdrawn, when their holder was erased: '
+    'they survive erasure and never expire.';
+
+create table rekindle.erasure (
+    user_id text collate "C" primary key,
+    erased_at timestamptz not null,
+    forgotten_after timestamptz not null
+);
+comment on table rekindle.erasure is
+    'Erased users for as long as tools are told of them (sms.erasure_feed); the row is deleted when that time is over.';
+
+create table rekindle.erasure_log (
+    erasure_id bigint generated always as identity primary key,
+    user_hmac text not null check (user_hmac {HMAC}),
+    step text not null,
+    detail jsonb not null,
+    at timestamptz not null default clock_timestamp()
+);
+comment on table rekindle.erasure_log is 'The audit log of erasures: what was removed where. Append-only; it names nobody.';
+
+create trigger append_only before update or delete or truncate on rekindle.erasure_log
+    for each statement execute function rekindle.refuse_change();
+"""
+
+
+def upgrade() -> None:
+    for tables in (PERMISSION, HOLDOUT, CAMPAIGNS, ERASURE):
+        op.execute(tables)
