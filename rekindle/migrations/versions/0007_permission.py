@@ -175,8 +175,8 @@ create table rekindle.erasure_log (
 );
 comment on table rekindle.erasure_log is 'The audit log of erasures: what was removed where. Append-only; it names nobody.';
 
-create trigger append_only before update or delete or truncate on rekindle.erasure_log
-    for each statement execute function rekindle.refuse_change();
+create trigger append_only before update or delete on rekindle.erasure_log
+for each row execute function rekindle.refuse_change();
 """
 
 
