@@ -2,7 +2,7 @@
 # Daily scores
 
 Every morning: load what was delivered for the day that has just finished, build its features, score every product's
-population with its champion, publish, and write the report.
+population with its champion, publish, hold it against a week before, and write the report.
 
 * **Waits** for `_SUCCESS` of every expected source, then fails with `no_delivery`; yesterday's tables stay as they are.
 * **Safe to run again**: a task replaces its own day. To repeat a day, clear the task and what follows it.
@@ -36,7 +36,7 @@ def daily_scores() -> None:
     deliveries, published, page = tasks.wait(), tasks.publish(), tasks.report()
     chain(tasks.begin(), deliveries)
     tasks.build_tables(PRODUCTS, after=deliveries, before=published, beside=page)
-    chain(published, page)
+    chain(published, tasks.watch(), page)
 
 
 daily_scores()

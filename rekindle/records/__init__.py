@@ -5,7 +5,7 @@ Every time comes from Postgres' clock, durations from a monotonic one.
 """
 
 from rekindle.records.builds import Build, Input, builds, last_served, record_builds
-from rekindle.records.checks import CheckResult, RecordedCheck, Severity, checks, record_checks
+from rekindle.records.checks import CheckResult, RecordedCheck, Severity, checks, checks_since, record_checks
 from rekindle.records.outcomes import Outcome, outcomes, replace_days
 from rekindle.records.promotions import (
     ROLLBACK,
@@ -55,6 +55,7 @@ __all__ = [
     "append_promotion",
     "builds",
     "checks",
+    "checks_since",
     "durations",
     "find_run",
     "finish_run",

@@ -66,3 +66,17 @@ def checks(*, run_id: str | None = None, day: date | None = None) -> list[Record
         f"rekindle.check_result where {OF_RUN_AND_DAY} order by recorded_at, table_name, rule",
         {"run_id": run_id, "day": day},
     )
+
+
+def checks_since(day: date, table_like: str) -> list[RecordedCheck]:
+    """Find what the last run of each day since `day` said of tables whose names are like the pattern, the oldest day first."""
+    return select(
+        RecordedCheck,
+        """
+        (
+            select distinct on (day, table_name, rule) * from rekindle.check_result
+            where day >= %(day)s and table_name like %(like)s order by day, table_name, rule, recorded_at desc
+        ) as latest
+        """,
+        {"day": day, "like": table_like},
+    )

@@ -47,7 +47,9 @@ def write(day: date, run_id: str) -> Path:
         folder.write(path, render(facts, data_docs=shown_docs, links=folder.links(day, days)))
         folder.link_neighbours(home, day, days)
         records.record_reported(index.reported(facts))
-        folder.write(index_path(), index.render(records.reported_days(index.TREND_DAYS), days, facts.currency))
+        watching = folder.WATCHING if (home / folder.WATCHING).is_file() else None
+        told = records.reported_days(index.TREND_DAYS)
+        folder.write(index_path(), index.render(told, days, facts.currency, watching=watching))
     return path
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INDEX = "index.html"
+WATCHING = "watching/index.html"
+"""The page of what is watched from week to week, beside those of days."""
 
 LINKS = re.compile(r"<!--days-->.*?<!--/days-->", re.DOTALL)
 

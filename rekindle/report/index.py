@@ -96,8 +96,8 @@ def reported(facts: DayFacts) -> ReportedDay:
     )
 
 
-def render(days: Sequence[ReportedDay], pages: Collection[date], currency: str) -> str:
-    """Make the index of days, the newest first; those with a page link it."""
+def render(days: Sequence[ReportedDay], pages: Collection[date], currency: str, *, watching: str | None = None) -> str:
+    """Make the index of days, the newest first; those with a page link it. `watching` is where the page over weeks is."""
     told = {one.day: one for one in days}
     lines = [Line(day, told.get(day), day in pages) for day in sorted({*told, *pages}, reverse=True)]
     months = [
@@ -111,6 +111,7 @@ def render(days: Sequence[ReportedDay], pages: Collection[date], currency: str) 
         trends=list(_trends(days, currency)),
         shown=_shown(days),
         currency=currency,
+        watching=watching,
         words=words,
         css=css(),
     )

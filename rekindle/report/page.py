@@ -165,12 +165,12 @@ def css() -> Markup:
 
 
 @cache
-def template(name: str, folder: Path = FOLDER) -> jinja2.Template:
-    """Load a page's template; what is put into it is escaped."""
+def template(name: str, *folders: Path) -> jinja2.Template:
+    """Load a page's template, from the folders given or else from this one; what is put into it is escaped."""
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(folders or (FOLDER,)),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

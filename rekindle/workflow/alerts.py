@@ -15,10 +15,24 @@ from urllib.request import Request, urlopen
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 TIMEOUT_SECONDS = 5
 """Whoever waits for the webhook is a task that has failed already."""
+
+
+def of_moved(day: str, airflow_run: str, moved: Sequence[str]) -> dict[str, str | None]:
+    """Tell which watched figures have moved within a week."""
+    return {
+        "dag": "daily_scores",
+        "day": day,
+        "task": "watch",
+        "run": airflow_run,
+        "code": "moved",
+        "what": f"Moved within a week: {', '.join(moved)}.",
+        "todo": "Look at the page of what is watched; a source that stopped or changed comes first.",
+        "safe": "Scores and permissions are published as usual: nothing is stopped by it.",
+    }
 
 
 def send(alert: Mapping[str, str | None]) -> bool:

@@ -68,6 +68,11 @@ def _published(one: Published) -> str:
     return f"{one.table} {rows(one.row_count)}, {one.changed_count:,} changed"
 
 
+def watched(day: date, figures: int, moved: Sequence[str]) -> str:
+    told = f"; moved: {', '.join(moved)}" if moved else ""
+    return f"Watched {_many(figures, 'figure')} of {day} against a week before{told}."
+
+
 def reported(day: date, page: Path) -> str:
     return f"The page about {day} is {page}."
 

@@ -223,6 +223,30 @@ def publish() -> Any:
     return run(**CONTEXT)
 
 
+def watch() -> Any:
+    """Hold what was built and published against a week before; what has moved is a warning and an alert."""
+
+    @task.pyspark(conn_id=SPARK, task_id="watch", trigger_rule="none_failed")
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from rekindle.watching import page
+        from rekindle.workflow import alerts, lines
+
+        if kind == "backfill":
+            raise AirflowSkipException("A backfill is no news.")
+        with _stage(day, airflow_run, "watch", spark) as (run_id, days, notes):
+            found = import_module("spark_jobs.watching").main(spark, days, run_id)
+            notes.row_count = len(found)
+            page.write(days.first)
+        moved = [result.rule for result in found if result.outcome == "failed"]
+        if moved:
+            alerts.send(alerts.of_moved(day, airflow_run, moved))
+        return lines.watched(days.first, len(found), moved)
+
+    return run(**CONTEXT)
+
+
 def report() -> Any:
     """Write the page about the day."""
 

@@ -29,6 +29,7 @@ DAILY_TASKS = {
     "recall.score",
     "ltv.score",
     "publish",
+    "watch",
     "report",
 }
 

@@ -69,6 +69,17 @@ create index on rekindle.withdrawal (user_id) where user_id is not null;
 create index on rekindle.withdrawal (phone_hmac) where phone_hmac is not null;
 """
 
+WATCHED = """
+create table rekindle.suppression (
+    day date not null,
+    code text not null,
+    users bigint not null check (users >= 0),
+    primary key (day, code)
+);
+comment on table rekindle.suppression is
+    'How many rows of sms.audience had each suppression code when a day was published; eligible where they had none.';
+"""
+
 HOLDOUT = f"""
 create table rekindle.holdout (
     holdout_id bigint generated always as identity primary key,
@@ -175,11 +186,11 @@ create table rekindle.erasure_log (
 );
 comment on table rekindle.erasure_log is 'The audit log of erasures: what was removed where. Append-only; it names nobody.';
 
-create trigger append_only before update or delete on rekindle.erasure_log
+create trigger only_ever_added before update or delete on rekindle.erasure_log
 for each row execute function rekindle.refuse_change();
 """
 
 
 def upgrade() -> None:
-    for tables in (PERMISSION, HOLDOUT, CAMPAIGNS, ERASURE):
+    for tables in (PERMISSION, WATCHED, HOLDOUT, CAMPAIGNS, ERASURE):
         op.execute(tables)

@@ -106,3 +106,10 @@ def test_a_failed_task_tells_our_own_sentences_and_of_any_other_error_the_type(e
         alert = tasks.alert_of("daily_scores", "2017-12-31", "publish", "run-1", raised)
 
     assert alert == {"dag": "daily_scores", "day": "2017-12-31", "task": "publish", "run": "run-1", **told}
+
+
+def test_what_has_moved_within_a_week_is_told_and_stops_nothing():
+    alert = alerts.of_moved("2024-03-10", "run", ["share of no_consent", "drift of orders_28d"])
+
+    assert alert["what"] == "Moved within a week: share of no_consent, drift of orders_28d."
+    assert "nothing is stopped" in str(alert["safe"])
