@@ -14,7 +14,7 @@ export GX_ANALYTICS_ENABLED = false
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check-machine demo unit test ui e2e bench lint format lock golden down clean
+.PHONY: help setup check-machine demo unit test ui e2e bench quality lint format lock golden down clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken
 
 bench: setup ## Measure how fast it is, on a made-up business of 50,000 users
 	@$(BIN)/python -m bench
+
+quality: setup ## Check at full numbers what is claimed of large ones, on simulated figures: an hour at most
+	@$(BIN)/python -m quality
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check

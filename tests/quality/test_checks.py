@@ -1,0 +1,81 @@
+"""The checks of `make quality`, on few numbers: what they measure has the right size, and who fails is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from quality import __main__ as quality
+from quality.campaigns import campaign
+from quality.checks import campaign_intervals, cuped, looks
+from quality.figures import Figure, lots
+
+
+def test_intervals_of_few_campaigns_cover_the_truth_about_as_often_as_they_say():
+    covered = next(campaign_intervals.figures(0.05))
+
+    assert covered.value == pytest.approx(0.95, abs=0.06)
+
+
+def test_a_few_experiments_with_five_looks_are_fooled_seldom():
+    spent, always, once = looks.figures(0.05)
+
+    assert spent.value < 0.09
+    assert always.value < spent.value < once.value
+
+
+def test_a_score_of_before_leaves_about_what_it_should():
+    off = [figure.value - (figure.at_least + figure.at_most) / 2 for figure in cuped.figures(0.02)]
+
+    assert np.abs(off).max() < 0.25
+    assert np.abs(off[1::2]).max() < 0.02
+
+
+def test_a_campaign_without_strength_causes_nothing():
+    assert campaign(lots("a test"), strength=0).true_value == pytest.approx(0, abs=1e-6)
+
+
+def test_users_of_a_phone_are_in_one_arm():
+    one = campaign(lots("a test"))
+    pairs = np.unique(np.stack([one.phone, one.is_treated]), axis=1)
+
+    assert pairs.shape[1] == len(np.unique(one.phone)) < len(one.phone)
+
+
+def test_lots_are_drawn_from_their_sentence():
+    assert lots("one").random() == lots("one").random() != lots("two").random()
+
+
+@pytest.mark.parametrize(
+    ("figure", "holds", "said"),
+    [
+        (Figure("a", 0.95, 0.93, 0.97), True, "pass"),
+        (Figure("a", 0.98, 0.93, 0.97), False, "FAIL"),
+        (Figure("a", float("nan"), at_most=1), False, "FAIL"),
+        (Figure("a", 2.0), True, "shown"),
+    ],
+)
+def test_a_figure_is_printed_with_its_threshold_and_its_verdict(figure, holds, said):
+    assert figure.holds == holds
+    assert figure.line().split()[0] == said
+
+
+@pytest.mark.parametrize(
+    ("figures", "code"),
+    [([Figure("a", 1.0, 0.5)], 0), ([Figure("a", 0.1, 0.5)], 1), ([], 1), (ValueError("broken"), 1)],
+)
+def test_a_check_that_fails_or_measures_nothing_ends_in_1(monkeypatch, capsys, figures, code):
+    def measured(_size):
+        if isinstance(figures, Exception):
+            raise figures
+        return iter(figures)
+
+    monkeypatch.setattr(cuped, "figures", measured)
+
+    assert quality.main(["cuped"]) == code
+    assert ("Not: cuped" in capsys.readouterr().out) == bool(code)
+
+
+def test_a_check_that_is_not_there_is_named(capsys):
+    assert quality.main(["nothing"]) == 2
+    assert "campaign_intervals" in capsys.readouterr().err
