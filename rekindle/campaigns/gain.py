@@ -1,0 +1,50 @@
+"""
+Gain: what a message to a user is expected to bring, in money.
+
+A message raises the odds of a return by a share L, the lift: of p / (1 - p) it makes (1 + L) p / (1 - p). So the chance
+becomes p (1 + L) / (1 + p L), which is sigmoid(logit p + ln(1 + L)), and the uplift is that minus p: largest near p = .5,
+and small both for who comes anyway and for who hardly will.
+
+    expected gain = uplift * value_if_returns - cost of the message and its offer
+
+The same formula stands in SQL for sms.audience, from `expected_gain_sql`, so that both are of one place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    Array = np.ndarray
+
+
+def texted_probability(probability: ArrayLike, lift: ArrayLike) -> Array:
+    """Chance of a return with a message; `probability` is the one without, `lift` the share by which the odds grow."""
+    p, raised = np.asarray(probability, float), np.asarray(lift, float)
+    return p * (1 + raised) / (1 + p * raised)
+
+
+def uplift(probability: ArrayLike, lift: ArrayLike) -> Array:
+    """Extra chance of a return that a message causes; 0 where the return is sure or impossible."""
+    p, raised = np.asarray(probability, float), np.asarray(lift, float)
+    # p (1 + L) / (1 + pL) - p, without the difference of two nearly equal figures.
+    return p * (1 - p) * raised / (1 + p * raised)
+
+
+def expected_gain(probability: ArrayLike, lift: ArrayLike, value: ArrayLike, cost: ArrayLike) -> Array:
+    """Uplift times value minus cost, in money; `cost` is that of the message and of what is given with it."""
+    return uplift(probability, lift) * np.asarray(value, float) - np.asarray(cost, float)
+
+
+def uplift_sql(probability: str, lift: str) -> str:
+    """Return SQL of `uplift` over SQL of its parts."""
+    return f"(({probability}) * (1 - ({probability})) * ({lift}) / (1 + ({probability}) * ({lift})))"
+
+
+def expected_gain_sql(probability: str, lift: str, value: str, cost: str) -> str:
+    """Return SQL of `expected_gain` over SQL of its parts; null where one of them is."""
+    return f"({uplift_sql(probability, lift)} * ({value}) - ({cost}))"
