@@ -51,7 +51,7 @@ class Candidates:
         return len(self.user_id)
 
     def where(self, kept: np.ndarray) -> Candidates:
-        """Return the rows that `kept` names, by place or by truth."""
+        """Return the rows that `kept` names, by place or by a mask."""
         return Candidates(**{name: column[kept] for name, column in vars(self).items()})
 
 

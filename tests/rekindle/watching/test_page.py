@@ -35,11 +35,7 @@ def test_what_has_moved_comes_first_and_is_counted():
     html = page.render(a_month(), DAY)
 
     assert "3 of 4 figures have moved within a week" in text(html)
-    assert (
-        text(html).index("recency_days")
-        < text(html).index("1 within its limit")
-        < text(html).index("orders_28d")
-    )
+    assert text(html).index("recency_days") < text(html).index("1 within its limit") < text(html).index("orders_28d")
     assert "no_consent 90.0%" in text(html)
     assert "31.0% a week before" in text(html)
 
