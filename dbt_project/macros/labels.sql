@@ -7,8 +7,8 @@
 {% macro last_feature_day(label) -%} date_sub({{ to_day() }}, {{ known_after_days(label) }}) {%- endmacro %}
 
 {#
-  One of the three macros of a label's kind, which stand in macros/labels/<kind>.sql: `amount` is what a tile adds to a label,
-  `value` the label from the sum over its window, `rule` what every value is.
+  One of the four macros of a label's kind, which stand in macros/labels/<kind>.sql: `amount` is what a tile adds to a label,
+  `value` the label from the sum over its window, `rule` what every value is, `expected` what campaigns knew of it before.
 #}
 {% macro of_kind(label, part) -%}
     {%- set name = "label_" ~ label.kind ~ "_" ~ part -%}

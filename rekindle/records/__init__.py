@@ -5,6 +5,7 @@ Every time comes from Postgres' clock, durations from a monotonic one.
 """
 
 from rekindle.records.builds import Build, Input, builds, last_served, record_builds
+from rekindle.records.campaign_results import CampaignResult, Measured, campaign_results, measured_on
 from rekindle.records.checks import CheckResult, RecordedCheck, Severity, checks, checks_since, record_checks
 from rekindle.records.outcomes import Outcome, outcomes, replace_days
 from rekindle.records.promotions import (
@@ -41,9 +42,11 @@ from rekindle.records.runs import (
 __all__ = [
     "ROLLBACK",
     "Build",
+    "CampaignResult",
     "CheckResult",
     "Gate",
     "Input",
+    "Measured",
     "Outcome",
     "Promotion",
     "RecordedCheck",
@@ -54,6 +57,7 @@ __all__ = [
     "StageNotes",
     "append_promotion",
     "builds",
+    "campaign_results",
     "checks",
     "checks_since",
     "durations",
@@ -62,6 +66,7 @@ __all__ = [
     "gates",
     "has_taken_over_gates",
     "last_served",
+    "measured_on",
     "new_run_id",
     "outcomes",
     "promotions",

@@ -33,6 +33,9 @@ TREND_SPAN = 0.2
 TOLD_DAYS = 7
 """Of more days those who cannot see a trend are told its ends and its highest, not every figure."""
 
+ROW_HEIGHT = 40
+"""Of an interval with its name."""
+
 LEAST = 1.0
 """What there is at all stays visible, be it a thousandth of the whole."""
 
@@ -181,6 +184,44 @@ def deciles(found: Mapping[int, Sums], kind: Kind) -> Markup:
         for n, s in found.items()
     )
     return _svg("chart", WIDTH, HEIGHT, f"Predicted and actual by decile: {says}.", marks)
+
+
+def intervals(found: Mapping[str, tuple[float, tuple[float, float]]], name: str, say: Callable[[float], str]) -> Markup:
+    """
+    Draw estimates as dots within their intervals, a row each, beside a line at zero; an end that is not there runs off the edge.
+
+    What touches the line at zero cannot be told from zero.
+    """
+    ends = [end for value, interval in found.values() for end in (value, *interval) if math.isfinite(end)]
+    lowest, highest = min([*ends, 0.0]), max([*ends, 0.0])
+    room = 0.06 * (highest - lowest) or 1.0
+    lowest, highest = lowest - room, highest + room
+    height = HEAD + ROW_HEIGHT * len(found)
+
+    def x(value: float) -> float:
+        return WIDTH * (min(max(value, lowest), highest) - lowest) / (highest - lowest)
+
+    marks = [_line("level", x(0), HEAD - 4, x(0), height), _text(_within(x(0)), HEAD - 7, say(0.0), "middle")]
+    told = []
+    for place, (label, (value, (low, high))) in enumerate(found.items()):
+        y = HEAD + ROW_HEIGHT * (place + 0.68)
+        told.append(f"{label} {say(value)}, {_ends(low, high, say)}")
+        if label:
+            marks.append(_text(0, y - 12, label, "start"))
+        marks.append(_line("told", x(low), y, x(high), y))
+        marks.append(Markup('<circle class="last" cx="{:.1f}" cy="{:.1f}" r="4.5"/>').format(x(value), y))
+    return _svg("chart", WIDTH, height, f"{name}: {'; '.join(told).strip() or 'nothing'}.", marks)
+
+
+def _within(x: float) -> float:
+    """Keep a short text's middle so far from the edges that all of it is seen."""
+    return min(max(x, 20.0), WIDTH - 20.0)
+
+
+def _ends(low: float, high: float, say: Callable[[float], str]) -> str:
+    if not math.isfinite(low) and not math.isfinite(high):
+        return "of which nothing else is known"
+    return f"between {say(low)} and {say(high)}" if math.isfinite(high) else f"{say(low)} or more"
 
 
 def score_value(score: Score, value: float) -> str:

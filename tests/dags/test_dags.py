@@ -26,6 +26,8 @@ DAILY_TASKS = {
     *(f"features.{table}" for table in ("user_day", "user_item_day", "user")),
     "marts.training",
     "marts.outcomes",
+    "campaigns.assignment",
+    "marts.campaigns",
     "recall.score",
     "ltv.score",
     "publish",

@@ -8,3 +8,6 @@
 
 {# What every value is. #}
 {% macro label_active_rule() -%} value in (0, 1) {%- endmacro %}
+
+{# What is expected of a user who is not sent anything, from columns of campaigns.assignment. #}
+{% macro label_active_expected() -%} return_probability {%- endmacro %}

@@ -5,3 +5,6 @@
 {% macro label_net_revenue_value(total) -%} {{ total }} {%- endmacro %}
 
 {% macro label_net_revenue_rule() -%} true {%- endmacro %}
+
+{# What is expected of a user who is not sent anything; a margin of it, which taking it out does not mind. #}
+{% macro label_net_revenue_expected() -%} return_probability * cast(value_if_returns as double) {%- endmacro %}

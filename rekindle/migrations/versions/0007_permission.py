@@ -153,6 +153,36 @@ comment on table rekindle.sent_elsewhere is
     'published: caps count them beside those that were planned here.';
 """
 
+RESULTS = """
+create table rekindle.campaign_result (
+    day date not null,
+    kind text not null,
+    campaign_id text collate "C" not null,
+    feature_day date not null,
+    label text not null,
+    segment text not null,
+    arm text not null,
+    is_control boolean not null,
+    has_x boolean not null,
+    probability double precision,
+    clusters bigint not null,
+    users bigint not null,
+    y double precision not null,
+    x double precision not null,
+    uu double precision not null,
+    uy double precision not null,
+    ux double precision not null,
+    yy double precision not null,
+    xx double precision not null,
+    xy double precision not null,
+    cost double precision not null,
+    primary key (kind, campaign_id, label, segment, arm, day, feature_day)
+);
+create index on rekindle.campaign_result (day);
+comment on table rekindle.campaign_result is
+    'What dbt_project/models/marts/campaigns/campaign_results.yml says of its columns.';
+"""
+
 ERASURE = f"""
 create table rekindle.tombstone (
     user_hmac text primary key check (user_hmac {HMAC}),
@@ -192,5 +222,5 @@ for each row execute function rekindle.refuse_change();
 
 
 def upgrade() -> None:
-    for tables in (PERMISSION, WATCHED, HOLDOUT, CAMPAIGNS, ERASURE):
+    for tables in (PERMISSION, WATCHED, HOLDOUT, CAMPAIGNS, RESULTS, ERASURE):
         op.execute(tables)

@@ -1,0 +1,92 @@
+{#
+  Sums from which what an assignment caused follows, with its error (rekindle.experiments.Sums): outcomes are added up by
+  cluster, the users of a phone, before they are squared. The segment '' is everybody; each user counts there and in their own.
+#}
+with assigned as (
+    select * from {{ source('campaigns', 'assignment') }} where {{ being_built() }}
+),
+
+known as (
+    select * from {{ ref('labels') }} where {{ being_built() }}
+),
+
+came as (
+    select
+        assigned.*,
+        known.label,
+        known.value as y,
+        case known.label
+            when '' then null
+            {% for label in var('labels') %}
+            when '{{ label.name }}' then {{ of_kind(label, 'expected')() }}
+            {% endfor %}
+        end as x
+    from assigned
+    inner join known
+        on known.day = assigned.day
+            and known.feature_day = assigned.feature_day
+            and known.user_id = assigned.user_id
+),
+
+in_segments as (
+    select
+        *,
+        explode(array_distinct(array('', coalesce(segment, '')))) as of_segment
+    from came
+),
+
+clusters as (
+    select
+        day,
+        kind,
+        campaign_id,
+        feature_day,
+        label,
+        of_segment as segment,
+        arm,
+        is_control,
+        cluster,
+
+        count(*) as u,
+        sum(y) as y,
+        coalesce(sum(x), 0) as x,
+        -- One user without it, and the campaign is measured without what was known before.
+        bool_and(x is not null) as has_x,
+        coalesce(sum(cost), 0) as cost,
+        max(probability) as probability
+    from in_segments
+    group by all
+),
+
+sums as (
+    select
+        day,
+        kind,
+        campaign_id,
+        feature_day,
+        label,
+        segment,
+        arm,
+
+        is_control,
+        bool_and(has_x) as has_x,
+        max(probability) as probability,
+
+        count(*) as clusters,
+        sum(u) as users,
+
+        sum(y) as y,
+        sum(x) as x,
+        cast(sum(u * u) as double) as uu,
+        sum(u * y) as uy,
+        sum(u * x) as ux,
+        sum(y * y) as yy,
+        sum(x * x) as xx,
+        sum(x * y) as xy,
+
+        cast(sum(cost) as double) as cost
+    from clusters
+    group by day, kind, campaign_id, feature_day, label, segment, arm, is_control
+)
+
+select * from sums
