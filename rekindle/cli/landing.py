@@ -92,6 +92,15 @@ def simulate(
     truth: Annotated[
         Path | None, typer.Option(help="Folder for what only the simulation knows; default: truth in REKINDLE_HOME.")
     ] = None,
+    campaigns: Annotated[bool, typer.Option("--campaigns", help="Send the campaigns of conf/simulation.yml.")] = False,
+    sent: Annotated[
+        Path | None, typer.Option(help="Parquet file of the messages that were sent: user_id, day, maybe sent_at.")
+    ] = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="A source that somebody else delivers; may be given several times.")
+    ] = None,
     replace: ReplaceOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -100,6 +109,9 @@ def simulate(
 
     Nobody in it is real. The truth holds, for each user and Sunday, the exact probability of coming back and what a message
     would change. What the business is made of stands in conf/simulation.yml. The same command writes the same bytes.
+
+    With --sent the same users live on with messages that a tool has sent them, and --from and --to deliver some of the
+    days only. So a business goes on day by day: give the same --users, --days and --first each time.
     """
     from datetime import timedelta
 
@@ -110,17 +122,35 @@ def simulate(
     from rekindle.landing.filling.writer import delivered_days
 
     begin = first or parameters().first_day
+    all_days = Days.between(begin, begin + timedelta(days=days - 1))
     with shown(as_json=json) as progress:
         done = running.simulate(
             users,
-            Days.between(begin, begin + timedelta(days=days - 1)),
+            all_days,
             truth,
+            sending=running.Sending(campaigns, _messages(sent) if sent else None),
+            only=Days.between(since or all_days.first, until or all_days.last),
+            without=without or (),
             replace=replace,
             progress=progress,
         )
     notes = (running.SIMULATED, f"The truth is in {done.truth}.")
     filled = Filled(done.zone, done.days, done.written, notes, delivered_days(done.zone))
     _tell(filled, as_json=json, simulated=True, truth=str(done.truth), ledger=done.ledger)
+
+
+def _messages(path: Path) -> Any:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from rekindle.errors import InputError
+
+    try:
+        return parquet.read_table(path, partitioning=None)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(
+            f"{path} cannot be read as Parquet.", todo="Give a Parquet file of user_id and day."
+        ) from error
 
 
 def _lateness(text: str | None) -> Lateness | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from rekindle.landing.filling.simulation.chance import Chance
 from rekindle.landing.filling.simulation.naming import count_within, ids, numbers
 from rekindle.landing.filling.simulation.population import DAY_US, MINUTE_US, Population, population
 from rekindle.landing.filling.simulation.process import Process
+from rekindle.landing.filling.simulation.reach import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +50,11 @@ class Business:
         catalogue = Catalogue.of(conf, chance, people, days.first)
         return cls(conf, days, chance, people, catalogue, Process(conf, chance, calendar, people))
 
+    @cached_property
+    def reach(self) -> Reach:
+        """How users are reached by text message."""
+        return Reach.of(self.conf, self.chance, self.people, self.days)
+
 
 @dataclass(frozen=True)
 class Sessions:
@@ -61,6 +68,36 @@ class Sessions:
     names: pa.Array
 
 
+def _nobody() -> NDArray[np.intp]:
+    return np.zeros(0, np.intp)
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """
+    Whom a campaign has on a day, in the order of their ids: those who are sent a message, and maybe those who are not.
+
+    `probability` is that of being sent one; nobody knows it of messages that a tool has sent.
+    """
+
+    users: NDArray[np.intp] = field(default_factory=_nobody)
+    is_treated: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    us: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Microseconds into the day at which it is sent, or would be."""
+    campaign: str | None = None
+    probability: float | None = None
+
+    @property
+    def treated(self) -> NDArray[np.intp]:
+        return self.users[self.is_treated]
+
+    def at(self, users: NDArray[np.intp]) -> NDArray[np.int64]:
+        """When these users are sent it; anything of who is not."""
+        if not len(self.users):
+            return np.zeros(len(users), np.int64)
+        return self.us[np.minimum(np.searchsorted(self.users, users), len(self.users) - 1)]
+
+
 @dataclass(frozen=True)
 class Today:
     """A day and who is active on it."""
@@ -69,8 +106,13 @@ class Today:
     users: NDArray[np.intp]
     """Who is active, in the order of their ids."""
     sessions: Sessions
-    messaged: NDArray[np.intp]
-    """Who was sent a message in the morning."""
+    assigned: Assigned = field(default_factory=Assigned)
+    """Whom a campaign has this morning."""
+
+    @property
+    def messaged(self) -> NDArray[np.intp]:
+        """Who was sent a message in the morning."""
+        return self.assigned.treated
 
     @property
     def start_us(self) -> int:
@@ -94,17 +136,24 @@ def sessions_of(business: Business, day: date, users: NDArray[np.intp]) -> Sessi
 
 @dataclass(frozen=True)
 class Rows:
-    """What a source has to tell of a day. `batches` arrive together, `keys` are one of each row; states need neither."""
+    """
+    What a source has to tell of a day. `batches` arrive together, `keys` are one of each row; states need neither.
+
+    `began_on` are the days (ordinals) on which began what rows tell of, where it was not on this one.
+    """
 
     table: pa.Table
     keys: NDArray[np.int64]
     batches: NDArray[np.int64]
+    began_on: NDArray[np.int64] | None = None
 
 
 class Source(Protocol):
     """A source of the landing zone. It sees each day once, in order."""
 
     name: str
+    follows_activity: bool
+    """Whether it tells what active users do. So it is two sources where messages are sent: see lives.py."""
     spoilt: Mapping[str, object]
     """Ways in which a row can be unusable: a column, and what stands in it then; None is nothing."""
 

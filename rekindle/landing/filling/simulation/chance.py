@@ -32,6 +32,10 @@ class Chance:
         """Begin the stream of these names, for example `stream("orders", day, "amount")`."""
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._number(*names))))
 
+    def branch(self, *names: object) -> Chance:
+        """Begin chance that has nothing in common with this one."""
+        return Chance(self._number("branch", *names))
+
     def lots(self, keys: NDArray[np.uint64], *names: object) -> NDArray[np.float64]:
         """Draw a number in [0, 1) for each key, the same for the same key wherever it stands."""
         salt = np.uint64(self._number(*names) % 2**64)

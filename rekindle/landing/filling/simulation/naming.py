@@ -30,6 +30,11 @@ def numbers(day: date, users: NDArray[np.integer], within: NDArray[np.integer], 
     return (days * MOST_USERS + users) * np.int64(10**digits) + within
 
 
+def day_of(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Ordinals of the days of numbers that count nothing within."""
+    return numbers // MOST_USERS + EPOCH
+
+
 def count_within(groups: NDArray[np.integer]) -> NDArray[np.int64]:
     """Count the elements of each run of equal values, from 0."""
     if not len(groups):

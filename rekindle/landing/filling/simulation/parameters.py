@@ -88,6 +88,48 @@ class Messages(Group):
     engaged_share: Share
 
 
+class Phones(Group):
+    known_share: Share
+    mobile_share: Share
+    fixed_share: Share
+    malformed_share: Share
+    abroad_share: Share
+    shared_share: Share
+    changed_after_days: Positive
+    given_up_share: Share
+    forms: tuple[Share, Share, Share, Share]
+
+
+class Consents(Group):
+    granted_share: Share
+    renewed_share: Share
+    renewed_after_days: Positive
+    email_share: Share
+    orders_share: Share
+    incomplete_share: Share
+    named_share: Share
+    policy_days: Count
+    withdrawn_after_days: Positive
+    withdrawal_forms: tuple[Share, Share, Share, Share, Share]
+    untimed_share: Share
+    regranted_share: Share
+    regranted_after_days: Positive
+
+
+class Replies(Group):
+    stopped_after_days: Positive
+    stop_share: Share
+    thanks_share: Share
+
+
+class Campaigns(Group):
+    weekdays: tuple[Weekday, ...]
+    share: Share
+    treated_share: Share
+    from_hour: Annotated[int, Field(ge=0, le=23)]
+    minutes: Count
+
+
 class Catalogue(Group):
     items: Count
     first_share: Share
@@ -141,6 +183,10 @@ class Parameters(Group):
     activity: Activity
     calendar: Calendar
     messages: Messages
+    campaigns: Campaigns
+    phones: Phones
+    consents: Consents
+    replies: Replies
     catalogue: Catalogue
     sessions: Sessions
     orders: Orders

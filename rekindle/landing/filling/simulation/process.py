@@ -24,6 +24,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from datetime import date
+    from typing import TypeAlias
 
     from numpy.typing import NDArray
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from rekindle.landing.filling.simulation.chance import Chance
     from rekindle.landing.filling.simulation.parameters import Parameters
     from rekindle.landing.filling.simulation.population import Population
+
+    Users: TypeAlias = slice | NDArray[np.intp]
 
 ENGAGED, DORMANT = 0, 1
 
@@ -46,14 +49,18 @@ class State:
     pressure: NDArray[np.float64]
     """What earlier messages will add to the logarithm of tomorrow's rates."""
 
-    def of(self, users: slice) -> State:
+    def of(self, users: Users) -> State:
         """Keep some users."""
         return State(self.is_dormant[users], self.age[users], self.was_active[users], self.pressure[users])
+
+    def copy(self) -> State:
+        """Return one that goes on by itself."""
+        return State(self.is_dormant.copy(), self.age.copy(), self.was_active.copy(), self.pressure.copy())
 
 
 @dataclass(frozen=True)
 class Process:
-    """The laws of motion. Methods that take `users` say it of a slice of them."""
+    """The laws of motion. Methods that take `users` say it of some of them."""
 
     conf: Parameters
     chance: Chance
@@ -92,7 +99,7 @@ class Process:
         state.was_active = joins | (is_there & (lot < chance))
         state.pressure *= self.fading
 
-    def strength(self, state: State, users: slice) -> NDArray[np.float64]:
+    def strength(self, state: State, users: Users) -> NDArray[np.float64]:
         """
         What a message on the next morning adds to a user's pressure.
 
@@ -104,7 +111,7 @@ class Process:
         return self.people.responsiveness[users] * np.where(state.is_dormant, dormant, messages.engaged_share)
 
     def leaving(
-        self, is_dormant: NDArray[np.bool_], pressure: NDArray[np.float64], users: slice
+        self, is_dormant: NDArray[np.bool_], pressure: NDArray[np.float64], users: Users
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Rate and offset with which the state that a day begins with ends on it: rate / (age + offset), age from 1."""
         wake, sleep = self.wake(pressure, users), self.sleep(users)
@@ -114,19 +121,19 @@ class Process:
             np.where(is_dormant, activity.dormant_offset_days, activity.engaged_offset_days),
         )
 
-    def wake(self, pressure: NDArray[np.float64], users: slice) -> NDArray[np.float64]:
+    def wake(self, pressure: NDArray[np.float64], users: Users) -> NDArray[np.float64]:
         """Rate with which a dormancy ends."""
         activity = self.conf.activity
         return np.minimum(
             self.people.wake[users] * np.exp(pressure), activity.leave_most * (1 + activity.dormant_offset_days)
         )
 
-    def sleep(self, users: slice) -> NDArray[np.float64]:
+    def sleep(self, users: Users) -> NDArray[np.float64]:
         """Rate with which an engaged spell ends."""
         activity = self.conf.activity
         return np.minimum(self.people.sleep[users], activity.leave_most * (1 + activity.engaged_offset_days))
 
-    def engaged_intensity(self, pressure: NDArray[np.float64], day: date, users: slice) -> NDArray[np.float64]:
+    def engaged_intensity(self, pressure: NDArray[np.float64], day: date, users: Users) -> NDArray[np.float64]:
         """Rate of activity on a day of users who are engaged then."""
         people = self.people
         swing = people.drift[users] * np.sin(people.drift_speed[users] * day.toordinal() + people.drift_phase[users])
@@ -135,7 +142,7 @@ class Process:
         return people.rate[users] * np.exp(swing + pressure) * weekday * self.calendar.rate(day)
 
     def intensity(
-        self, is_dormant: NDArray[np.bool_], pressure: NDArray[np.float64], day: date, users: slice
+        self, is_dormant: NDArray[np.bool_], pressure: NDArray[np.float64], day: date, users: Users
     ) -> NDArray[np.float64]:
         """Rate of activity on a day, in the state of that day."""
         engaged = self.engaged_intensity(pressure, day, users)

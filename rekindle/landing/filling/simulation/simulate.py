@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING, get_args
 
-import numpy as np
-
 from rekindle.errors import InputError
-from rekindle.landing.filling.simulation.business import Business, Today, sessions_of
+from rekindle.landing.filling.simulation.business import Assigned, Business
+from rekindle.landing.filling.simulation.campaigns import effects, really_sent, standing
 from rekindle.landing.filling.simulation.delivering import Courier
+from rekindle.landing.filling.simulation.lives import Lives
 from rekindle.landing.filling.simulation.naming import MOST_USERS
 from rekindle.landing.filling.simulation.parameters import parameters
-from rekindle.landing.filling.simulation.sources import sources
-from rekindle.landing.filling.simulation.sources.orders import Orders
 from rekindle.landing.filling.simulation.telling import FOLDER, telling
 from rekindle.landing.filling.simulation.truth import truth
 from rekindle.landing.filling.writer import deliver_by_day, delivered_days, local_folder
@@ -22,21 +20,19 @@ from rekindle.progress import SILENT
 from rekindle.settings import Weekday, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import date
     from pathlib import Path
 
     import pyarrow as pa
-    from numpy.typing import NDArray
 
     from rekindle.days import Days
+    from rekindle.landing.filling.simulation.campaigns import Campaign
     from rekindle.landing.filling.simulation.delivering import Delivered
     from rekindle.landing.filling.simulation.process import State
+    from rekindle.landing.filling.simulation.reach import Reach
     from rekindle.landing.filling.writer import Written
     from rekindle.progress import Progress
-
-    Campaign = Callable[[Business, date, State], NDArray[np.bool_]]
-    """Chooses who is sent a message in the morning of a day, from where each user stood at the end of the day before."""
 
 SIMULATED = "Simulated by `rekindle simulate`: no user, event or order is real, and no figure from it is either."
 YEARS = 1995, 2190
@@ -53,28 +49,26 @@ class Day:
     state: State
     delivered: Mapping[str, Delivered]
     truth: pa.Table | None
+    effects: pa.Table | None
+    """What messages of this morning change for who is in a campaign."""
+    reach: Reach
 
 
 def days_of(users: int, days: Days, campaign: Campaign | None = None) -> Iterator[Day]:
     """Run a business of so many users. No campaign is sent by default."""
     conf = parameters()
     business = Business.of(conf, users, days)
-    process, all_ = business.process, sources(business)
-    couriers = {source.name: Courier(conf.delivery, business.chance, source) for source in all_}
-    orders = next(source for source in all_ if isinstance(source, Orders))
-    before = days.first - timedelta(days=conf.population.warm_up_days)
-    state = process.begin(before)
-    for n in range(1, conf.population.warm_up_days):
-        process.live(state, before + timedelta(days=n))
+    lives = Lives.begin(business)
+    couriers = {source.name: Courier(conf.delivery, business.chance, source) for source in lives.sources}
     for day in days:
-        messaged = campaign(business, day, state) if campaign else None
-        process.live(state, day, messaged)
-        active = np.flatnonzero(state.was_active)
-        sent = np.flatnonzero(messaged) if messaged is not None else active[:0]
-        today = Today(day, active, sessions_of(business, day, active), sent)
-        delivered = {source.name: couriers[source.name].carry(source.happened(today), today) for source in all_}
+        assigned = (campaign(business, day, lives) if campaign else None) or Assigned()
+        told = effects(lives, day, assigned, lives.value()) if len(assigned.users) else None
+        delivered = {
+            source.name: couriers[source.name].carry(rows, today) for source, rows, today in lives.live(day, assigned)
+        }
         is_told = day.weekday() == get_args(Weekday).index(conf.truth.weekday)
-        yield Day(day, state, delivered, truth(process, state, day, orders.value()) if is_told else None)
+        weekly = truth(business.process, lives.state, day, lives.value()) if is_told else None
+        yield Day(day, lives.state, delivered, weekly, told, business.reach)
 
 
 @dataclass(frozen=True)
@@ -90,16 +84,44 @@ class Simulated:
     """By source: rows delivered, and how many of them ingestion must find to be duplicates and quarantine."""
 
 
+@dataclass(frozen=True)
+class Sending:
+    """
+    Which messages a simulated business sends: none, standing campaigns (`campaigns`), or those of a table.
+
+    `sent` has a row per message that a tool has sent: user_id and day, maybe sent_at. The same business is then lived once
+    more with these messages.
+    """
+
+    campaigns: bool = False
+    sent: pa.Table | None = None
+
+    @property
+    def campaign(self) -> Campaign | None:
+        if self.campaigns and self.sent is not None:
+            raise InputError(
+                "Standing campaigns and messages that a tool has sent do not go together.",
+                todo="Leave out --campaigns or --sent.",
+            )
+        return standing if self.campaigns else really_sent(self.sent) if self.sent is not None else None
+
+
 def simulate(
     users: int,
     days: Days,
     folder: Path | None = None,
     *,
+    sending: Sending | None = None,
+    only: Days | None = None,
+    without: Collection[str] = (),
     replace: bool = False,
     progress: Progress = SILENT,
 ) -> Simulated:
     """
     Deliver a simulated business of so many users, and tell the truth about it in a folder that no job reads.
+
+    `only` some of its days are delivered, and nothing of sources that it is to be `without`: somebody else delivers them.
+    Messages are delivered of standing campaigns; of messages that a tool has sent it tells itself.
 
     Raises InputError where the landing zone has deliveries of anything else.
     """
@@ -108,17 +130,26 @@ def simulate(
     if not YEARS[0] <= days.first.year <= days.last.year <= YEARS[1]:
         raise InputError(f"{days} cannot be simulated.", todo=f"Choose days of the years {YEARS[0]} to {YEARS[1]}.")
     zone = local_folder(settings().landing_zone)
-    folder = folder or settings().home / FOLDER
+    folder, wanted = folder or settings().home / FOLDER, only or days
+    if not set(wanted) <= set(days):
+        raise InputError(f"{wanted} are not all among the days {days} of the business.", todo="Choose days among them.")
+    sending = sending or Sending()
+    campaign = sending.campaign
+    left_out = {*without} if sending.campaigns else {*without, "messages"}
     _refuse_inside(zone, folder)
     _refuse_others(zone, days)
     with telling(folder) as told:
         with progress.step("Simulating") as step:
-            written = deliver_by_day(
-                zone, told.listening(days_of(users, days)), days, replace=replace, advance=step.reached
+            lived = takewhile(lambda passed: passed.day <= wanted.last, days_of(users, days, campaign))
+            deliveries = (
+                (day, {source: rows for source, rows in delivered.items() if source not in left_out})
+                for day, delivered in told.listening(lived)
+                if day in wanted
             )
+            written = deliver_by_day(zone, deliveries, wanted, replace=replace, advance=step.reached)
         told.publish()
     (zone / NOTE).write_text(f"{SIMULATED}\n", encoding="utf-8")
-    return Simulated(zone, folder, days, users, written, told.ledger)
+    return Simulated(zone, folder, wanted, users, written, told.ledger)
 
 
 def _refuse_inside(zone: Path, folder: Path) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet
 
+from rekindle.landing.filling.simulation.reach import reached
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import date
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 FOLDER = "truth"
 STAGING = ".writing"
 LEDGER = "ledger.parquet"
+REACH = "reach.parquet"
+EFFECTS = "effects.parquet"
 FIGURES = ("delivered_rows", "duplicate_rows", "unusable_rows")
 
 
@@ -42,6 +46,7 @@ class Telling:
 
     folder: Path
     has_begun: bool = False
+    _effects: list[pa.Table] = field(default_factory=list)
     _lines: list[dict[str, object]] = field(default_factory=list)
 
     def listening(self, days: Iterator[Day]) -> Iterator[tuple[date, Mapping[str, pa.Table]]]:
@@ -50,14 +55,22 @@ class Telling:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         self.has_begun = True
+        reach = None
         for day in days:
             for source, delivered in day.delivered.items():
                 figures = (len(delivered.rows), delivered.duplicates, delivered.unusable)
                 self._lines.append({"day": day.day, "source": source, **dict(zip(FIGURES, figures, strict=True))})
             if day.truth is not None:
                 pa.parquet.write_table(day.truth, staging / f"day={day.day}.parquet")
+            if day.effects is not None:
+                self._effects.append(day.effects)
             yield day.day, {source: delivered.rows for source, delivered in day.delivered.items()}
+            reach = day.reach
         pa.parquet.write_table(pa.Table.from_pylist(self._lines), staging / LEDGER)
+        if reach is not None:
+            pa.parquet.write_table(reached(reach), staging / REACH)
+        if self._effects:
+            pa.parquet.write_table(pa.concat_tables(self._effects), staging / EFFECTS)
 
     def publish(self) -> None:
         """Replace what an earlier simulation has told."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rekindle.landing.filling.simulation.process import Process, State
+    from rekindle.landing.filling.simulation.process import Process, State, Users
 
     Floats = NDArray[np.float64]
 
@@ -47,12 +47,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Walk:
-    """Users of a slice from their state at the end of a day onwards, with a message on the next morning or none."""
+    """Some users from their state at the end of a day onwards, with a message on the next morning or none."""
 
     process: Process
     state: State
     day: date
-    users: slice
+    users: Users
 
     def messaged(self) -> Walk:
         """Send each a message on the next morning."""
@@ -187,11 +187,34 @@ def truth(process: Process, state: State, day: date, value: Value) -> pa.Table:
     )
 
 
+def expected(process: Process, state: State, day: date, value: Value, users: NDArray[np.intp]) -> dict[str, Floats]:
+    """Tell what a message on the morning of a day changes, by the state at the end of the day before."""
+    walk = Walk(process, state.of(users), day - timedelta(days=1), users)
+    alone, messaged = (
+        _returns(one) | {"expected_revenue": _money(one, value)["expected_revenue"]} for one in (walk, walk.messaged())
+    )
+    told = alone | {f"{name}_if_messaged": of for name, of in messaged.items()}
+    uplift = {
+        "uplift": told["return_probability_if_messaged"] - told["return_probability"],
+        "value_uplift": told["expected_revenue_if_messaged"] - told["expected_revenue"],
+    }
+    return told | uplift
+
+
 def _told(process: Process, state: State, day: date, value: Value, users: slice) -> dict[str, Floats]:
-    conf = process.conf.truth
     walk = Walk(process, state.of(users), day, users)
-    alone, messaged = walk.returns(conf.return_days), walk.messaged().returns(conf.return_days)
-    orders, sales, refunds = (np.zeros(len(alone)) for _ in range(3))
+    alone, messaged = (_returns(one)["return_probability"] for one in (walk, walk.messaged()))
+    told = {"return_probability": alone, "return_probability_if_messaged": messaged, "uplift": messaged - alone}
+    return told | _money(walk, value)
+
+
+def _returns(walk: Walk) -> dict[str, Floats]:
+    return {"return_probability": walk.returns(walk.process.conf.truth.return_days)}
+
+
+def _money(walk: Walk, value: Value) -> dict[str, Floats]:
+    process, day, users, conf = walk.process, walk.day, walk.users, walk.process.conf.truth
+    orders, sales, refunds = (np.zeros(len(walk.state.age)) for _ in range(3))
     refunded_within = np.cumsum(value.refunded)
     for on, active in walk.active(conf.value_days):
         left = conf.value_days - (on - day).days
@@ -201,9 +224,6 @@ def _told(process: Process, state: State, day: date, value: Value, users: slice)
         refunds += bought * value.sales[users] * refunded_within[min(left, len(refunded_within) - 1)]
     refunds += value.outstanding[users]
     return {
-        "return_probability": alone,
-        "return_probability_if_messaged": messaged,
-        "uplift": messaged - alone,
         "expected_orders": orders,
         "expected_sales": sales,
         "expected_refunds": refunds,

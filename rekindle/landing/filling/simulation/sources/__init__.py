@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rekindle.landing.filling.simulation.sources.consents import Consents
+from rekindle.landing.filling.simulation.sources.contacts import Contacts
 from rekindle.landing.filling.simulation.sources.events import Events
 from rekindle.landing.filling.simulation.sources.items import Items
+from rekindle.landing.filling.simulation.sources.messages import Messages
 from rekindle.landing.filling.simulation.sources.orders import Orders
+from rekindle.landing.filling.simulation.sources.replies import Replies
 from rekindle.landing.filling.simulation.sources.users import Users
 
 if TYPE_CHECKING:
@@ -21,4 +25,5 @@ if TYPE_CHECKING:
 
 def sources(business: Business) -> Sequence[Source]:
     """Begin all of them."""
-    return [Users(business), Items(business), Events(business), Orders(business)]
+    of = (Users, Items, Events, Orders, Contacts, Consents, Messages, Replies)
+    return [source(business) for source in of]

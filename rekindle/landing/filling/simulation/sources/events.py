@@ -34,6 +34,7 @@ class Events:
     """Facts of what users did."""
 
     name = "events"
+    follows_activity = True
     spoilt: Mapping[str, object] = MappingProxyType({"user_id": None, "type": "(none)", "occurred_at": FAR_AHEAD})
 
     def __init__(self, business: Business) -> None:

@@ -21,6 +21,7 @@ class Items:
     """States of items."""
 
     name = "items"
+    follows_activity = False
     spoilt: Mapping[str, object] = MappingProxyType({})
 
     def __init__(self, business: Business) -> None:

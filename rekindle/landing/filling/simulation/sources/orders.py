@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from rekindle.landing.filling.simulation.business import Rows
-from rekindle.landing.filling.simulation.naming import count_within, ids, numbers
+from rekindle.landing.filling.simulation.naming import count_within, day_of, ids, numbers
 from rekindle.landing.filling.simulation.population import DAY_US, MINUTE_US
 from rekindle.landing.filling.simulation.truth import Value
 from rekindle.settings import settings
@@ -27,6 +27,8 @@ TIME = pa.timestamp("us", tz="UTC")
 MONEY = pa.decimal128(18, 2)
 MOST_MORE_LINES = 98
 """Lines of an order are counted with two digits."""
+LINES = 1000
+"""Lines of a day and user are counted with three digits."""
 REFUND = np.int64(1 << 62)
 """Tells the key of a refund from that of the line it refunds."""
 
@@ -35,6 +37,7 @@ class Orders:
     """Facts of sales and refunds."""
 
     name = "orders"
+    follows_activity = True
     spoilt: Mapping[str, object] = MappingProxyType({"user_id": None, "currency": "XXX", "amount": Decimal("-1.00")})
 
     def __init__(self, business: Business) -> None:
@@ -51,6 +54,7 @@ class Orders:
             pa.concat_tables([part[0] for part in parts]),
             keys,
             numbers(today.day, users, np.zeros(len(users), int), 0),
+            day_of((keys & ~REFUND) // LINES),
         )
 
     def value(self) -> Value:
@@ -62,10 +66,15 @@ class Orders:
         refunded = (
             conf.refund_share * (waits >= conf.refund_least_days) / (conf.refund_most_days - conf.refund_least_days + 1)
         )
-        outstanding = np.zeros(people.size)
-        for rows, _, users in (part for due in self._due.values() for part in due):
-            np.add.at(outstanding, users, rows["amount"].cast(pa.float64()).to_numpy())
-        return Value(people.buys, orders, orders * (1 + conf.more_lines_mean) * line, refunded, outstanding)
+        return Value(people.buys, orders, orders * (1 + conf.more_lines_mean) * line, refunded, self.outstanding())
+
+    def outstanding(self, before: np.ndarray | None = None) -> np.ndarray:
+        """Sum up by user what is to be refunded: of all sales, or of those before a day (an ordinal) of each user's."""
+        outstanding = np.zeros(self._business.people.size)
+        for rows, keys, users in (part for due in self._due.values() for part in due):
+            counts = day_of((keys & ~REFUND) // LINES) < before[users] if before is not None else True
+            np.add.at(outstanding, users, rows["amount"].cast(pa.float64()).to_numpy() * counts)
+        return outstanding
 
     def _sales(self, today: Today) -> tuple[pa.Table, np.ndarray, np.ndarray]:
         business, conf, day = self._business, self._business.conf.orders, today.day

@@ -26,6 +26,7 @@ class Users:
     """States of users."""
 
     name = "users"
+    follows_activity = False
     spoilt: Mapping[str, object] = MappingProxyType({})
 
     def __init__(self, business: Business) -> None:

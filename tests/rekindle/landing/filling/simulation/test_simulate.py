@@ -23,12 +23,29 @@ from tests.reference import ingestion as reference
 FIRST = date(2024, 1, 1)
 DAYS = Days.between(FIRST, FIRST + timedelta(days=13))
 USERS = 400
+COMMITTED = {
+    "users": "b82f6235202f1466",
+    "items": "b0d751f9f3301efd",
+    "events": "e1e1e1179753a428",
+    "orders": "271db1efac54be3f",
+}
+"""Digests of what these users do, from before there were others."""
 
 
 def test_the_seed_is_drawn_and_not_chosen():
     conf = parameters()
 
     assert conf.seed == int(hashlib.sha256(conf.seed_sentence.encode()).hexdigest()[:16], 16)
+
+
+def test_further_sources_leave_the_first_ones_as_they_were_committed():
+    """Whoever changes one of these prints each published figure before and after: see conf/simulation.yml."""
+    digests = {source: hashlib.sha256() for source in COMMITTED}
+    for passed in days_of(USERS, DAYS):
+        for source, digest in digests.items():
+            digest.update(str(passed.delivered[source].rows.to_pylist()).encode())
+
+    assert {source: digest.hexdigest()[:16] for source, digest in digests.items()} == COMMITTED
 
 
 def test_the_same_command_writes_the_same_bytes(rekindle, zone, files, tmp_path):
@@ -43,7 +60,7 @@ def test_the_same_command_writes_the_same_bytes(rekindle, zone, files, tmp_path)
     assert {written.unchanged for written in again.written} == {len(DAYS)}
     assert files(zone) == files(first) == before
     assert files(tmp_path / "second truth") == files(tmp_path / "truth") == truth
-    assert sorted(truth) == ["day=2024-01-07.parquet", "day=2024-01-14.parquet", "ledger.parquet"]
+    assert sorted(truth) == ["day=2024-01-07.parquet", "day=2024-01-14.parquet", "ledger.parquet", "reach.parquet"]
     assert (zone / "SAMPLE").read_text(encoding="utf-8").startswith("Simulated")
 
 
@@ -186,5 +203,5 @@ def test_a_second_simulation_does_not_disturb_one_that_is_under_way(zone, tmp_pa
     monkeypatch.setattr(running, "days_of", disturbed)
     simulate(USERS, DAYS, truth)
 
-    assert len(list(truth.glob("*.parquet"))) == 3
+    assert len(list(truth.glob("*.parquet"))) == 4
     assert len(list(zone.glob("orders/day=*/_SUCCESS"))) == len(DAYS)

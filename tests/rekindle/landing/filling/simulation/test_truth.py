@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 import pytest
 
 from rekindle.days import Days
-from rekindle.landing.filling.simulation import simulate as running
 from rekindle.landing.filling.simulation.business import Business
 from rekindle.landing.filling.simulation.calendar import Calendar
 from rekindle.landing.filling.simulation.chance import Chance
@@ -20,8 +19,6 @@ from rekindle.landing.filling.simulation.parameters import parameters
 from rekindle.landing.filling.simulation.population import Population
 from rekindle.landing.filling.simulation.process import Process, State
 from rekindle.landing.filling.simulation.simulate import days_of
-from rekindle.landing.filling.simulation.sources.orders import Orders
-from rekindle.landing.filling.simulation.sources.users import Users
 from rekindle.landing.filling.simulation.truth import Walk
 
 if TYPE_CHECKING:
@@ -153,26 +150,6 @@ def test_a_campaign_causes_what_the_truth_says_and_leaves_others_alone():
     for group in (moved, put_off):
         assert abs(caused[group].sum() - uplift[group].sum()) < SIGMAS * np.sqrt(np.abs(caused[group]).sum())
     assert caused[moved].sum() > 50 and caused[put_off].sum() < 0
-
-
-def test_sources_are_told_who_is_sent_a_message(monkeypatch):
-    """The hook of a campaign, which sees where each user stood at the end of the day before. None is sent by default."""
-    days, told = Days.between(FIRST, FIRST + timedelta(days=2)), []
-
-    class Messages(Users):
-        def happened(self, today):
-            told.append(today.messaged.tolist())
-            return super().happened(today)
-
-    def campaign(_business, day, state):
-        return (state.age > 0) & (np.arange(len(state.age)) < 5) if day == FIRST else None
-
-    monkeypatch.setattr(running, "sources", lambda business: [Messages(business), Orders(business)])
-    for chosen in (None, campaign):
-        for _ in days_of(200, days, chosen):
-            pass
-    assert told[:3] == [[], [], []]
-    assert told[3] and set(told[3]) <= {0, 1, 2, 3, 4} and told[4:] == [[], []]
 
 
 # A business as it is delivered
