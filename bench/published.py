@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rekindle.postgres import Connection
 
-LEFT_OUT = ("run_id", "updated_at", "published_at", "model_version", "model_digest", "status")
+LEFT_OUT = ("run_id", "updated_at", "content_updated_at", "published_at", "model_version", "model_digest", "status")
 """Who and when. `status` is the freshness as of the query; those of LTV (`ltv_30_status` ...) count."""
 
 ROWS_AT_ONCE = 10_000

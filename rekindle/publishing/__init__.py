@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from rekindle import permission
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.postgres import only_value, transact
 from rekindle.publishing import merge, publications
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from rekindle.permission import Given
     from rekindle.postgres import Connection
     from rekindle.publishing.merge import Stamps
     from rekindle.publishing.publications import Publication
@@ -81,13 +83,20 @@ class PublishResult:
 
 
 def publish(
-    scores: Mapping[Scored, pa.Table | pa.RecordBatchReader], day: date, run_id: str, *, backfill: bool = False
+    scores: Mapping[Scored, pa.Table | pa.RecordBatchReader],
+    day: date,
+    run_id: str,
+    *,
+    backfill: bool = False,
+    given: Given | None = None,
+    at: datetime | None = None,
 ) -> PublishResult:
     """
     Publish the scores of `day`: current rows, history, what is made of them and freshness change together or not at all.
 
     A backfill, and a day older than the current rows, changes history only. Raises CheckFailedError, and publishes
-    nothing, when a rule of a contract is broken. A reader is read once, in the order of the key.
+    nothing, when a rule of a contract is broken. A reader is read once, in the order of the key. `given` is what the day
+    knows of permission; without it nobody gains any. `at` is the time that queries go by: Postgres' own unless it is given.
     """
     judged: dict[str, list[CheckResult]] = {}
     attempts = 0
@@ -95,11 +104,12 @@ def publish(
         spooled = [
             files.enter_context(spool(publications.of_table(product.table), rows)) for product, rows in scores.items()
         ]
+        known = files.enter_context(permission.spooled(given)) if given else None
 
         def work(connection: Connection) -> PublishResult:
             nonlocal attempts
             attempts += 1
-            published_at = _take_turn(connection)
+            published_at = take_turn(connection)
             if attempts > 1 and (before := _logged(connection, spooled, day, run_id)):
                 return before  # the answer to the first attempt got lost, its commit did not
             for one in spooled:
@@ -108,7 +118,10 @@ def publish(
             _refuse(day, judged)
             stamps = {"day": day, "run_id": run_id, "at": published_at}
             done = tuple(_publish_scores(connection, one, stamps, backfill=backfill) for one in spooled)
-            _follow(connection, {p.table for p in done if p.is_current}, stamps)
+            current = {p.table for p in done if p.is_current}
+            if known and current & {f"sms.{table}" for table in publications.leaders()}:
+                permission.load(connection, known, day)
+            _follow(connection, current, stamps, at)
             return PublishResult(day, published_at, done)
 
         try:
@@ -118,11 +131,11 @@ def publish(
                 record_checks(run_id, day, table, results)
 
 
-def refresh(tables: Collection[str], day: date, run_id: str) -> PublishResult:
+def refresh(tables: Collection[str], day: date, run_id: str, *, at: datetime | None = None) -> PublishResult:
     """
     Publish what comes from queries by itself, without scores; tables are named as in schema `sms`, without it.
 
-    A table that is of no other is about `day` then, and is left as it is if it is about a later one.
+    A table that is of no other is about `day` then, and is left as it is if it is about a later one. `at` as in `publish`.
     """
     by_table = {p.table: p for p in publications.declared() if p.query is not None}
     if unknown := set(tables) - set(by_table):
@@ -134,11 +147,11 @@ def refresh(tables: Collection[str], day: date, run_id: str) -> PublishResult:
 
     def work(connection: Connection) -> PublishResult:
         # Needs no look at the log after a lost answer: done twice, the second changes nothing.
-        published_at = _take_turn(connection)
+        published_at = take_turn(connection)
         stamps = {"day": day, "run_id": run_id, "at": published_at}
         wanted = [publication for table, publication in by_table.items() if table in tables]
-        done = tuple(_publish_query(connection, publication, stamps) for publication in wanted)
-        _follow(connection, {p.table for p in done if p.is_current}, stamps)
+        done = tuple(_publish_query(connection, publication, stamps, at) for publication in wanted)
+        _follow(connection, {p.table for p in done if p.is_current}, stamps, at)
         return PublishResult(day, published_at, done)
 
     return _transact(work, day)
@@ -215,7 +228,7 @@ def _transact(work: Callable[[Connection], PublishResult], day: date) -> Publish
         ) from error
 
 
-def _take_turn(connection: Connection) -> datetime:
+def take_turn(connection: Connection) -> datetime:
     """Wait until no one else publishes; stamp this publish later than every one before, whatever the clock does."""
     try:
         connection.execute("select pg_advisory_xact_lock(hashtextextended('rekindle publish', 0))")
@@ -289,23 +302,31 @@ def _publish_scores(connection: Connection, spooled: Spooled, stamps: Stamps, *,
     return Published(publication.name, publication.target, row_count, changed_count, current_day, is_current)
 
 
-def _publish_query(connection: Connection, publication: Publication, stamps: Stamps) -> Published:
+def _publish_query(connection: Connection, publication: Publication, stamps: Stamps, at: datetime | None) -> Published:
     """Bring a query's table up to date; it is about the day of what it is of, else about the day of the publish."""
     current_day = merge.current_day(connection, publication.table)
     day = merge.current_day(connection, publication.of) if publication.of else stamps["day"]
     if day is None or (current_day is not None and day < current_day):
         return Published(publication.name, publication.target, 0, 0, current_day, is_current=False)
-    changed_count = merge.merge_query(connection, publication, stamps)
+    asked = {**_settings(), **stamps, "time": at or stamps["at"], "table_day": day}
+    if publication.permits is not None:
+        permission.decide_beforehand(connection, str(publication.query), asked)
+    changed_count = merge.merge_query(connection, publication, asked)
     row_count = merge.renew(connection, publication, {**stamps, "day": day})
     return Published(publication.name, publication.target, row_count, changed_count, day, is_current=True)
 
 
-def _follow(connection: Connection, changed: Collection[str], stamps: Stamps) -> None:
+def _settings() -> dict[str, Any]:
+    """Settings as parameters of queries."""
+    return {name: value for name, value in settings() if isinstance(value, bool | int | float | str)}
+
+
+def _follow(connection: Connection, changed: Collection[str], stamps: Stamps, at: datetime | None = None) -> None:
     """Bring up to date what is made of tables that changed, and what is made of that."""
     changed = set(changed)
     for publication in publications.declared():
         reads = {f"sms.{table}" for table in publication.reads}
-        if changed & reads and _publish_query(connection, publication, stamps).is_current:
+        if changed & reads and _publish_query(connection, publication, stamps, at).is_current:
             changed.add(publication.target)
 
 

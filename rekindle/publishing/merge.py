@@ -53,17 +53,22 @@ def merge_scores(connection: Connection, publication: Publication, stamps: Stamp
     return deleted + _merge(connection, publication, target, list(member), source, stamps=stamps)
 
 
-def merge_query(connection: Connection, publication: Publication, stamps: Stamps) -> int:
-    """Make the table what its query says. Returns how many rows changed."""
-    values = {c.name: f"{c.name}::{c.type}" for c in publication.current_columns}
+def merge_query(connection: Connection, publication: Publication, asked: Stamps) -> int:
+    """Make the table what its query says, given its parameters beside the stamps. Returns how many rows changed."""
+    values = {c.name: f"{c.name}::{c.type}" for c in publication.current_columns if not _is_since(publication, c.name)}
     deleted = 0
     if publication.who_left == "deleted":
         deleted = connection.execute(
             f"delete from {publication.target} as t"
-            f" where not exists (select from ({publication.query}) as s where {_same(publication)})"
+            f" where not exists (select from ({publication.query}) as s where {_same(publication)})",
+            asked,
         ).rowcount
     source = f"select {', '.join(publication.key)}, {_select_list(publication, values)} from ({publication.query}) as q"
-    return deleted + _merge(connection, publication, publication.target, list(values), source, stamps=stamps)
+    return deleted + _merge(connection, publication, publication.target, list(values), source, stamps=asked)
+
+
+def _is_since(publication: Publication, name: str) -> bool:
+    return publication.since is not None and publication.since.column == name
 
 
 def _merge(
@@ -79,15 +84,22 @@ def _merge(
     """Insert or update the rows of `source` whose content `target` does not have yet, and stamp them."""
     key = [*publication.key, *(["day"] if of_day else [])]
     content = [*content, "schema_version"]
-    changed = [*content, *STAMPS]
+    since = [publication.since] if publication.since else []
+    changed = [*content, *(one.column for one in since), *STAMPS]
     columns = ", ".join([*publication.key, *changed])
     keys = ", ".join(f"s.{name}" for name in publication.key)
-    theirs, ours = (", ".join(f"{row}.{name}" for name in content) for row in ("s", "t"))
+    theirs, ours = (_of_row(row, content) for row in ("s", "t"))
+    said_since = [
+        f"case when t.{publication.key[0]} is null or ({_of_row('s', content, one.but_for)})"
+        f" is distinct from ({_of_row('t', content, one.but_for)})"
+        f" then %(at)s else coalesce(t.{one.column}, %(at)s) end"
+        for one in since
+    ]
     return connection.execute(
         f"""
         with s as materialized ({source})
         insert into {target} ({columns})
-        select {keys}, {theirs}, %(day)s, %(run_id)s, %(at)s
+        select {", ".join([keys, theirs, *said_since])}, %(day)s, %(run_id)s, %(at)s
         from s left join {target} as t on {_same(publication)} {"and t.day = %(day)s" if of_day else ""}
         where t.{publication.key[0]} is null or ({ours}) is distinct from ({theirs})
         on conflict ({", ".join(key)}) do update
@@ -95,6 +107,10 @@ def _merge(
         """,
         stamps,
     ).rowcount
+
+
+def _of_row(row: str, names: Sequence[str], but_for: Sequence[str] = ()) -> str:
+    return ", ".join(f"{row}.{name}" for name in names if name not in but_for)
 
 
 def _staged(column: PublishedColumn) -> str:

@@ -35,7 +35,8 @@ MEMBER = "in_population"
 
 FILE_KEYS = {"table", "is", "owner", "key", "publish"}
 KEYS = {"name", "table", "history", "who_left", "keeps", "figures", "headline", "shown", "columns", "schema_version"}
-KEYS |= {"query", "of", "reads", "permits", "at_stake"}
+KEYS |= {"query", "of", "reads", "permits", "at_stake", "since"}
+SINCE_KEYS = {"column", "but_for"}
 STAKE_KEYS = {"value", "says", "otherwise", "says_otherwise"}
 REQUIRED = {"name", "table", "who_left", "columns"}
 COLUMN_KEYS = {"type", "is", "nullable", "between", "in", "matches", "reason", "only", "like"}
@@ -68,6 +69,14 @@ class PublishedColumn:
     history_only: bool = False
 
 
+@dataclass(frozen=True)
+class Since:
+    """A column that moves with `updated_at`, but for changes of some columns alone: what is renewed by the day, say."""
+
+    column: str
+    but_for: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)  # one object a declaration, so that it can be a key
 class Publication:
     """
@@ -75,6 +84,10 @@ class Publication:
 
     Its source is the day's partition of a contract's table, or a query over Postgres. A query may be `of` another
     published table: it is then about the day that table is about. It is done again when something that it `reads` changed.
+
+    A query may name as parameters, `%(cap_days)s`, all numbers, texts and switches of the settings, and
+    `%(time)s`: the time of the publish, Postgres' unless another was given (old data, simulations);
+    `%(table_day)s`: the day that the table will be about. A % of its own is written %%.
     """
 
     name: str
@@ -96,6 +109,8 @@ class Publication:
     """What people see of a row in a terminal, beside its key."""
     permits: str | None = None
     """The column that says whether a row may be sent to."""
+    since: Since | None = None
+    """The column that says since when a row is as it is."""
     at_stake: Mapping[str, str] | None = None
     """What orders the users that tools send to: see rekindle/publishing/stake.py."""
     schema_version: int = 1
@@ -219,6 +234,7 @@ def _publication(
         headline=section.get("headline"),
         shown=tuple(section.get("shown", ())),
         permits=section.get("permits"),
+        since=_since(where, section.get("since")),
         at_stake=section.get("at_stake"),
         schema_version=section.get("schema_version", 1),
         contract=contract,
@@ -228,6 +244,13 @@ def _publication(
     )
     _refuse_what_does_not_fit(publication)
     return publication
+
+
+def _since(where: str, said: Mapping[str, Any] | None) -> Since | None:
+    if said is None:
+        return None
+    _refuse_unknown(where, said, SINCE_KEYS)
+    return Since(said["column"], tuple(said["but_for"]))
 
 
 def _column(where: str, name: str, spec: Mapping[str, Any] | str, contract: Contract | None) -> PublishedColumn:
@@ -285,6 +308,8 @@ def _refuse_what_does_not_fit(p: Publication) -> None:
         raise _wrong(p.target, "has figures and no headline, which orders its rows")
     if p.query is not None and (p.history or p.who_left == "blanked"):
         raise _wrong(p.target, "comes from a query: it has no history, and its query says what is left of who left")
+    if p.since is not None and p.query is None:
+        raise _wrong(p.target, "says since when its rows are as they are, which only what comes from a query can")
     if p.at_stake is not None and (set(p.at_stake) != STAKE_KEYS or p.of is None):
         raise _wrong(p.target, f"says what is at stake, but not by {', '.join(sorted(STAKE_KEYS))} and of which table")
     _refuse_wrong_columns(p)
@@ -293,6 +318,7 @@ def _refuse_what_does_not_fit(p: Publication) -> None:
 def _refuse_wrong_columns(p: Publication) -> None:
     names = {column.name for column in p.columns}
     named = {*p.figures, *p.keeps, *p.shown, *({p.headline, p.permits} - {None})}
+    named |= {p.since.column, *p.since.but_for} if p.since else set()
     if absent := named - names:
         raise _wrong(p.target, f"names {', '.join(sorted(map(str, absent)))}, which is none of its columns")
     if taken := names & {*p.key, *STAMPS, "schema_version"}:

@@ -18,7 +18,10 @@ PERMISSION = f"""
 create table rekindle.permission (
     user_id text collate "C" primary key,
     day date not null,
-    code text,
+    code text check (code in (
+        'no_consent', 'consent_withdrawn', 'consent_incomplete', 'consent_stale', 'no_phone', 'invalid_phone',
+        'not_mobile', 'phone_changed', 'phone_shared_with_opted_out'
+    )),
     phone_hmac text check (phone_hmac {HMAC}),
     phone_e164 text check (phone_e164 ~ '^\\+[1-9][0-9]{{6,14}}$'),
     consent_at timestamptz,
@@ -27,6 +30,9 @@ create table rekindle.permission (
     zones text,
     country text,
     usual_hour smallint check (usual_hour between 0 and 23),
+    window_key text generated always as (
+        coalesce(zones, '') || '/' || coalesce(country, '') || '/' || coalesce(usual_hour::text, '')
+    ) stored,
     check (code is not null or num_nonnulls(phone_hmac, phone_e164, consent_at, consent_source, policy_version) = 5)
 );
 comment on table rekindle.permission is
@@ -37,7 +43,24 @@ comment on column rekindle.permission.code is
 comment on column rekindle.permission.phone_e164 is 'Only where code is null: what sms.audience shows where eligible.';
 comment on column rekindle.permission.zones is
     'Time zones that number and address allow, sorted, with | between; null where none is known.';
+comment on column rekindle.permission.window_key is 'Whose windows are the same: a window is found once for all of them.';
 create index on rekindle.permission (phone_hmac);
+
+create table rekindle.permission_state (
+    is_the_only_row boolean primary key default true check (is_the_only_row),
+    day date not null,
+    why_nothing_new text
+);
+comment on table rekindle.permission_state is
+    'Which day rekindle.permission is about, and why it grants nobody permission who had none, if so. One row.';
+
+create table rekindle.return_value (
+    user_id text collate "C" primary key,
+    value_if_returns numeric(18,2),
+    value_if_returns_low numeric(18,2),
+    value_if_returns_high numeric(18,2)
+);
+comment on table rekindle.return_value is 'What the return of a user is worth. One row per user for whom it is known.';
 
 create table rekindle.profile (
     user_id text collate "C" primary key,
@@ -67,6 +90,34 @@ comment on column rekindle.withdrawal.source_id is
     'once.';
 create index on rekindle.withdrawal (user_id) where user_id is not null;
 create index on rekindle.withdrawal (phone_hmac) where phone_hmac is not null;
+
+create table rekindle.read_file (
+    source text not null,
+    path text not null,
+    size bigint not null,
+    modified_at timestamptz not null,
+    sha256 text not null check (sha256 {HMAC}),
+    error text,
+    read_at timestamptz not null default clock_timestamp(),
+    primary key (source, path)
+);
+comment on table rekindle.read_file is
+    'Files of the landing zone that taking permission away has read, as they were then: what has not changed is '
+    'not read again. One row per file.';
+comment on column rekindle.read_file.error is 'Why nothing of it, or not all of it, could be used; null where all was.';
+
+-- Columns of sms.audience that its rules speak of; the others are added from its contract.
+alter table sms.audience
+    add column if not exists holdout boolean,
+    add column if not exists expected_gain numeric(18,2),
+    add constraint held_out_as_the_reason_says check (
+        case when eligible then holdout is false when suppression_reason = 'holdout' then holdout is true else true end
+    ),
+    add constraint eligible_only_with_gain check (not eligible_before_holdout or coalesce(expected_gain, 0) > 0),
+    add constraint erased_says_nothing_else check (
+        suppression_reason is distinct from 'erased'
+        or (not in_population and holdout is null and expected_gain is null)
+    );
 """
 
 WATCHED = """

@@ -1,0 +1,104 @@
+"""
+What the warehouse knows of permission on its way to Postgres, where the codes that need a clock or a ledger are decided.
+
+The rows lie in files without names meanwhile, so that a transaction that is done again has them again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, TypeAlias
+
+import pyarrow as pa
+from pyarrow import csv
+
+from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import date
+
+    from rekindle.postgres import Connection
+
+BYTES_AT_ONCE = 1 << 20
+
+COLUMNS = {
+    "permission": (
+        *("user_id", "day", "code", "phone_hmac", "phone_e164", "consent_at", "consent_source", "policy_version"),
+        *("zones", "country", "usual_hour"),
+    ),
+    "profile": ("user_id", "day", "country", "segment"),
+    "sent_elsewhere": ("campaign_id", "user_id", "assigned_at"),
+}
+"""By table of schema `rekindle`, what is loaded into it."""
+
+Rows: TypeAlias = pa.Table | pa.RecordBatchReader
+
+
+@dataclass(frozen=True)
+class Given:
+    """
+    What a day knows of permission: rows of marts.permission with `phone_e164`, marts.profile, marts.recent_assignments.
+
+    What is None is not known of the day: what was known before stays, and grants nobody permission who had none.
+    """
+
+    permission: Rows | None = None
+    profile: Rows | None = None
+    sent_elsewhere: Rows | None = None
+    why_nothing_new: str | None = None
+    """Why nobody may gain permission although there are rows: opt-outs of the day are missing, say."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The same, in files by table."""
+
+    files: Mapping[str, IO[bytes]]
+    why_nothing_new: str | None
+
+
+@contextmanager
+def spooled(given: Given) -> Iterator[Known]:
+    """Write what is given to files that are gone after the block; readers are read once."""
+    folder = settings().home / "spool"
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as files:
+        written: dict[str, IO[bytes]] = {}
+        for table, names in COLUMNS.items():
+            rows: Rows | None = getattr(given, table)
+            if rows is not None:
+                written[table] = files.enter_context(tempfile.TemporaryFile(dir=folder))
+                _write(rows, names, written[table])
+        yield Known(written, given.why_nothing_new)
+
+
+def _write(rows: Rows, names: tuple[str, ...], file: IO[bytes]) -> None:
+    batches = rows.to_batches() if isinstance(rows, pa.Table) else rows
+    for batch in batches:
+        chosen = pa.Table.from_batches([batch]).select(names)
+        csv.write_csv(chosen, file, csv.WriteOptions(include_header=False))
+
+
+def load(connection: Connection, known: Known, day: date) -> None:
+    """Make Postgres' tables what the day knows; what it does not know stays."""
+    for table, file in known.files.items():
+        connection.execute(f"truncate rekindle.{table}")
+        file.seek(0)
+        with connection.cursor().copy(
+            f"copy rekindle.{table} ({', '.join(COLUMNS[table])}) from stdin (format csv)"
+        ) as copy:
+            while block := file.read(BYTES_AT_ONCE):
+                copy.write(block)
+        connection.execute(f"analyze rekindle.{table}")
+    if "permission" in known.files:
+        connection.execute(
+            """
+            insert into rekindle.permission_state (day, why_nothing_new) values (%s, %s)
+            on conflict (is_the_only_row) do update
+            set (day, why_nothing_new) = (excluded.day, excluded.why_nothing_new)
+            """,
+            [day, known.why_nothing_new],
+        )

@@ -1,0 +1,223 @@
+"""Whom the published audience lets be texted: the first code that matches, and nothing of anybody who is not eligible."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from tests.rekindle.permission.rows import DAYS, GRANTED, MONDAY, MORNING, given, hmac, permission, phone_of, suppressed
+
+TUESDAY = DAYS[1]
+PERMISSION = (
+    "phone_e164",
+    "consent_at",
+    "consent_source",
+    "policy_version",
+    "timezone",
+    "send_window_start",
+    "send_window_end",
+)
+
+
+def test_who_may_be_texted_has_all_that_it_takes(audience):
+    profile = [{"user_id": "may", "day": MONDAY, "country": "GB", "segment": "lost"}]
+    audience.publish(["may", "nobody"], given(permission("may"), profile=profile))
+
+    may, nobody = audience.rows["may"], audience.rows["nobody"]
+    assert {name: may[name] for name in ("eligible", "eligible_before_holdout", "suppression_reason", *PERMISSION)} == {
+        "eligible": True,
+        "eligible_before_holdout": True,
+        "suppression_reason": None,
+        "phone_e164": phone_of("may"),
+        "consent_at": GRANTED,
+        "consent_source": "checkout",
+        "policy_version": "3",
+        "timezone": "Europe/London",
+        "send_window_start": datetime(2017, 6, 6, 8, tzinfo=UTC),
+        "send_window_end": datetime(2017, 6, 6, 19, tzinfo=UTC),
+    }
+    assert may["valid_until"] == datetime(2017, 6, 7, 12, tzinfo=UTC)
+    assert (may["holdout"], may["uplift"], may["uplift_status"]) == (False, None, "no_experiment")
+    assert (may["country"], may["segment"], may["campaign_id"]) == ("GB", "lost", None)
+    # A tenth of users return by themselves; a message makes it .11 / 1.01, and costs four cents.
+    assert float(may["expected_gain"]) == round((0.1 * 1.1 / 1.01 - 0.1) * 100 - 0.04, 2)
+    assert (nobody["eligible"], nobody["suppression_reason"]) == (False, "no_consent")
+    assert {nobody[name] for name in (*PERMISSION, "valid_until", "holdout")} == {None}
+
+
+def test_the_first_code_that_matches_is_the_reason(audience):
+    """Each user has what the code before theirs was about as well, but for what comes before everything."""
+    long_ago = MORNING - timedelta(days=1200)
+    nowhere = {"zones": None}
+    on_holiday = {"country": "nowhere"}
+    rows = [
+        suppressed("refused", "no_consent"),
+        suppressed("withdrew", "consent_withdrawn", consent_at=None),
+        permission("withdrew_today"),
+        suppressed("incomplete", "consent_incomplete"),
+        suppressed("stale", "consent_stale"),
+        permission("stale_by_now", consent_at=long_ago),
+        suppressed("phoneless", "no_phone", phone_hmac=None),
+        suppressed("wrong", "invalid_phone"),
+        suppressed("landline", "not_mobile"),
+        suppressed("moved", "phone_changed"),
+        suppressed("shares", "phone_shared_with_opted_out"),
+        permission("shares_today", phone=phone_of("withdrew_today"), **nowhere),
+        permission("of_an_erased", phone="+447700900999", **nowhere),
+        permission("nowhere", **nowhere, country="nowhere"),
+        permission("on_holiday", **on_holiday),
+        permission("capped"),
+        permission("recent"),
+        permission("poor"),
+        permission("may"),
+    ]
+    elsewhere = [
+        {"campaign_id": f"c{n}", "user_id": user, "assigned_at": MORNING - timedelta(days=n)}
+        for user in ("capped", "on_holiday", "refused")
+        for n in (1, 5, 9, 29)
+    ]
+    audience.withdraw("consent", user="withdrew_today")
+    audience.withdraw("erasure", user="forgotten")
+    audience.database.execute("insert into rekindle.phone_opt_out values (%s, %s)", hmac("+447700900999"), MORNING)
+    audience.assign("recent", "mine", MORNING - timedelta(days=2, hours=23))
+    users = [*(row["user_id"] for row in rows), "unknown", "forgotten", "left"]
+    audience.publish(users, given(*rows), worth={"poor": 1}, at=MORNING - timedelta(hours=1))
+    audience.publish(
+        [user for user in users if user != "left"], given(*rows, sent_elsewhere=elsewhere), worth={"poor": 1}
+    )
+
+    assert audience.codes == {
+        "forgotten": "erased",
+        "left": "not_in_population",
+        "unknown": "no_consent",
+        "refused": "no_consent",
+        "withdrew": "consent_withdrawn",
+        "withdrew_today": "consent_withdrawn",
+        "incomplete": "consent_incomplete",
+        "stale": "consent_stale",
+        "stale_by_now": "consent_stale",
+        "phoneless": "no_phone",
+        "wrong": "invalid_phone",
+        "landline": "not_mobile",
+        "moved": "phone_changed",
+        "shares": "phone_shared_with_opted_out",
+        "shares_today": "phone_shared_with_opted_out",
+        "of_an_erased": "phone_shared_with_opted_out",
+        "nowhere": "unknown_timezone",
+        "on_holiday": "no_send_window",
+        "capped": "frequency_cap",
+        "recent": "recently_messaged",
+        "poor": "low_expected_gain",
+        "may": None,
+    }
+    erased = audience.rows["forgotten"]
+    kept = {"user_id", "in_population", "eligible", "eligible_before_holdout", "suppression_reason", "schema_version"}
+    kept |= {"day", "run_id", "updated_at", "content_updated_at"}
+    assert {name for name, value in erased.items() if value is not None} == kept
+    assert (audience.rows["recent"]["campaign_id"], audience.rows["recent"]["experiment_arm"]) == ("mine", "control")
+
+
+def test_caps_count_campaigns_and_end(audience):
+    """Of one campaign here and in the log of the tool, and of what is over, nothing is counted twice or for ever."""
+    elsewhere = [
+        {"campaign_id": "mine", "user_id": "twice", "assigned_at": MORNING - timedelta(days=4)},
+        *({"campaign_id": f"c{n}", "user_id": "twice", "assigned_at": MORNING - timedelta(days=n)} for n in (5, 6, 30)),
+        {"campaign_id": "c", "user_id": "cool", "assigned_at": MORNING - timedelta(days=3)},
+    ]
+    audience.assign("twice", "mine", MORNING - timedelta(days=4))
+    audience.publish(["twice", "cool"], given(permission("twice"), permission("cool"), sent_elsewhere=elsewhere))
+
+    assert audience.codes == {"twice": None, "cool": None}
+
+
+def test_an_old_day_has_expired_unless_its_own_time_is_given(audience):
+    audience.publish(["may", "other"], given(permission("may")), at=MORNING + timedelta(days=300))
+    assert audience.codes == {"may": "expired", "other": "no_consent"}
+
+    audience.publish(["may", "other"], given(permission("may")))
+    assert audience.codes == {"may": None, "other": "no_consent"}
+
+
+@pytest.mark.parametrize(
+    "tuesday",
+    [
+        None,
+        given(
+            *(permission(user, day=TUESDAY) for user in ("has", "new")),
+            suppressed("loses", "consent_withdrawn", day=TUESDAY),
+            why_nothing_new="no replies were delivered",
+        ),
+    ],
+    ids=["no rows of the day", "rows without the day's opt-outs"],
+)
+def test_without_the_days_opt_outs_nobody_gains_permission_and_who_has_it_may_lose_it(tuesday, audience):
+    rows = [permission("has"), permission("loses"), suppressed("new", "no_phone")]
+    audience.publish(["has", "loses", "new"], given(*rows))
+    assert audience.codes == {"has": None, "loses": None, "new": "no_phone"}
+
+    audience.withdraw("consent", user="loses")
+    audience.publish(["has", "loses", "new"], tuesday, day=TUESDAY)
+
+    assert audience.codes == {"has": None, "loses": "consent_withdrawn", "new": "no_phone"}
+    audience.publish(["has", "loses", "new"], given(permission("new", day=DAYS[2])), day=DAYS[2])
+    assert audience.codes == {"has": "no_consent", "loses": "no_consent", "new": None}
+
+
+def test_a_backfill_and_an_older_day_change_no_permission(audience):
+    audience.publish(["may", "other"], given(permission("may", day=TUESDAY)), day=TUESDAY)
+    before = audience.rows
+    for how in ({"backfill": True, "day": TUESDAY}, {"day": MONDAY}):
+        audience.publish(["may", "other"], given(permission("other")), **how)
+    assert audience.rows == before
+
+
+def test_a_stop_or_withdrawal_ends_with_a_later_grant_and_not_with_an_equal_one(audience):
+    equal = {"phone": "+447700900001", "consent_at": MORNING - timedelta(days=10)}
+    later = {"phone": "+447700900002", "consent_at": MORNING - timedelta(days=9)}
+    audience.withdraw("stop", phone_hmac=hmac("+447700900001"))
+    audience.withdraw("stop", phone_hmac=hmac("+447700900002"))
+    audience.withdraw("consent", user="later")
+    audience.publish(["equal", "later"], given(permission("equal", **equal), permission("later", **later)))
+
+    assert audience.codes == {"equal": "consent_withdrawn", "later": None}
+
+
+def test_content_moves_with_all_but_the_day_that_permission_ends(audience):
+    rows = [permission("may"), permission("other")]
+    audience.publish(["may", "other"], given(*rows))
+    first = audience.rows
+    friday = DAYS[4]
+    audience.publish(["may", "other"], given(*rows), at=MORNING + timedelta(hours=1))
+    assert audience.rows == first, "The same again moves nothing."
+
+    audience.database.execute("update sms.audience set valid_until = valid_until + interval '1 day'")
+    audience.publish(["may", "other"], given(*rows))
+    second = audience.rows
+    assert second["may"]["valid_until"] == first["may"]["valid_until"]
+    assert second["may"]["updated_at"] > first["may"]["updated_at"]
+    assert second["may"]["content_updated_at"] == first["may"]["content_updated_at"] == first["may"]["updated_at"]
+
+    audience.publish(["may", "other"], given(*rows), day=friday)
+    assert audience.rows["may"]["content_updated_at"] == audience.rows["may"]["updated_at"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "phone_e164 = '+447700900123' where user_id = 'not'",
+        "holdout = true where user_id = 'may'",
+        "holdout = null where user_id = 'may'",
+        "expected_gain = 0 where user_id = 'may'",
+        "expected_gain = null where user_id = 'may'",
+        "suppression_reason = 'holdout', eligible_before_holdout = true where user_id = 'not'",
+        "suppression_reason = 'erased' where user_id = 'not'",
+        "eligible = false, suppression_reason = 'expired', eligible_before_holdout = false where user_id = 'may'",
+    ],
+)
+def test_postgres_refuses_rows_that_contradict_themselves(change, audience):
+    audience.publish(["may", "not"], given(permission("may")))
+
+    with pytest.raises(psycopg.errors.CheckViolation):
+        audience.database.execute(f"update sms.audience set {change}")
