@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     dedup_days: PositiveInt
     activity: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     not_activity: tuple[str, ...]
+    referral_channels: tuple[Annotated[str, Field(pattern=r"^[\w .-]+$")], ...]
     training_weekday: Weekday
     training_weeks: PositiveInt
     delivery_deadline_minutes: Annotated[float, Field(ge=0)]

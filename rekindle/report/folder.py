@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 INDEX = "index.html"
 WATCHING = "watching/index.html"
-"""The page of what is watched from week to week, beside those of days."""
+LIFECYCLE = "lifecycle/index.html"
+OVER_WEEKS = {WATCHING: "What is watched from week to week", LIFECYCLE: "The life of users from week to week"}
+"""Pages over weeks beside those of days, and how the index names them."""
 
 LINKS = re.compile(r"<!--days-->.*?<!--/days-->", re.DOTALL)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from itertools import groupby
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rekindle.records import ReportedDay
@@ -28,6 +29,9 @@ SHOWN_MIN_DAYS = 14
 
 OPEN_MONTHS = 2
 """Months that are shown unfolded: on the first of a month there is still something to see."""
+
+
+NO_OTHERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,10 @@ def reported(facts: DayFacts) -> ReportedDay:
     )
 
 
-def render(days: Sequence[ReportedDay], pages: Collection[date], currency: str, *, watching: str | None = None) -> str:
-    """Make the index of days, the newest first; those with a page link it. `watching` is where the page over weeks is."""
+def render(
+    days: Sequence[ReportedDay], pages: Collection[date], currency: str, others: Mapping[str, str] = NO_OTHERS
+) -> str:
+    """Make the index of days, the newest first; those with a page link it. `others` are further pages and their titles."""
     told = {one.day: one for one in days}
     lines = [Line(day, told.get(day), day in pages) for day in sorted({*told, *pages}, reverse=True)]
     months = [
@@ -111,7 +117,7 @@ def render(days: Sequence[ReportedDay], pages: Collection[date], currency: str, 
         trends=list(_trends(days, currency)),
         shown=_shown(days),
         currency=currency,
-        watching=watching,
+        others=others,
         words=words,
         css=css(),
     )

@@ -137,6 +137,7 @@ def decided() -> dict[str, Any]:
         "lateness_days": conf.lateness_days,
         "event_is_activity": activity.event,
         "order_is_activity": activity.order,
+        "referral_channels": list(conf.referral_channels),
     }
 
 

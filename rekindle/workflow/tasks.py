@@ -251,12 +251,14 @@ def report() -> Any:
     """Write the page about the day."""
 
     @task(task_id="report", trigger_rule="none_failed")
-    def run(day: str, airflow_run: str, kind: str) -> str:  # noqa: ARG001 - every task gets the same
-        from rekindle import records, report
+    def run(day: str, airflow_run: str, kind: str) -> str:
+        from rekindle import lifecycle, records, report
         from rekindle.workflow import lines
 
         with _stage(day, airflow_run, "report") as (run_id, days, _notes):
             records.finish_run(run_id, "done")
+            if kind == "daily":
+                lifecycle.write(days.first)
             page = report.write(days.first, run_id)
         return lines.reported(days.first, page)
 

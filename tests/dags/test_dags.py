@@ -25,6 +25,7 @@ DAILY_TASKS = {
     *(f"ingest.{source}" for source in ("contacts", "consents", "messages", "replies")),
     *(f"features.{table}" for table in ("user_day", "user_item_day", "user")),
     "marts.training",
+    "marts.campaigns",
     "marts.outcomes",
     "campaigns.assignment",
     "marts.campaigns",

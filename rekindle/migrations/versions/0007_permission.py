@@ -131,6 +131,42 @@ comment on table rekindle.suppression is
     'How many rows of sms.audience had each suppression code when a day was published; eligible where they had none.';
 """
 
+LIFECYCLE = """
+create table rekindle.lifecycle_flow (
+    day date not null,
+    stage_before text not null,
+    stage text not null,
+    users bigint not null,
+    primary key (day, stage_before, stage)
+);
+comment on table rekindle.lifecycle_flow is 'What dbt_project/models/marts/campaigns/lifecycle_flows.yml says of its columns.';
+
+create table rekindle.cohort (
+    day date not null,
+    registered_in date not null,
+    users bigint not null,
+    active_users bigint not null,
+    buyers bigint not null,
+    net_revenue numeric not null,
+    primary key (day, registered_in)
+);
+comment on table rekindle.cohort is 'What dbt_project/models/marts/campaigns/cohorts.yml says of its columns.';
+
+create table rekindle.weekly_stage (
+    day date primary key,
+    registered_users bigint not null,
+    referred_users bigint not null,
+    week_old_users bigint not null,
+    activated_users bigint not null,
+    active_before_users bigint not null,
+    retained_users bigint not null,
+    active_users bigint not null,
+    buyers bigint not null,
+    net_revenue numeric not null
+);
+comment on table rekindle.weekly_stage is 'What dbt_project/models/marts/campaigns/weekly_stages.yml says of its columns.';
+"""
+
 HOLDOUT = f"""
 create table rekindle.holdout (
     holdout_id bigint generated always as identity primary key,
@@ -273,5 +309,5 @@ for each row execute function rekindle.refuse_change();
 
 
 def upgrade() -> None:
-    for tables in (PERMISSION, WATCHED, HOLDOUT, CAMPAIGNS, RESULTS, ERASURE):
+    for tables in (PERMISSION, WATCHED, LIFECYCLE, HOLDOUT, CAMPAIGNS, RESULTS, ERASURE):
         op.execute(tables)

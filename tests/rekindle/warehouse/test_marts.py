@@ -155,11 +155,14 @@ def test_units_of_all_models_pass():
 
     dbt.refuse_failed(invocation)
     assert {unit.table for unit in invocation.nodes} >= {
+        "marts.cohorts",
         "marts.daily_activity",
         "marts.labels",
+        "marts.lifecycle_flows",
         "marts.recall_population",
         "marts.score_outcomes",
         "marts.users",
+        "marts.weekly_stages",
         "staging.stg_events",
         "staging.stg_orders",
         "staging.stg_users",
