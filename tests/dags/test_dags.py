@@ -28,7 +28,6 @@ DAILY_TASKS = {
     "marts.campaigns",
     "marts.outcomes",
     "campaigns.assignment",
-    "marts.campaigns",
     "recall.score",
     "ltv.score",
     "publish",
