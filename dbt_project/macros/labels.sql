@@ -7,8 +7,8 @@
 {% macro last_feature_day(label) -%} date_sub({{ to_day() }}, {{ known_after_days(label) }}) {%- endmacro %}
 
 {#
-  One of the four macros of a label's kind, which stand in macros/labels/<kind>.sql: `amount` is what a tile adds to a label,
-  `value` the label from the sum over its window, `rule` what every value is, `expected` what campaigns knew of it before.
+  One of the three macros of a label's kind, which stand in macros/labels/<kind>.sql: `amount` is what a tile adds to a label,
+  `value` the label from the sum over its window, `rule` what every value is.
 #}
 {% macro of_kind(label, part) -%}
     {%- set name = "label_" ~ label.kind ~ "_" ~ part -%}
@@ -24,4 +24,13 @@
         when false then true
         {%- for label in var("labels") %} when label = '{{ label.name }}' then {{ of_kind(label, "rule")() }} {% endfor -%}
     end
+{%- endmacro %}
+
+{#
+  What a campaign knew of an outcome before it assigned anybody, from columns of campaigns.assignment: the fourth macro of a
+  kind, `expected`, which may be missing. Such an outcome is measured without it.
+#}
+{% macro expected_of(label) -%}
+    {%- set name = "label_" ~ label.kind ~ "_expected" -%}
+    {{ return(context[name]() if name in context else "cast(null as double)") }}
 {%- endmacro %}

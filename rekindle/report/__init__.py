@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from rekindle import postgres, records
-from rekindle.report import folder, index
+from rekindle.report import campaign, folder, index
 from rekindle.report.gathering import gather
 from rekindle.report.page import render
 from rekindle.settings import settings
@@ -33,7 +33,8 @@ def write(day: date, run_id: str) -> Path:
     """
     Write the page about a run's day to `<home>/reports/<day>.html` and return its path.
 
-    Each file is written whole or not at all. The page is linked by those of the days beside it, and listed in the index.
+    Each file is written whole or not at all. The page is linked by those of the days beside it, and listed in the index. The
+    pages of campaigns of which the day has made something known are written, too: `<home>/campaigns/<name>/result.html`.
     """
     path = page_path(day)
     home = path.parent
@@ -50,6 +51,7 @@ def write(day: date, run_id: str) -> Path:
         others = {path: title for path, title in folder.OVER_WEEKS.items() if (home / path).is_file()}
         told = records.reported_days(index.TREND_DAYS)
         folder.write(index_path(), index.render(told, days, facts.currency, others))
+    campaign.write_known(day)
     return path
 
 

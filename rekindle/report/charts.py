@@ -210,7 +210,7 @@ def intervals(found: Mapping[str, tuple[float, tuple[float, float]]], name: str,
             marks.append(_text(0, y - 12, label, "start"))
         marks.append(_line("told", x(low), y, x(high), y))
         marks.append(Markup('<circle class="last" cx="{:.1f}" cy="{:.1f}" r="4.5"/>').format(x(value), y))
-    return _svg("chart", WIDTH, height, f"{name}: {'; '.join(told).strip() or 'nothing'}.", marks)
+    return _svg("chart intervals", WIDTH, height, f"{name}: {'; '.join(told).strip() or 'nothing'}.", marks)
 
 
 def _within(x: float) -> float:

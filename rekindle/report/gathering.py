@@ -86,7 +86,7 @@ def gather(day: date, run_id: str) -> DayFacts:
                 if (landing := contracts.landing_contract(source).landing)
             },
             currency=settings().currency,
-            sample_notes=_sample_notes(),
+            sample_notes=sample_notes(),
             seen_at=_value(connection, "select clock_timestamp()"),
             came_true=known,
         )
@@ -105,7 +105,8 @@ def _run(day: date, run_id: str) -> Run:
     )
 
 
-def _sample_notes() -> tuple[str, ...]:
+def sample_notes() -> tuple[str, ...]:
+    """What is to be known about a sample or a simulation that fills the landing zone, such as that it is simulated."""
     path = Path(settings().landing_zone.removeprefix("file://")) / SAMPLE_NOTES
     return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()
 

@@ -18,7 +18,7 @@ came as (
         case known.label
             when '' then null
             {% for label in var('labels') %}
-            when '{{ label.name }}' then {{ of_kind(label, 'expected')() }}
+            when '{{ label.name }}' then {{ expected_of(label) }}
             {% endfor %}
         end as x
     from assigned
