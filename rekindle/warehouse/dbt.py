@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from rekindle.errors import CheckFailedError, RekindleError
+from rekindle.permission import places
+from rekindle.permission.messaging import messaging
 from rekindle.settings import PROJECT, settings
 from rekindle.warehouse import lineage
 from rekindle.warehouse.activity import Activity
@@ -138,6 +140,14 @@ def decided() -> dict[str, Any]:
         "event_is_activity": activity.event,
         "order_is_activity": activity.order,
         "referral_channels": list(conf.referral_channels),
+        "message_channel": conf.message_channel,
+        "message_purpose": conf.message_purpose,
+        "consent_valid_days": conf.consent_valid_days,
+        "cap_days": conf.cap_days,
+        "dedup_days": conf.dedup_days,
+        "zones": places.zones(),
+        "zones_by_country": places.zones_by_country(),
+        "segments": messaging().segments.model_dump(),
     }
 
 

@@ -22,6 +22,7 @@ from rekindle import records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.landing.formats import DUPLICATE_COLUMN, Columns
+from rekindle.landing.phones import phone_key
 from rekindle.landing.zone import NOTHING_OF_IT, LandingZone, duplicate_column, no_time_zone, unreadable_delivery
 from rekindle.settings import settings
 from rekindle.warehouse import checks, contracts, tables
@@ -96,20 +97,8 @@ def delivered_rows(spark: SparkSession, contract: Contract, deliveries: list[Del
     listed = spark.createDataFrame(files, "day date, name string, path string, url string")
     # A history of a year is spread over the cores, a day is one task: starting one costs more than reading a small file.
     spread = listed.repartition(1 + min(len(files) // FILES_PER_TASK, 200), "path")
-    read = reader(columns, contract.keyed_phones, _phone_key() if contract.keyed_phones else "")
+    read = reader(columns, contract.keyed_phones, phone_key() if contract.keyed_phones else "")
     return spread.mapInArrow(read, schema_of(columns))
-
-
-def _phone_key() -> str:
-    key = settings().phone_key.get_secret_value()
-    if not key:
-        raise InputError(
-            "There is no key to keep phones under: REKINDLE_PHONE_KEY is not set.",
-            todo="Set it to a long random text that stays the same for ever, for example of `openssl rand -hex 32`.",
-            safe=NOTHING_OF_IT,
-            code="no_phone_key",
-        )
-    return key
 
 
 def _shown(contract: Contract) -> Expression:

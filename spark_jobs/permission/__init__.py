@@ -1,0 +1,1 @@
+"""Permission: what delivered phones and replies are."""
