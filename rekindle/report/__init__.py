@@ -48,10 +48,12 @@ def write(day: date, run_id: str) -> Path:
         folder.write(path, render(facts, data_docs=shown_docs, links=folder.links(day, days)))
         folder.link_neighbours(home, day, days)
         records.record_reported(index.reported(facts))
-        others = {path: title for path, title in folder.OVER_WEEKS.items() if (home / path).is_file()}
+        campaign.write_known(day)
+        others = {
+            path: title for path, title in folder.OVER_WEEKS.items() if (home / path).is_file()
+        } | campaign.pages()
         told = records.reported_days(index.TREND_DAYS)
         folder.write(index_path(), index.render(told, days, facts.currency, others))
-    campaign.write_known(day)
     return path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from rekindle import records
 from rekindle.experiments.analysis import MIN_GROUP
@@ -75,17 +75,31 @@ def write_known(day: date) -> list[Path]:
 
 def write(campaign: Measured, until: date) -> Path:
     """Write the page of a campaign to campaigns/NAME/result.html of the home, with what is known until a day."""
-    path = path_of(campaign.campaign_id)
+    path = path_of(campaign)
     path.parent.mkdir(parents=True, exist_ok=True)
     effects = measure(campaign, records.campaign_results(campaign, until))
     folder.write(path, render(effects, settings().currency, settings().margin, sample_notes()))
     return path
 
 
-def path_of(campaign_id: str) -> Path:
-    """Return where the page of a campaign is; a name that a tool has given may be any text."""
-    name = quote(campaign_id, safe=" ")
-    return settings().home / "campaigns" / (name.replace(".", "%2E") if set(name) <= {"."} else name) / PAGE
+def path_of(campaign: Measured) -> Path:
+    """Return where a page is: that of the holdout among the reports, of a campaign by its name, which may be any text."""
+    home = settings().home
+    if campaign.kind == HOLDOUT:
+        return home / "reports" / f"{HOLDOUT}.html"
+    name = quote(campaign.campaign_id, safe=" ")
+    return home / "campaigns" / (name.replace(".", "%2E") if set(name) <= {"."} else name) / PAGE
+
+
+def pages() -> dict[str, str]:
+    """Name the pages that there are, by their addresses as seen from the daily reports."""
+    home = settings().home
+    found = sorted(path.parent.name for path in (home / "campaigns").glob(f"*/{PAGE}"))
+    of_holdout = f"{HOLDOUT}.html"
+    return {
+        **({of_holdout: "What all messages caused"} if (home / "reports" / of_holdout).is_file() else {}),
+        **{f"../campaigns/{quote(name)}/{PAGE}": f"What {unquote(name)} caused" for name in found},
+    }
 
 
 def render(effects: Effects, currency: str, margin: float, notes: Sequence[str] = ()) -> str:
@@ -93,7 +107,7 @@ def render(effects: Effects, currency: str, margin: float, notes: Sequence[str] 
     sections = [] if effects.is_too_small else [_section(of, currency) for of in effects.labels]
     return template("campaign.html.j2").render(
         effects=effects,
-        name="the global holdout" if effects.campaign.kind == HOLDOUT else effects.campaign.campaign_id,
+        name="The global holdout" if effects.campaign.kind == HOLDOUT else effects.campaign.campaign_id,
         finding=_finding(effects),
         sections=sections,
         responses=[] if effects.is_too_small else list(_responses(effects)),

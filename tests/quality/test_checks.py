@@ -7,7 +7,7 @@ import pytest
 
 from quality import __main__ as quality
 from quality.campaigns import campaign
-from quality.checks import campaign_intervals, cuped, looks
+from quality.checks import campaign_intervals, cuped, looks, simulator_campaigns
 from quality.figures import Figure, lots
 
 
@@ -15,6 +15,13 @@ def test_intervals_of_few_campaigns_cover_the_truth_about_as_often_as_they_say()
     covered = next(campaign_intervals.figures(0.05))
 
     assert covered.value == pytest.approx(0.95, abs=0.06)
+
+
+def test_a_campaign_of_the_simulated_business_is_lived_and_compared_with_its_truth():
+    value, returns, campaigns, texted = simulator_campaigns.figures(1 / simulator_campaigns.CAMPAIGNS)
+
+    assert {value.value, returns.value} <= {0.0, 1.0}
+    assert campaigns.value == 1 and texted.value > 1_000
 
 
 def test_a_few_experiments_with_five_looks_are_fooled_seldom():

@@ -139,7 +139,7 @@ def test_what_goes_on_has_intervals_that_hold_at_any_look():
     )
 
     assert ongoing[0] < planned[0] < planned[1] < ongoing[1]
-    assert "the global holdout" in text_of(render(measure(holdout, rows(kind="holdout")), "USD", 0.3))
+    assert "The global holdout" in text_of(render(measure(holdout, rows(kind="holdout")), "USD", 0.3))
 
 
 def test_users_of_several_days_add_up():
@@ -173,7 +173,7 @@ def test_escapes_a_name_and_says_what_is_simulated(name):
 
 @pytest.mark.parametrize("name", ["spring", "../../etc/passwd", "..", "a/b", "mañana"])
 def test_a_page_never_lies_outside_of_the_folder_of_campaigns(name):
-    path = campaign.path_of(name)
+    path = campaign.path_of(Measured("elsewhere", name))
 
     assert path.resolve().parent.parent == (settings().home / "campaigns").resolve()
     assert path.name == "result.html"
@@ -191,7 +191,10 @@ def test_writes_the_pages_of_what_became_known(monkeypatch, tmp_path):
     monkeypatch.setattr(records, "measured_on", lambda _day: [SPRING])
     monkeypatch.setattr(records, "campaign_results", lambda _campaign, _until: rows())
     (path,) = campaign.write_known(DAY)
+    listed = campaign.pages()
     settings.cache_clear()
 
     assert path == tmp_path / "campaigns" / "spring" / "result.html"
     assert "It caused" in path.read_text(encoding="utf-8")
+    assert campaign.path_of(Measured("planned", "holdout")) != campaign.path_of(Measured("holdout", "holdout"))
+    assert listed == {"../campaigns/spring/result.html": "What spring caused"}
