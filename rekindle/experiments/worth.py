@@ -68,11 +68,11 @@ def return_on_spend(treated: Sums, control: Sums, alpha: float) -> Ratio:
     return fieller(value, cost, covariance_of_differences(treated, control), alpha)
 
 
-def told_of_cost(effect: Interval) -> str:
-    """Say what is known of the cost of a return, given the interval of the returns themselves."""
+def told_of_cost(effect: Interval) -> str | None:
+    """Say why no cost of a return can be named, given the interval of the returns themselves; None where one can."""
     if effect[0] <= 0 <= effect[1]:
         return f"returns caused {FROM_ZERO}, so no cost of one can be named"
-    return "for each return that was caused" if effect[0] > 0 else "the message drove users away"
+    return None if effect[0] > 0 else "fewer came than of those left alone"
 
 
 def told_of_return(ratio: Ratio) -> str:

@@ -31,6 +31,9 @@ PAGE = "result.html"
 
 HOLDOUT = "holdout"
 
+COUNTED = {"active": "Returns", "redeemed": "Redeemed offers"}
+"""What outcomes are called; others speak for themselves."""
+
 PER_HUNDRED = 100
 """Shares of users are said as people of a hundred: a difference of per cents is taken for a per cent of the per cents."""
 
@@ -169,7 +172,7 @@ def _section(of: OfLabel, currency: str) -> Section:
     unit = "of a hundred users" if of.kind == "share" else f"{currency} of a user"
     return Section(
         of=of,
-        title=f"{'Returns' if of.kind == 'share' else 'Net revenue'}, {of.window} after the assignment",
+        title=f"{COUNTED.get(of.counts, of.counts.replace('_', ' ').capitalize())}, {of.window} after the assignment",
         unit=unit,
         lines=tuple(_line(one, one.arm, of.kind) for one in of.caused),
         chart=_drawn({one.arm: one for one in of.caused}, of.kind, f"Effect on {of.label}, {unit}"),

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 EVERYBODY = ""
 """The segment that everybody is in."""
 
-SHARES = ("active",)
+RETURN = "active"
+"""The kind of label that is a return."""
+
+SHARES = (RETURN, "redeemed")
 """Kinds of label that are 1 or 0; others are money."""
 
 TIGHTEST_AT = 20_000
@@ -81,6 +84,11 @@ class OfLabel:
     segments: Mapping[str, tuple[Caused, ...]]
 
     @property
+    def counts(self) -> str:
+        """What is counted, without the days."""
+        return counted(self.label)
+
+    @property
     def window(self) -> str:
         """The days after the assignment that are counted."""
         return window_of(self.label)
@@ -94,7 +102,7 @@ class Paid:
     cost: float
     per_response: float | None
     per_caused: worth.Ratio
-    per_caused_told: str
+    per_caused_told: str | None
     on_spend: worth.Ratio | None
     on_spend_told: str | None
 
@@ -116,13 +124,18 @@ class Effects:
 
     @property
     def returns(self) -> OfLabel | None:
-        """The first outcome that is a share: who came back, soonest."""
-        return next((one for one in self.labels if one.kind == "share"), None)
+        """Who came back, soonest."""
+        return next((one for one in self.labels if one.counts == RETURN), None)
 
     @property
     def value(self) -> OfLabel | None:
         """The first outcome that is money."""
         return next((one for one in self.labels if one.kind == "amount"), None)
+
+
+def counted(label: str) -> str:
+    """Say what a label counts, without its days: `active_1_7` is active."""
+    return label.rsplit("_", 2)[0]
 
 
 def measure(campaign: Measured, rows: Sequence[CampaignResult]) -> Effects:
@@ -161,7 +174,7 @@ def _label(name: str, rows: Sequence[CampaignResult]) -> OfLabel:
     large = {s: some for s, some in by_segment.items() if _is_large(some, {arm.name for arm in arms})}
     return OfLabel(
         label=name,
-        kind="share" if name.rsplit("_", 2)[0] in SHARES else "amount",
+        kind="share" if counted(name) in SHARES else "amount",
         known_on=max(row.day for row in rows),
         arms=arms,
         caused=caused,
