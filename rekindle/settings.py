@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     holdout_share: Annotated[float, Field(ge=0, lt=1)]
     holdout_salt: Annotated[str, Field(min_length=1)]
     prior_lift: Annotated[float, Field(gt=0)]
+    prior_lift_low: Annotated[float, Field(ge=0)]
+    prior_lift_high: Annotated[float, Field(gt=0)]
+    control_share: Annotated[float, Field(ge=0, lt=1)]
     margin: Annotated[float, Field(gt=0, le=1)]
     gain_horizon_days: PositiveInt
     message_cost: Annotated[float, Field(ge=0)]

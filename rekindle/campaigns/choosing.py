@@ -80,7 +80,7 @@ class Terms:
     margin: float
     capacity: int | None = None
     """At most so many messages."""
-    min_roi: float = 0.0
+    min_roi: float = -np.inf
     """Expected gain for each unit of cost, at least; of who is chosen last, not on average."""
     min_gain: float = 0.0
     """Expected gain of a user must be above this."""

@@ -69,7 +69,8 @@ class Point:
     cost: float
     returns: float
     value: float
-    marginal_roi: float
+    marginal_roi: float | None
+    """Gain for each unit of its cost; None where that is 0."""
 
 
 def expected(candidates: Candidates, offered: Offered, lifts: tuple[float, float], usual_lift: float) -> Expected:
@@ -142,4 +143,13 @@ def curve(candidates: Candidates, offered: Offered) -> list[Point]:
     value = np.cumsum(up * offered.value[order])
     roi = per_cost(offered.gain, offered.cost)[order]
     places = np.unique(np.linspace(0, size - 1, min(size, CURVE_POINTS)).round().astype(int))
-    return [Point(int(at) + 1, float(cost[at]), float(returns[at]), float(value[at]), float(roi[at])) for at in places]
+    return [
+        Point(
+            int(at) + 1,
+            float(cost[at]),
+            float(returns[at]),
+            float(value[at]),
+            float(roi[at]) if np.isfinite(roi[at]) else None,
+        )
+        for at in places
+    ]

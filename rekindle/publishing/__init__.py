@@ -137,6 +137,14 @@ def refresh(tables: Collection[str], day: date, run_id: str, *, at: datetime | N
 
     A table that is of no other is about `day` then, and is left as it is if it is about a later one. `at` as in `publish`.
     """
+    # Needs no look at the log after a lost answer: done twice, the second changes nothing.
+    return _transact(lambda connection: refresh_within(connection, tables, day, run_id, at=at), day)
+
+
+def refresh_within(
+    connection: Connection, tables: Collection[str], day: date, run_id: str, *, at: datetime | None = None
+) -> PublishResult:
+    """Do what `refresh` does in the caller's transaction: what the caller wrote, and what is published of it, are one."""
     by_table = {p.table: p for p in publications.declared() if p.query is not None}
     if unknown := set(tables) - set(by_table):
         raise InputError(
@@ -144,17 +152,12 @@ def refresh(tables: Collection[str], day: date, run_id: str, *, at: datetime | N
             todo=f"Choose from: {', '.join(by_table)}.",
             safe="Nothing was published.",
         )
-
-    def work(connection: Connection) -> PublishResult:
-        # Needs no look at the log after a lost answer: done twice, the second changes nothing.
-        published_at = take_turn(connection)
-        stamps = {"day": day, "run_id": run_id, "at": published_at}
-        wanted = [publication for table, publication in by_table.items() if table in tables]
-        done = tuple(_publish_query(connection, publication, stamps, at) for publication in wanted)
-        _follow(connection, {p.table for p in done if p.is_current}, stamps, at)
-        return PublishResult(day, published_at, done)
-
-    return _transact(work, day)
+    published_at = take_turn(connection)
+    stamps = {"day": day, "run_id": run_id, "at": published_at}
+    wanted = [publication for table, publication in by_table.items() if table in tables]
+    done = tuple(_publish_query(connection, publication, stamps, at) for publication in wanted)
+    _follow(connection, {p.table for p in done if p.is_current}, stamps, at)
+    return PublishResult(day, published_at, done)
 
 
 def history_of(product: ScoreProduct, day: date, *, user_id: str | None = None, limit: int) -> list[dict[str, Any]]:

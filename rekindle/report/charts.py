@@ -224,6 +224,46 @@ def _ends(low: float, high: float, say: Callable[[float], str]) -> str:
     return f"between {say(low)} and {say(high)}" if math.isfinite(high) else f"{say(low)} or more"
 
 
+def curve(
+    lines: Mapping[str, Sequence[tuple[float, float]]],
+    says: str,
+    say: Callable[[float], str],
+    ends: Mapping[float, str],
+) -> Markup:
+    """
+    Draw lines over a count that begins with 0, the first emphasised; `ends` are places on it that are named.
+
+    Each line is of points (count, figure), in order; what it is called stands in `says`.
+    """
+    points = [point for line in lines.values() for point in line]
+    furthest = max([x for x, _ in points], default=0.0) or 1.0
+    lowest, highest = min([0.0, *(y for _, y in points)]), max([0.0, *(y for _, y in points)])
+    spread = (highest - lowest) or 1.0
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return WIDTH * x / furthest, FLOOR - (FLOOR - HEAD) * (y - lowest) / spread
+
+    _, zero = at(0, 0)
+    marks = [_line("floor", 0, zero, WIDTH, zero)]
+    for place, line in enumerate(lines.values()):
+        path = "L".join("{:.1f} {:.1f}".format(*at(*point)) for point in line)
+        if path:
+            marks.append(Markup('<path class="{}" d="M{}"/>').format("outline" if place else "trend", path))
+    for x, name in ends.items():
+        across, _ = at(x, 0)
+        is_late = across > WIDTH / 2
+        marks.append(_line("level", across, HEAD - 8, across, FLOOR))
+        marks.append(_text(across - 5 if is_late else across + 5, HEAD - 1, name, "end" if is_late else "start"))
+    last = next(iter(lines.values()), ())[-1:]
+    if last and all(x < furthest * 0.75 for x in ends):
+        marks.append(_text(WIDTH, max(at(*last[0])[1] - 5, HEAD - 5), say(last[0][1]), "end"))
+    marks.append(_text(0, FLOOR + 16, "0", "start"))
+    marks.append(_text(WIDTH, FLOOR + 16, words.count(round(furthest)), "end"))
+    first = next(iter(lines.values()), ())
+    told = f"{say(first[0][1])} to {say(first[-1][1])}" if first else "nothing"
+    return _svg("chart", WIDTH, HEIGHT, f"{says}: {told}.", marks)
+
+
 def score_value(score: Score, value: float) -> str:
     """Write a mean or a percentile, in percent or in currency, with no more digits than anybody reads."""
     if score.kind == "share":

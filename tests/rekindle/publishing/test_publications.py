@@ -138,6 +138,7 @@ def test_the_publications_are_those_that_are_declared():
         ("ltv", "sms.ltv_scores", True),
         ("recall", "sms.recall_scores", True),
         ("audience", "sms.audience", False),
+        ("campaign_list", "sms.campaign_list", False),
     ]
     assert publications.leaders() == {"recall_scores"}
     assert "sms.audience" not in contracts.tables()

@@ -657,6 +657,7 @@ def test_sms_reader_can_select_what_is_listed_and_nothing_else(database):
         f"sms.{name}"
         for name in (
             "audience",
+            "campaign_list",
             "freshness",
             "ltv_scores",
             "ltv_scores_history",
