@@ -12,6 +12,7 @@ import typer
 
 from rekindle.days import NotADayError, parse_day
 from rekindle.errors import InputError
+from rekindle.spreadsheets import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,19 +83,11 @@ def answer(data: Mapping[str, Any], *, as_json: bool, text: RenderableType = "")
     console().print(text)
 
 
-FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-"""How a text begins that a spreadsheet takes for a formula, which may send what stands beside it elsewhere."""
-
-
 def write_csv(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows as CSV, which spreadsheets open: no text in it is a formula there. Numbers are as they are."""
     written = csv.writer(sys.stdout, lineterminator="\n")
     written.writerow(rows[0])
-    written.writerows([_cell(value) for value in row.values()] for row in rows)
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    written.writerows([neutral(value) for value in row.values()] for row in rows)
 
 
 def console() -> Any:
