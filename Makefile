@@ -3,6 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKFLOW := tests/integration
+# Takes minutes too, and stands beside what it is about.
+ERASURE := tests/spark_jobs/test_erasure.py
 # Two workers, also where there are more cores: each has a platform of its own, with its memory. A file stays with one worker.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
@@ -33,8 +35,8 @@ test: lint ## The same with the tests on real servers
 ui: setup ## Start the platform with the web pages of Airflow and MLflow
 	@$(BIN)/rekindle ui
 
-e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken day
-	@$(BIN)/python -m pytest $(WORKFLOW)
+e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken day, an erasure
+	@$(BIN)/python -m pytest $(WORKFLOW) $(ERASURE)
 
 bench: setup ## Measure how fast it is, on a made-up business of 50,000 users
 	@$(BIN)/python -m bench

@@ -37,6 +37,10 @@ NOT_ACTIVITY = ("message_delivery", "link_preview_click")
 """What `not_activity` is before anybody changes it."""
 
 
+LONGEST_REACH_DAYS = 400
+"""Features of a day look back a year, and late rows further: what is kept for less would be missed by the next day."""
+
+
 class Settings(BaseSettings):
     """All settings. What a value does stands beside it in `conf/rekindle.yml`."""
 
@@ -77,7 +81,10 @@ class Settings(BaseSettings):
     quarantine_keep_days: PositiveInt
     quarantine_stop_share: Annotated[float, Field(ge=0, le=1)]
     quarantine_stop_min_rows: PositiveInt
+    raw_keep_days: Annotated[int, Field(ge=LONGEST_REACH_DAYS)]
     features_keep_days: PositiveInt
+    scores_keep_days: PositiveInt
+    data_docs_keep_days: PositiveInt
     snapshot_keep_days: PositiveInt
     logs_keep_days: PositiveInt
     message_channel: Annotated[str, Field(min_length=1)]

@@ -41,6 +41,8 @@ LABELS = "marts.labels"
 
 DELIVERIES = "raw.deliveries"
 
+PROFILING = "staging.stg_profiling"
+
 BUCKETS = 1_000_000
 """Users are sampled in steps of a millionth."""
 
@@ -160,6 +162,8 @@ def sample(spark: SparkSession, product: Product, day: date, settings: Settings)
 
     days = _weekly_days(labels, targets, day, settings)
     member = population.where(tables.day_in(days)).select("day", *product.key)
+    # Also from days on which they had not objected yet: of who objects now, nothing is learnt any more.
+    member = member.join(_objecting(spark, day), "user_id", "left_anti").select("day", *product.key)
     user_share = min(1.0, MAX_ROWS / max(1, member.count()))
     drawn = member.where(f"pmod(xxhash64('training sample', user_id), {BUCKETS}) < {round(user_share * BUCKETS)}")
     rows = inputs.with_features(
@@ -291,6 +295,15 @@ def _known(labels: DataFrame, target: Target, days: Days, day: date) -> DataFram
     return labels.where(
         (F.col("label") == target.label) & (F.col("day") <= F.lit(day)) & F.col("feature_day").isin(list(days))
     ).select(F.col("feature_day").alias("day"), "user_id", F.col("value").alias(target.label))
+
+
+def _objecting(spark: SparkSession, day: date) -> DataFrame:
+    """Users who, by what was delivered up to a day, object to being learnt from; see dbt_project/macros/profiling.sql."""
+    from pyspark.sql import functions as F
+
+    said = spark.table(PROFILING).where(F.col("day") <= F.lit(day)).groupBy("user_id")
+    latest = said.agg(F.max_by("action", F.struct("at", "action")).alias("latest"))
+    return latest.where("latest = 'withdraw'").select("user_id")
 
 
 def _as_read(spark: SparkSession, table: str, snapshot_id: int | None) -> DataFrame:

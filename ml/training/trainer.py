@@ -17,6 +17,7 @@ from ml.objectives import OBJECTIVES, pictures
 from ml.training import evaluation, fitting, gate, samples
 from ml.training.fitting import Refitted
 from ml.training.gate import Verdict
+from rekindle import records
 from rekindle.errors import RekindleError
 from rekindle.progress import SILENT
 from rekindle.settings import settings
@@ -85,6 +86,8 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str, progres
     with progress.step("reading the sample"):
         samples.refuse_undelivered(spark, day)
         sample = samples.sample(spark, product, day, settings())
+        # Of a version that comes into office, these are tagged and stay readable: see rekindle.warehouse.tags.
+        records.record_snapshots(run_id, {table: read for table, read in sample.snapshots.items() if read is not None})
     split = samples.split(sample, settings())
     with progress.step("fitting and choosing"):
         fitted = fitting.fit(product, sample, split)

@@ -112,7 +112,12 @@ def _warehouse() -> dict[str, Any]:
     from rekindle.publishing import freshness
     from rekindle.workflow import due
 
-    return {"published": freshness(), "redelivered": due.redelivered(), "stale": due.stale_partitions()}
+    return {
+        "published": freshness(),
+        "redelivered": due.redelivered(),
+        "stale": due.stale_partitions(),
+        "inputs_expired": due.inputs_expired(),
+    }
 
 
 def _in_words(warehouse: dict[str, Any]) -> Iterator[str]:
@@ -124,6 +129,8 @@ def _in_words(warehouse: dict[str, Any]) -> Iterator[str]:
         yield f"Delivered again and not loaded yet: {source} of {Days(tuple(days))}"
     for table, days in warehouse["stale"].items():
         yield f"Stale: {table} of {Days(tuple(days))}"
+    for table, days in warehouse["inputs_expired"].items():
+        yield f"Stays as it is, inputs_expired: {table} of {Days(tuple(days))}"
     if warehouse["redelivered"] or warehouse["stale"]:
         yield "Rebuild with: rekindle backfill --stale"
 

@@ -114,6 +114,7 @@ def publish(
                 return before  # the answer to the first attempt got lost, its commit did not
             for one in spooled:
                 stage(connection, one)
+                _leave_out_erased(connection, one)
                 judged[one.publication.target] = list(judge(connection, one, day))
             _refuse(day, judged)
             stamps = {"day": day, "run_id": run_id, "at": published_at}
@@ -252,6 +253,14 @@ def take_turn(connection: Connection) -> datetime:
         """
     )
     return published_at
+
+
+def _leave_out_erased(connection: Connection, spooled: Spooled) -> None:
+    """Leave out who was erased after the scores were read: they would come back."""
+    if "user_id" in spooled.publication.key:
+        connection.execute(
+            f"delete from {spooled.publication.staging} where user_id in (select user_id from rekindle.erasure)"
+        )
 
 
 def _refuse(day: date, judged: Mapping[str, Sequence[CheckResult]]) -> None:

@@ -7,6 +7,7 @@ Every time comes from Postgres' clock, durations from a monotonic one.
 from rekindle.records.builds import Build, Input, builds, last_served, record_builds
 from rekindle.records.campaign_results import CampaignResult, Measured, campaign_results, measured_on
 from rekindle.records.checks import CheckResult, RecordedCheck, Severity, checks, checks_since, record_checks
+from rekindle.records.expiry import expiries, record_expiry
 from rekindle.records.outcomes import Outcome, outcomes, replace_days
 from rekindle.records.promotions import (
     ROLLBACK,
@@ -15,6 +16,7 @@ from rekindle.records.promotions import (
     append_promotion,
     gates,
     has_taken_over_gates,
+    promoted_products,
     promotions,
     record_gate,
     standing,
@@ -61,6 +63,7 @@ __all__ = [
     "checks",
     "checks_since",
     "durations",
+    "expiries",
     "find_run",
     "finish_run",
     "gates",
@@ -69,9 +72,11 @@ __all__ = [
     "measured_on",
     "new_run_id",
     "outcomes",
+    "promoted_products",
     "promotions",
     "record_builds",
     "record_checks",
+    "record_expiry",
     "record_gate",
     "record_reported",
     "record_snapshots",

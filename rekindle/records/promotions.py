@@ -52,6 +52,14 @@ def promotions(product: str) -> list[Promotion]:
     return select(Promotion, "rekindle.promotion where product = %s order by promotion_id", [product])
 
 
+def promoted_products() -> list[str]:
+    """Find the products of which a version was ever promoted."""
+    rows = transact(
+        lambda connection: connection.execute("select distinct product from rekindle.promotion order by 1").fetchall()
+    )
+    return [product for (product,) in rows]
+
+
 def standing(promotions: Iterable[Promotion]) -> list[Promotion]:
     """Return the promotions that no rollback has withdrawn, the champion last."""
     left: list[Promotion] = []

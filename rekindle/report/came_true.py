@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rekindle import records
+from rekindle.docs import groups
 from rekindle.publishing import publications
 from rekindle.report.facts import kind_of
 
@@ -120,8 +121,16 @@ def of_label(product: str, label: str, kind: Kind, outcomes: Sequence[Outcome], 
         label=label,
         kind=kind,
         periods=tuple(_period(name, some) for name, some in named),
-        deciles={n: add_up(o for o in latest if o.decile == n) for n in sorted({o.decile for o in latest})},
+        deciles=_by_decile(latest),
     )
+
+
+def _by_decile(outcomes: Sequence[Outcome]) -> dict[int, Sums]:
+    """Add up by decile, but for those that were of too few people: over days, largely the same ones."""
+    found: dict[int, list[Outcome]] = {}
+    for one in sorted(outcomes, key=lambda o: o.decile):
+        found.setdefault(one.decile, []).append(one)
+    return {n: add_up(some) for n, some in found.items() if groups.may_be_shown(max(o.users for o in some))}
 
 
 def _period(name: str, outcomes: Sequence[Outcome]) -> Period:

@@ -23,6 +23,7 @@ ACCEPTED = {
     "unknown_user": "of users that no delivery has named yet",
     "number_as_text": "with a number as text, which was cast",
     "trimmed_id": "with blanks around an id, which was read without them",
+    "erased": "of erased people, dropped",
     "conflicting_duplicate": "with a key of the delivery and another content, in quarantine",
     "before_registration": "from before their user registered",
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -94,6 +94,8 @@ class State:
     stale: Mapping[str, list[date]]
     absent: Mapping[str, list[date]]
     wanted: Mapping[str, Days]
+    inputs_expired: Mapping[str, list[date]] = field(default_factory=dict)
+    """Partitions that are stale or wanted, and would be built from what was deleted for its age."""
 
     def todo(self, table: str) -> Days | None:
         """The wanted days of a table that have to be built, None if there are none."""
@@ -107,12 +109,15 @@ def state(graph: Graph, wanted: Mapping[str, Days] | None = None) -> State:
     Walk all tables in build order, so that staleness is handed on from a table to those that read it.
 
     A partition is stale if something that it was built from has changed, arrived or become stale since, or will have when the
-    `wanted` days of the tables before it are built.
+    `wanted` days of the tables before it are built. One whose inputs were deleted for their age stands as it is: from what
+    is left it would become another, so it is never built again, and nothing is stale because of it.
     """
     wanted = wanted or {}
     known = Known(graph, {})
     stale: dict[str, list[date]] = {}
     absent: dict[str, list[date]] = {}
+    gone: dict[str, list[date]] = {}
+    kept_from = records.expiries()
     for table in graph.order:
         if graph.tables[table].is_by_product:
             continue
@@ -121,6 +126,9 @@ def state(graph: Graph, wanted: Mapping[str, Days] | None = None) -> State:
         current = known.builds[table] = {}
         for day in sorted({*built, *wanted.get(table, ())}):
             if day not in built:
+                if _has_expired(kept_from, graph.windows(table, day)):
+                    gone.setdefault(table, []).append(day)
+                    continue
                 current[day] = TO_BE_BUILT
                 absent.setdefault(table, []).append(day)
                 continue
@@ -128,11 +136,29 @@ def state(graph: Graph, wanted: Mapping[str, Days] | None = None) -> State:
                 known.fingerprint(name, used.from_day, used.to_day) != used.fingerprint
                 for name, used in built[day].inputs.items()
             )
+            if is_stale and _has_expired(
+                kept_from, {name: (used.from_day, used.to_day) for name, used in built[day].inputs.items()}
+            ):
+                gone.setdefault(table, []).append(day)
+                is_stale = False
             # A stale partition counts as another one, so that what was built from it is stale too.
             current[day] = f"stale {built[day].build_id}" if is_stale else built[day].build_id
             if is_stale:
                 stale.setdefault(table, []).append(day)
-    return State(stale, absent, wanted)
+    return State(stale, absent, wanted, gone)
+
+
+def _has_expired(kept_from: Mapping[str, date], inputs: Mapping[str, Window]) -> bool:
+    """
+    Whether what a partition is built from was deleted for its age, at least in part.
+
+    Of a table that is read from its beginning on, what a later day needs of it is kept: see rekindle.warehouse.upkeep.
+    """
+    return any(
+        (last if first == date.min else first) < kept_from[name]
+        for name, (first, last) in inputs.items()
+        if name in kept_from
+    )
 
 
 def fingerprint(builds: Mapping[date, str], first: date, last: date) -> str:

@@ -22,7 +22,7 @@ from rekindle.errors import InputError
 from rekindle.settings import PROJECT, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rekindle.records import Severity
 
@@ -37,7 +37,7 @@ Personal = Literal["id", "phone", "text", "trait"]
 """How a column is about a person."""
 
 CONTRACT_KEYS = {"table", "is", "owner", "key", "partition", "columns", "stop_if", "warn_if", "landing"}
-CONTRACT_KEYS |= {"built_by", "reads", "self", "days", "publish"}
+CONTRACT_KEYS |= {"built_by", "reads", "self", "days", "publish", "keep"}
 COLUMN_KEYS = {
     "type",
     "is",
@@ -160,6 +160,8 @@ class Contract:
     """How far back the table reads itself."""
     days: Literal["every", "weekly"] = "every"
     """Which days of a history are wanted: every one, or the weekly ones that samples are taken from and the latest."""
+    keep: str | None = None
+    """The setting that says for how many days rows are kept; None where they stay."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -218,12 +220,23 @@ class Contract:
     def create_table(self) -> str:
         """Spark SQL that creates the table, empty, if it is not there."""
         columns = ",\n  ".join(f"`{c.name}` {c.spark_type} COMMENT {quoted(c.description)}" for c in self.columns)
+        none = without_statistics(c.name for c in self.columns if c.personal)
+        statistics = "".join(f", {quoted(name)} = {quoted(value)}" for name, value in none.items())
         return (
             f"CREATE TABLE IF NOT EXISTS {self.table} (\n  {columns}\n) USING iceberg\n"
             f"PARTITIONED BY ({', '.join(self.partition)})\n"
             f"COMMENT {quoted(self.description)}\n"
-            f"TBLPROPERTIES ('rekindle.owner' = {quoted(self.owner)})"
+            f"TBLPROPERTIES ('rekindle.owner' = {quoted(self.owner)}{statistics})"
         )
+
+
+def without_statistics(columns: Iterable[str]) -> dict[str, str]:
+    """
+    Properties of a table whose manifests hold no smallest and largest value of some columns, and so no person's.
+
+    Files are pruned by day; nothing looks for a person by them.
+    """
+    return {f"write.metadata.metrics.column.{name}": "none" for name in columns}
 
 
 def quoted(text: str) -> str:
@@ -282,6 +295,7 @@ def load(table: str) -> Contract:
         reads=raw.get("reads") or {},
         own_reach=raw.get("self"),
         days=raw.get("days", "every"),
+        keep=raw.get("keep"),
     )
 
 

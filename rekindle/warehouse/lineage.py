@@ -118,6 +118,14 @@ class Table:
     """Of what it reads: those that `scores.*` stands for, of which a day reads the ones that it is told of."""
     recorded: str | None = None
     """Of a mart of few rows: the table in Postgres that keeps its rows too, for pages."""
+    tolerates: frozenset[str] = frozenset()
+    """Of what it reads: what of which the last known state will do, where the day's could not be loaded."""
+    keep: str | None = None
+    """The setting that says for how many days its rows are kept; None where they stay."""
+    is_optional: bool = False
+    """A landing source that need not deliver."""
+    is_state: bool = False
+    """What landed last of a key is what is known of it: kept, however old it is."""
     is_by_product: bool = False
     """What ingestion writes beside a source's table: it is as new as what has landed, and nobody records its builds."""
 
@@ -132,6 +140,8 @@ class Step:
     tables: tuple[str, ...]
     after: tuple[str, ...] = field(default=(), compare=False)
     """The steps whose tables it reads, by `id`; those that another of them comes after are left out."""
+    tolerates: tuple[str, ...] = field(default=(), compare=False)
+    """Of these, the ones that it comes after whether they succeed or not."""
 
     @property
     def id(self) -> str:
@@ -230,9 +240,27 @@ class Graph:
         }
         kinds = {step: self.tables[tables[0]].kind for step, tables in steps.items()}
         return tuple(
-            Step(kinds[s], s.removeprefix(f"{kinds[s]} "), tuple(steps[s]), tuple(x for x in order if x in direct[s]))
+            Step(
+                kinds[s],
+                s.removeprefix(f"{kinds[s]} "),
+                tuple(steps[s]),
+                tuple(x for x in order if x in direct[s]),
+                tuple(x for x in order if x in direct[s] and self._is_tolerated(steps[s], steps[x])),
+            )
             for s in order
         )
+
+    def _is_tolerated(self, tables: Sequence[str], earlier: Sequence[str]) -> bool:
+        """
+        Whether all of `tables` do with what they know of the `earlier` ones that they read.
+
+        Who reads what ingestion writes beside sources, their deliveries, does without those of a source that need not deliver.
+        """
+        found = [self.tables[name] for name in tables]
+        read = [(one, name) for one in found for name in one.reads if name in earlier]
+        if not read:
+            return all(self.tables[name].is_optional for name in earlier)
+        return all(name in one.tolerates for one, name in read)
 
     def _step_name(self, table: Table, scored: Mapping[str, str]) -> str | None:
         match table.kind:
@@ -268,6 +296,9 @@ def _of_contract(contract: Contract, landed: Sequence[str]) -> Table:
         {name: Reach(text) for name, text in reads.items()},
         contract.days,
         Reach(contract.own_reach) if contract.own_reach else None,
+        keep=contract.keep,
+        is_optional=contract.landing is not None and contract.landing.required is False,
+        is_state=contract.landing is not None and contract.landing.kind == "state",
         is_by_product=is_by_product,
     )
 
@@ -287,7 +318,18 @@ def _marts(models: Path, others: Sequence[str]) -> list[Table]:
         own = Reach(meta["self"]) if "self" in meta else None
         days, recorded = meta.get("days", "every"), meta.get("recorded")
         found.append(
-            Table(f"marts.{path.stem}", "marts", reads, days, own, path.parent.name, frozenset(any_of), recorded)
+            Table(
+                f"marts.{path.stem}",
+                "marts",
+                reads,
+                days,
+                own,
+                path.parent.name,
+                frozenset(any_of),
+                recorded,
+                tolerates=frozenset(meta.get("tolerates", ())),
+                keep=meta.get("keep"),
+            )
         )
     return found
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rekindle.warehouse import contracts, dbt, lineage
 from rekindle.warehouse.marts import locked
+from rekindle.warehouse.personal import columns_of
 from rekindle.warehouse.tables import CATALOG
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def migrate(spark: SparkSession) -> None:
     """Create the tables and marts that are not there yet, empty; add columns that a declaration has gained."""
     create_tables(spark)
     create_marts(spark)
+    for table in lineage.graph().order:
+        _keep_no_statistics(spark, table)
 
 
 def create_tables(spark: SparkSession) -> None:
@@ -55,6 +58,16 @@ def create_marts(spark: SparkSession) -> None:
         dbt.refuse_failed(dbt.invoke("create_marts", "run", "--select", *models, variables=dbt.decided()))
         for mart in set(marts) - set(absent):
             _add_columns(spark, mart)
+
+
+def _keep_no_statistics(spark: SparkSession, table: str) -> None:
+    """Let manifests hold no smallest and largest value of personal columns; of files that are there, upkeep sees to it."""
+    name = f"{CATALOG}.{table}"
+    there = {row["key"]: row["value"] for row in spark.sql(f"SHOW TBLPROPERTIES {name}").collect()}
+    wanted = contracts.without_statistics(columns_of(table, spark.table(name).columns))
+    if missing := {key: value for key, value in wanted.items() if there.get(key) != value}:
+        told = ", ".join(f"{contracts.quoted(key)} = {contracts.quoted(value)}" for key, value in missing.items())
+        spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({told})")
 
 
 def _add_columns(spark: SparkSession, mart: str) -> None:

@@ -31,6 +31,11 @@ def stale_partitions() -> dict[str, list[date]]:
     return dict(builds.state(lineage.graph()).stale)
 
 
+def inputs_expired() -> dict[str, list[date]]:
+    """Partitions that are stale, and not built again: what they were built from was deleted for its age."""
+    return dict(builds.state(lineage.graph()).inputs_expired)
+
+
 def built_days() -> dict[str, list[date]]:
     """The days that each table has which Spark jobs build from deliveries."""
     return {table: list(records.builds(table, *ALWAYS)) for table in lineage.graph().written_by("build")}

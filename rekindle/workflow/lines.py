@@ -44,6 +44,10 @@ def ingested(source: str, day: date, told: Detail) -> str:
     return f"{source} of {day}: {rows(told['delivered'])} delivered, {fates}{again}."
 
 
+def tried(step: str, day: date) -> str:
+    return f"{step} of {day} has been tried: what comes next does with what is there."
+
+
 def built(table: str, day: date, row_count: int) -> str:
     return f"{table} of {day}: {rows(row_count)}, released."
 
@@ -82,11 +86,14 @@ def trained(product: str, day: date, detail: Detail) -> str:
     return f"{product} as of {day}: version {detail['version']} {champion}. Gate: {detail['gate']}."
 
 
-def looked_after(day: date, done: Mapping[str, Mapping[str, int]], deleted_logs: int) -> str:
-    """`done` is what upkeep counts, by table."""
+def looked_after(
+    day: date, done: Mapping[str, Mapping[str, int]], deleted_logs: int, erased: Mapping[str, int] | None = None
+) -> str:
+    """`done` is what upkeep counts, by table; `erased` how many people were erased, and forgotten, where any were."""
     sums = {what: sum(counts[what] for counts in done.values()) for what in next(iter(done.values()), {})}
     told = ", ".join(f"{what.replace('_', ' ')}: {count:,}" for what, count in sums.items())
-    return f"{_many(len(done), 'table')} as of {day}. {told.capitalize()}, deleted logs: {deleted_logs:,}."
+    people = "".join(f", {what}: {count:,}" for what, count in (erased or {}).items())
+    return f"{_many(len(done), 'table')} as of {day}. {told.capitalize()}, deleted logs: {deleted_logs:,}{people}."
 
 
 def _many(value: int, one: str) -> str:

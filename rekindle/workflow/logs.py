@@ -1,4 +1,4 @@
-"""Logs that runs leave in the home, a file or a folder each, and which nobody reads a month later."""
+"""Logs and Data Docs that runs leave in the home, a file or a folder each, and which nobody reads months later."""
 
 from __future__ import annotations
 
@@ -22,16 +22,30 @@ OF_DBT = re.compile(r"[0-9a-f]{32}-.+")
 
 
 def delete_old() -> int:
-    """Delete what is older than `logs_keep_days`, by Postgres' clock; returns how many logs that were."""
-    today = datetime.combine(postgres.today(), time(), UTC)
-    until = (today - timedelta(settings().logs_keep_days)).timestamp()
-    old = [path for path in _of_runs(settings().home) if path.lstat().st_mtime < until]
+    """
+    Delete logs older than `logs_keep_days` and Data Docs older than `data_docs_keep_days`, by Postgres' clock.
+
+    Returns how many they were.
+    """
+    conf, today = settings(), datetime.combine(postgres.today(), time(), UTC)
+    kept = ((_of_runs(conf.home), conf.logs_keep_days), (_data_docs(conf.home), conf.data_docs_keep_days))
+    old = [
+        path
+        for paths, keep_days in kept
+        for path in paths
+        if path.lstat().st_mtime < (today - timedelta(keep_days)).timestamp()
+    ]
     for path in old:
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink()
     return len(old)
+
+
+def _data_docs(home: Path) -> Iterator[Path]:
+    """The folders of Great Expectations' pages, one a run."""
+    yield from (path for path in (home / "data_docs").glob("*") if path.is_dir() and not path.is_symlink())
 
 
 def _of_runs(home: Path) -> Iterator[Path]:

@@ -198,12 +198,30 @@ def build_tables(products: Iterable[Product], *, after: Any, before: Any, beside
                 groups[name] = TaskGroup(group_id=name)
             with groups[name]:
                 made[step.id] = kinds[step.kind](step.name)
-        chain([made[earlier] for earlier in step.after] or after, made[step.id])
+        for earlier in step.tolerates:
+            made.setdefault(f"tried {earlier}", _tried(earlier, made[earlier]))
+        first = [made[f"tried {e}" if e in step.tolerates else e] for e in step.after]
+        chain(first or after, made[step.id])
     followed = {earlier for step in steps for earlier in step.after}
     published = {publication.contract.table for publication in publications.declared() if publication.contract}
     chain([made[step.id] for step in steps if published & set(step.tables)] or after, before)
     if rest := [made[s.id] for s in steps if s.id not in followed and not published & set(s.tables)]:
         chain(rest, beside)
+
+
+def _tried(step: str, made: Any) -> Any:
+    """What comes after a step whether it succeeded or not: who waits for this does with what was there before."""
+
+    @task(task_id=f"{step.replace(' ', '.')}.tried", trigger_rule="all_done")
+    def run(day: str, airflow_run: str, kind: str) -> str:  # noqa: ARG001 - every task gets the same
+        from rekindle.days import parse_day
+        from rekindle.workflow import lines
+
+        return lines.tried(step, parse_day(day))
+
+    done = run(**CONTEXT)
+    chain(made, done)
+    return done
 
 
 def publish() -> Any:
@@ -294,17 +312,21 @@ def train(product: Product) -> Any:
 
 
 def upkeep() -> Any:
-    """Look after all tables, one after the other."""
+    """Erase who has asked to be erased, then look after all tables, one after the other."""
 
     @task.pyspark(conn_id=SPARK, task_id="tables")
     def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
-        from rekindle.workflow import lines, logs
+        from rekindle import erasure
+        from rekindle.workflow import lines, logs, people
 
         with _stage(day, airflow_run, "upkeep", spark) as (_run_id, days, notes):
+            erased = erasure.erase_pending(spark, learnt_from=people.learnt_from)
             tables = import_module("rekindle.warehouse.upkeep").main(spark, days.first)
             deleted = logs.delete_old()
             notes.detail = {**tables, "logs": {"deleted_logs": deleted}}
-        return lines.looked_after(days.first, tables, deleted)
+            notes.detail |= {"history": {"deleted_rows": erasure.delete_old_histories()}}
+            notes.detail |= {"erasure": erased.counts()} if erased else {}
+        return lines.looked_after(days.first, tables, deleted, erased.counts() if erased else {})
 
     return run(**CONTEXT)
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rekindle.landing import tombstones
 from rekindle.landing.formats import Row, UnreadableFileError, csv_rows, decoded, form_of, json_rows, parquet_texts
 from rekindle.landing.phones import phone_hmac
 
@@ -29,15 +31,28 @@ def schema_of(columns: Columns) -> str:
     """
     Spark schema of what `reader` yields: one row per row of a file, and one with an `error` per unreadable file.
 
-    `row` counts from 1, 0 stands for the whole file; `raw_text` is filled where the row has no cells to show.
+    `row` counts from 1, 0 stands for the whole file; `raw_text` is filled where the row has no cells to show. `is_erased`
+    says that the row is about an erased person.
     """
     cells = "".join(f", `{name}` string" for name in columns.names)
     about = "error string, error_column string, raw_text string, has_text_number boolean"
-    return f"day date, file string, row bigint, {about}{cells}"
+    return f"day date, file string, row bigint, {about}{cells}, is_erased boolean"
+
+
+@dataclass(frozen=True)
+class Erased:
+    """By which columns, and by which HMACs under which key, erased people are recognised."""
+
+    ids: tuple[str, ...] = ()
+    tombstones: frozenset[str] = frozenset()
+    key: str = field(default="", repr=False)
+
+
+NOBODY = Erased()
 
 
 def reader(
-    columns: Columns, phones: tuple[str, ...] = (), key: str = ""
+    columns: Columns, phones: tuple[str, ...] = (), key: str = "", erased: Erased = NOBODY
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """
     A function for `mapInArrow` over rows (day, name, path, url).
@@ -49,9 +64,9 @@ def reader(
         for batch in batches:
             for file in batch.to_pylist():
                 try:
-                    yield from [_keyed(batch, phones, key) for batch in _batches(file, columns)]
+                    yield from [_told(_keyed(batch, phones, key), erased) for batch in _batches(file, columns)]
                 except UnreadableFileError as error:
-                    yield _batch_of_rows(file, columns, [Row(0, error.reason, None, None, False, {})])
+                    yield _told(_batch_of_rows(file, columns, [Row(0, error.reason, None, None, False, {})]), NOBODY)
 
     return read
 
@@ -63,6 +78,20 @@ def _keyed(rows: pa.RecordBatch, phones: tuple[str, ...], key: str) -> pa.Record
         hashed = pa.array([phone_hmac(text, key) for text in rows[name].to_pylist()], pa.string())
         rows = rows.set_column(rows.schema.get_field_index(name), name, hashed)
     return rows
+
+
+def _told(rows: pa.RecordBatch, erased: Erased) -> pa.RecordBatch:
+    """Add whether each row is about an erased person."""
+    import pyarrow as pa
+
+    if erased.tombstones:
+        is_erased = tombstones.recogniser(erased.tombstones, erased.key)
+        ids = zip(*(rows[name].to_pylist() for name in erased.ids), strict=True)
+        texts = rows["raw_text"].to_pylist()
+        flags = pa.array([is_erased(*row) for row in zip(ids, texts, strict=True)], pa.bool_())
+    else:
+        flags = pa.repeat(pa.scalar(value=False), rows.num_rows)
+    return pa.RecordBatch.from_arrays([*rows.columns, flags], [*rows.schema.names, "is_erased"])
 
 
 def _batches(file: dict[str, Any], columns: Columns) -> Iterator[pa.RecordBatch]:

@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from rekindle import records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
+from rekindle.landing import tombstones
 from rekindle.landing.formats import DUPLICATE_COLUMN, Columns
 from rekindle.landing.phones import phone_key
 from rekindle.landing.zone import NOTHING_OF_IT, LandingZone, duplicate_column, no_time_zone, unreadable_delivery
@@ -29,7 +30,7 @@ from rekindle.warehouse import checks, contracts, tables
 from rekindle.warehouse.spark import beside
 from spark_jobs.features.facts import earliest_late_on, is_late, looked_up_since, read_facts
 from spark_jobs.ingest import rules
-from spark_jobs.ingest.delivered_rows import reader, schema_of
+from spark_jobs.ingest.delivered_rows import NOBODY, Erased, reader, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,8 +53,12 @@ ACCEPTED = {"number_as_text": "has_text_number", "trimmed_id": "has_trimmed_id"}
 STOPPING = {rules.NO_TIME_ZONE: no_time_zone, DUPLICATE_COLUMN: duplicate_column}
 """Reasons of a row that stop the run, and the error of each: what the row means would be a guess."""
 
-COUNTED_REASONS = ("conflicting_duplicate", *STOPPING)
-"""Reasons of a rejection that are told apart: the first is a warning as well, the others stop the run."""
+ERASED = "erased"
+"""Reason of a row about an erased person. Nothing of it is kept: its place in the file is all that quarantine says."""
+
+COUNTED_REASONS = ("conflicting_duplicate", ERASED, *STOPPING)
+"""Reasons of a rejection that are told apart: the first is a warning as well, nobody can do anything about the second, the
+others stop the run."""
 
 
 TOLD = {
@@ -97,8 +102,15 @@ def delivered_rows(spark: SparkSession, contract: Contract, deliveries: list[Del
     listed = spark.createDataFrame(files, "day date, name string, path string, url string")
     # A history of a year is spread over the cores, a day is one task: starting one costs more than reading a small file.
     spread = listed.repartition(1 + min(len(files) // FILES_PER_TASK, 200), "path")
-    read = reader(columns, contract.keyed_phones, phone_key() if contract.keyed_phones else "")
+    read = reader(columns, contract.keyed_phones, phone_key() if contract.keyed_phones else "", _erased(contract))
     return spread.mapInArrow(read, schema_of(columns))
+
+
+def _erased(contract: Contract) -> Erased:
+    """By what the source's rows tell of erased people; nobody is looked for where nobody was erased."""
+    ids = tuple(column.name for column in contract.delivered if column.personal == "id")
+    standing = tombstones.standing() if ids else frozenset()
+    return Erased(ids, standing, tombstones.key()) if standing else NOBODY
 
 
 def _shown(contract: Contract) -> Expression:
@@ -127,6 +139,9 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
     # Step by step, so that Spark computes each text, value and verdict once.
     read = rows.withColumns(rules.texts(columns)).withColumns(rules.values(columns))
     unreadable = F.when(
+        F.col("is_erased"), F.struct(F.lit(ERASED).alias("reason"), F.lit(None).cast("string").alias("column"))
+    )
+    unreadable = unreadable.when(
         F.col("error").isNotNull(),
         F.struct(F.col("error").alias("reason"), F.col("error_column").alias("column")),
     )
@@ -137,9 +152,9 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
         "verdict.reason",
         "verdict.column",
         # Row 0 is a file that cannot be read: it has no cells to keep.
-        F.when(F.col("verdict").isNotNull() & (F.col("row") > 0), F.coalesce(whole, _shown(contract))).alias(
-            "raw_text"
-        ),
+        F.when(
+            F.col("verdict").isNotNull() & ~F.col("is_erased") & (F.col("row") > 0), F.coalesce(whole, _shown(contract))
+        ).alias("raw_text"),
         "has_text_number",
         rules.trimmed_id(columns).alias("has_trimmed_id"),
         *[F.col(f"{rules.VALUE}{c.name}").alias(c.name) for c in columns],
@@ -341,7 +356,8 @@ def why_unusable(contract: Contract, count: dict[str, int]) -> str | None:
     """The code of the error that stops a delivery of so many rows by fate; None where it is good enough."""
     if not contract.lands.required:
         return None
-    delivered, unusable = count["delivered_rows"], count["quarantined_rows"]
+    # Who was erased is dropped, and says nothing of how good the rest is.
+    delivered, unusable = (count[name] - count.get(ERASED, 0) for name in ("delivered_rows", "quarantined_rows"))
     if contract.lands.kind == "state":
         unusable -= count["conflicting_duplicate"]
     if delivered > 0 and count["loaded_rows"] == 0:
@@ -385,7 +401,7 @@ def _warnings(
 ) -> dict[date, dict[str, int]]:
     """How many loaded rows are late, repeated, of an unknown user or otherwise warned of, by day and code."""
     found = {
-        day: {code: counts[day][code] for code in (*ACCEPTED, "conflicting_duplicate") if counts[day][code]}
+        day: {code: counts[day][code] for code in (*ACCEPTED, "conflicting_duplicate", ERASED) if counts[day][code]}
         for day in days
     }
     for row in observed:

@@ -88,3 +88,4 @@ def empty(spark: SparkSession) -> None:
         if table.startswith(EMPTIED) and tables.snapshot_id(spark, table) is not None:
             spark.sql(f"DELETE FROM {table}")
     postgres.transact(lambda connection: connection.execute("delete from rekindle.build"))
+    postgres.transact(lambda connection: connection.execute("delete from rekindle.expiry"))

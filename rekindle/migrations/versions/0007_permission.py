@@ -289,8 +289,11 @@ comment on table rekindle.phone_opt_out is
 create table rekindle.erasure (
     user_id text collate "C" primary key,
     erased_at timestamptz not null,
-    forgotten_after timestamptz not null
+    forgotten_after timestamptz not null,
+    phone_hmacs text[] not null default '{{}}'
 );
+comment on column rekindle.erasure.phone_hmacs is
+    'Of the phones that were found of the user: an erasure that begins again finds no contact any more.';
 comment on table rekindle.erasure is
     'Erased users for as long as tools are told of them (sms.erasure_feed); the row is deleted when that time is over.';
 
@@ -305,6 +308,14 @@ comment on table rekindle.erasure_log is 'The audit log of erasures: what was re
 
 create trigger only_ever_added before update or delete on rekindle.erasure_log
 for each row execute function rekindle.refuse_change();
+
+create table rekindle.expiry (
+    table_name text primary key,
+    kept_from date not null
+);
+comment on table rekindle.expiry is
+    'From which day on rows of a table are kept; older ones were deleted for their age. What was built from them stands, '
+    'and is never built again.';
 """
 
 

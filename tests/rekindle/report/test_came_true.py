@@ -54,6 +54,13 @@ def test_calibration_is_told_by_decile_of_the_latest_week():
     assert {n: (s.predicted_mean, s.actual_mean) for n, s in found.deciles.items()} == {1: (0.7, 0.7), 2: (0.1, 0.2)}
 
 
+def test_a_decile_of_fewer_than_ten_people_is_not_shown():
+    """Seven days of nine people are nine people."""
+    found = of(*(outcome(decile=1, users=9, day=DAY - timedelta(n)) for n in range(7)), outcome(decile=2, users=10))
+
+    assert list(found.deciles) == [2]
+
+
 def test_the_interval_adds_users_squared_and_days_as_they_are():
     """Two deciles of a day: sqrt(9 + 16) = 5; the same users a day later: 5 and 5, not 7.1. 1.96 times 10 is 19.6."""
     sums = came_true.add_up(

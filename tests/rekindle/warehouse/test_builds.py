@@ -109,6 +109,34 @@ def test_an_input_that_is_built_for_the_first_time_makes_stale(build):
 
 
 @pytest.mark.usefixtures("built")
+def test_what_was_built_from_what_has_expired_is_never_built_again(build):
+    """From what is left it would become another. What reads a table from its beginning is given what is kept of it."""
+    build("orders", DAYS[0], "corrected")
+    records.record_expiry("raw.orders", DAYS[1])
+    state = builds.state(GRAPH, {"tiles": Days(DAYS[:2]), "running": Days(DAYS[:2])})
+
+    assert state.stale == {}
+    assert state.inputs_expired == {"tiles": [DAYS[0]], "running": [DAYS[0]]}
+    assert state.absent == {"running": [DAYS[1]]}
+    assert state.todo("tiles") is None
+
+
+@pytest.mark.usefixtures("built")
+def test_what_reads_only_what_is_kept_is_stale_as_ever(build):
+    build("orders", DAYS[1], "arrived")
+    records.record_expiry("raw.orders", DAYS[1])
+
+    assert stale() == {"tiles": [DAYS[1]], "windows": [DAYS[2]]}
+
+
+def test_what_has_expired_stays_so(database):  # noqa: ARG001 - it is recorded there
+    records.record_expiry("raw.orders", DAYS[3])
+    records.record_expiry("raw.orders", DAYS[1])
+
+    assert records.expiries() == {"raw.orders": DAYS[3]}
+
+
+@pytest.mark.usefixtures("built")
 def test_a_delivery_that_comes_again_as_it_was_makes_nothing_stale(build):
     build("orders", DAYS[0], "first")
 

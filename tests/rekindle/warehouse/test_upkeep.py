@@ -62,7 +62,7 @@ def test_rows_that_are_kept_only_for_a_time_go_and_the_others_stay(
 def test_features_are_kept_from_the_newest_day_on_and_not_by_the_clock(database):  # noqa: ARG001 - builds are recorded there
     """Upkeep of a sample of other years is scheduled by today's clock."""
     keep = timedelta(settings().features_keep_days)
-    assert upkeep.kept_from(DAY)["features.user"] == DAY - keep
+    assert "features.user" not in upkeep.kept_from(DAY)
 
     sample_ends = date(2017, 12, 31)
     records.record_builds([records.Build("features.user", sample_ends, "build", "a run", None)])

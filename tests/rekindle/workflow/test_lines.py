@@ -91,6 +91,10 @@ def published(table: str, *, is_current: bool, current_day: date | None) -> Publ
             ),
         ),
         (
+            lines.looked_after(DAY, {"raw.users": {"deleted_files": 2}}, 0, {"erased people": 2}),
+            "1 table as of 2017-12-31. Deleted files: 2, deleted logs: 0, erased people: 2.",
+        ),
+        (
             lines.looked_after(DAY, {"raw.users": UPKEEP, "raw.orders": UPKEEP}, 3),
             "2 tables as of 2017-12-31. Dropped branches: 2, rewritten files: 1,200, deleted files: 4, deleted logs: 3.",
         ),

@@ -57,6 +57,20 @@ def test_old_logs_of_runs_go_and_all_else_stays(tmp_path: Path, monkeypatch: pyt
     assert left(tmp_path) == {*recent, *NO_LOGS}
 
 
+def test_data_docs_are_kept_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("REKINDLE_HOME", str(tmp_path))
+    monkeypatch.setattr(postgres, "today", lambda: TODAY)
+    settings.cache_clear()
+    write(tmp_path, (f"data_docs/{RUN}/index.html",), settings().data_docs_keep_days + 1)
+    write(tmp_path, ("data_docs/recent/index.html",), settings().data_docs_keep_days)
+
+    try:
+        assert logs.delete_old() == 1
+    finally:
+        settings.cache_clear()
+    assert left(tmp_path) == {"data_docs/recent/index.html"}
+
+
 def test_a_home_without_logs_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("REKINDLE_HOME", str(tmp_path / "none"))
     monkeypatch.setattr(postgres, "today", lambda: TODAY)

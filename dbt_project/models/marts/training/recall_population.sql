@@ -2,12 +2,17 @@ with features as (
     select * from {{ source('features', 'user') }} where {{ being_built() }}
 ),
 
+objecting as (
+    {{ objecting('features') }}
+),
+
 lapsed as (
     select
         day,
         user_id,
         recency_days as lapsed_days
     from features
+    left anti join objecting using (day, user_id)
     where recency_days between {{ var('lapse_days') }} and 364
         and registered_on <= date_sub(day, {{ var('lapse_days') }})
 )
