@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from ml.products import PRODUCTS, labels_of
 from rekindle import postgres
+from rekindle.campaigns.offers import offers
 from rekindle.settings import settings
 from rekindle.warehouse.tables import read_between, replace_days
 from spark_jobs.features.states import holds_on, spans
@@ -50,20 +51,21 @@ SCHEMA = pa.schema(
         "segment": pa.string(),
         "return_probability": pa.float64(),
         "value_if_returns": pa.decimal128(18, 2),
+        "redeemed_by": pa.string(),
         "cost": pa.decimal128(18, 6),
     }
 )
 
 PLANNED = """
 select 'planned', campaign_id, user_id, planned_for, arm, is_control, probability, coalesce(phone_hmac, user_id), segment,
-    return_probability, value_if_returns::numeric(18, 2), case when not is_control then cost::numeric(18, 6) end
+    return_probability, value_if_returns::numeric(18, 2), offer, case when not is_control then cost::numeric(18, 6) end
 from rekindle.assignment join rekindle.campaign using (campaign_id)
 where planned_for = any(%s)
 """
 
 HOLDOUT = """
 select 'holdout', 'holdout', user_id, decided_on, case when is_held_out then 'held out' else 'may be texted' end,
-    is_held_out, case when is_held_out then share else 1 - share end, coalesce(phone_hmac, user_id), null, null, null, null
+    is_held_out, case when is_held_out then share else 1 - share end, coalesce(phone_hmac, user_id), null, null, null, null, null
 from (
     -- Whoever had several phones counts once, in the arm and on the day of the first.
     select distinct on (user_id) * from rekindle.holdout order by user_id, holdout_id
@@ -117,6 +119,7 @@ def told_by_messages(messages: DataFrame, planned: DataFrame) -> DataFrame:
             F.lit(None).cast("string").alias("segment"),
             F.lit(None).cast("double").alias("return_probability"),
             F.lit(None).cast("decimal(18,2)").alias("value_if_returns"),
+            F.lit(None).cast("string").alias("redeemed_by"),
             "cost",
         )
     )
@@ -147,11 +150,14 @@ def main(spark: SparkSession, days: Days, run_id: str) -> Release:
 
 def _kept(feature_days: list[date]) -> tuple[pa.Table, pa.Table]:
     """What Postgres keeps: assignments of some days, and the names of all campaigns that were planned here."""
+    redeemed_by = {offer.name: offer.redeemed_by for offer in offers().offers}
 
     def work(connection: Connection) -> tuple[pa.Table, pa.Table]:
         rows = [row for question in (PLANNED, HOLDOUT) for row in connection.execute(question, [feature_days])]
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(SCHEMA)
-        arrays = [pa.array(values, kind.type) for values, kind in zip(columns, SCHEMA, strict=True)]
+        columns = dict(zip(SCHEMA.names, zip(*rows, strict=True) if rows else [()] * len(SCHEMA), strict=True))
+        # An offer that conf no longer knows is not recognised when it is redeemed.
+        columns["redeemed_by"] = tuple(redeemed_by.get(offer) for offer in columns["redeemed_by"])
+        arrays = [pa.array(columns[kind.name], kind.type) for kind in SCHEMA]
         names = [name for (name,) in connection.execute(CAMPAIGNS)]
         return pa.table(arrays, schema=SCHEMA), pa.table({"campaign_id": pa.array(names, pa.string())})
 

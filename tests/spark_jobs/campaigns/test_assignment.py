@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from rekindle import postgres, records
+from rekindle.campaigns.offers import offers
 from rekindle.days import Days
 from rekindle.warehouse import contracts
 from spark_jobs.campaigns import assignment
@@ -34,8 +35,8 @@ def planned(platform):  # noqa: ARG001 - has Postgres
         ):  # fmt: skip
             connection.execute(
                 "insert into rekindle.assignment values"
-                " (%s, %s, %s, '1998-03-02 09:00Z', %s, %s, .5, 1, null, 'lost', 'US', .25, 10, .1, .04)",
-                [campaign, user, phone, arm, arm == "control"],
+                " (%s, %s, %s, '1998-03-02 09:00Z', %s, %s, .5, 1, %s, 'lost', 'US', .25, 10, .1, .04)",
+                [campaign, user, phone, arm, arm == "control", offers().offers[0].name],
             )
         for user, phone, held, day in (
             ("u8", None, True, FIRST),
@@ -108,6 +109,7 @@ def test_users_of_a_phone_are_one_cluster_and_controls_cost_nothing(built):
     assert found["u1"]["cluster"] == found["u2"]["cluster"] == HMAC
     assert found["u3"]["cluster"] == "u3"
     assert [found[user]["cost"] for user in found] == [Decimal("0.07"), Decimal("0.04"), None]
+    assert {one["redeemed_by"] for one in found.values()} == {offers().offers[0].redeemed_by}
     assert found["u3"]["is_control"] and found["u1"]["return_probability"] == 0.25
 
 

@@ -12,7 +12,16 @@ known as (
 
 came as (
     select
-        assigned.*,
+        assigned.day,
+        assigned.kind,
+        assigned.campaign_id,
+        assigned.feature_day,
+        assigned.segment,
+        assigned.arm,
+        assigned.is_control,
+        assigned.cluster,
+        assigned.cost,
+        assigned.probability,
         known.label,
         known.value as y,
         case known.label
@@ -26,6 +35,39 @@ came as (
         on known.day = assigned.day
             and known.feature_day = assigned.feature_day
             and known.user_id = assigned.user_id
+
+    {% for label in var('labels') if label.kind == 'active' %}
+    union all
+
+    -- An offer is redeemed by an event, within the days in which a return counts.
+    select
+        assigned.day,
+        assigned.kind,
+        assigned.campaign_id,
+        assigned.feature_day,
+        max(assigned.segment),
+        assigned.arm,
+        assigned.is_control,
+        max(assigned.cluster),
+        max(assigned.cost),
+        max(assigned.probability),
+        'redeemed_{{ label.from_day }}_{{ label.to_day }}' as label,
+        cast(count(tiles.user_id) > 0 as double) as y,
+        cast(null as double) as x
+    from assigned
+    left join {{ source('features', 'user_day') }} as tiles
+        on tiles.user_id = assigned.user_id
+            and tiles.day <= assigned.day
+            -- Nothing is delivered before its day, except what happened in the minutes after midnight: one day before.
+            and tiles.day >= date_add(assigned.feature_day, {{ label.from_day - 1 }})
+            and tiles.day between date_add({{ first_feature_day(label) }}, {{ label.from_day - 1 }}) and {{ to_day() }}
+            and tiles.activity_on between date_add(assigned.feature_day, {{ label.from_day }})
+                and date_add(assigned.feature_day, {{ label.to_day }})
+            and tiles.event_counts[assigned.redeemed_by] > 0
+    where assigned.redeemed_by is not null
+        and date_add(assigned.feature_day, {{ known_after_days(label) }}) = assigned.day
+    group by assigned.day, assigned.kind, assigned.campaign_id, assigned.feature_day, assigned.arm, assigned.is_control, assigned.user_id
+    {% endfor %}
 ),
 
 in_segments as (
