@@ -232,13 +232,30 @@ def _at_once(alpha: float) -> float:
 
 
 def _ratio(rows: Sequence[CampaignResult]) -> SampleRatio | None:
-    """Compare the sizes of arms with their planned shares, where anybody has said what was planned."""
-    arms = _by_arm(rows)
-    shares = {name: some[0].probability for name, some in arms.items()}
-    planned = {name: share for name, share in shares.items() if share is not None}
-    if len(planned) < len(arms) or len(arms) == 1:
-        return None
-    return sample_ratio({name: sum(row.clusters for row in some) for name, some in arms.items()}, planned)
+    """
+    Compare the sizes of arms with their planned shares, where anybody has said what was planned.
+
+    Shares may change, as where a holdout grows: whoever was assigned at once is compared with the shares of then.
+    """
+    found = {name: sum(row.clusters for row in some) for name, some in _by_arm(rows).items()}
+    planned = dict.fromkeys(found, 0.0)
+    for at_once in _by_assignment(rows):
+        shares = {row.arm: row.probability for row in at_once if row.probability is not None}
+        if len(shares) < len(at_once):
+            return None
+        # An arm that got nobody has no row: the shares of the others leave something for it.
+        absent = [name for name in found if name not in shares]
+        shares |= dict.fromkeys(absent, max(1 - sum(shares.values()), 0.0) / max(len(absent), 1))
+        size = sum(row.clusters for row in at_once) / (sum(shares.values()) or 1.0)
+        planned = {name: planned[name] + size * shares[name] for name in found}
+    return sample_ratio(found, planned) if len(found) > 1 and min(planned.values()) > 0 else None
+
+
+def _by_assignment(rows: Iterable[CampaignResult]) -> list[list[CampaignResult]]:
+    by_day: dict[tuple[date, date], list[CampaignResult]] = {}
+    for row in rows:
+        by_day.setdefault((row.day, row.feature_day), []).append(row)
+    return list(by_day.values())
 
 
 def _paid(effects: Effects) -> Iterable[Paid]:

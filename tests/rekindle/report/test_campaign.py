@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -148,6 +149,23 @@ def test_users_of_several_days_add_up():
 
     assert [arm.users for arm in effects.returns.arms] == [10_000, 10_000]
     assert effects.returns.known_on == DAY + timedelta(1)
+
+
+def test_a_holdout_that_grows_has_the_sizes_that_were_planned_each_time():
+    holdout, later = Measured("holdout", "holdout"), {"day": DAY + timedelta(1)}
+    small = rows(sent=(9_500, 0.08), control=(500, 0.06), kind="holdout")
+    large = rows(sent=(9_000, 0.08), control=(1_000, 0.06), kind="holdout", **later)
+    nobody = [row("sent", shares(20, 0.08), kind="holdout", day=DAY + timedelta(2), probability=0.9)]
+    grown = [
+        *(replace(one, probability=0.05 if one.is_control else 0.95) for one in small),
+        *(replace(one, probability=0.10 if one.is_control else 0.90) for one in large),
+        *nobody,
+    ]
+    ratio = measure(holdout, grown).ratio
+
+    assert ratio.planned == pytest.approx({"sent": 18_518, "control": 1_502})
+    assert ratio.verdict == "passed"
+    assert measure(holdout, [replace(one, probability=None) for one in grown]).ratio is None
 
 
 def test_without_a_control_nothing_is_claimed():
