@@ -5,6 +5,8 @@ Every morning: load what was delivered for the day that has just finished, build
 population with its champion, publish, hold it against a week before, and write the report.
 
 * **Waits** for `_SUCCESS` of every expected source, then fails with `no_delivery`; yesterday's tables stay as they are.
+* **Permission** never stops scores: without contacts, consents, messages or replies of the day, or where they cannot be used,
+  nobody is permitted anew; an alert says so, and permission is still taken away.
 * **Safe to run again**: a task replaces its own day. To repeat a day, clear the task and what follows it.
 * **A failed check** stops what follows. It names the table, the rule and how many rows; see the day's report and Data Docs.
 * **A history**: `airflow backfill create --dag-id daily_scores …`, or `rekindle backfill`, which builds raw and features of the

@@ -324,7 +324,7 @@ def _refuse_unready(day: date, wait_minutes: float) -> None:
     from rekindle.landing.zone import LandingZone, no_delivery
 
     zone = LandingZone()
-    missing = zone.missing(day)
+    missing = zone.holding_up(day)
     if missing and not wait_minutes:
         raise no_delivery(zone, day, missing)
     zone.refuse_unusable(Days.one(day))

@@ -154,11 +154,16 @@ class LandingZone:
         return [self._looked[source, day] for day in days if (source, day) in self._looked]
 
     def refuse_unusable(self, days: Days) -> None:
-        """Raise what `deliveries` raises for any source, before the first of them is loaded."""
+        """
+        Raise what `deliveries` raises for any source that scores are made of, before the first of them is loaded.
+
+        What permission is made of stops no run: its own ingestion fails.
+        """
         from rekindle.warehouse import contracts
 
         for source in contracts.landing_sources():
-            self.deliveries(contracts.landing_contract(source), days)
+            if source not in contracts.permission_sources():
+                self.deliveries(contracts.landing_contract(source), days)
 
     def _delivery(self, source: str, day: date) -> Delivery:
         from pyarrow import fs
@@ -204,6 +209,12 @@ class LandingZone:
     def missing(self, day: date) -> list[str]:
         """Expected sources whose delivery of the day is not complete."""
         return [source for source in self.expected(day) if not self.is_complete(source, day)]
+
+    def holding_up(self, day: date) -> list[str]:
+        """Of the missing those without which the day is not scored: permission is only taken away without its own."""
+        from rekindle.warehouse import contracts
+
+        return [source for source in self.missing(day) if source not in contracts.permission_sources()]
 
 
 def no_delivery(zone: LandingZone, day: date, missing: list[str]) -> InputError:

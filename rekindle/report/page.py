@@ -110,7 +110,12 @@ def judge(facts: DayFacts) -> Judged:
     """Find what a person should look at, and how the day is headed."""
     ingested = [_ingested(stage, facts) for stage in facts.stages if stage.stage.startswith(INGEST)]
     tables = _tables(facts.checks)
-    findings = [*_failures(facts), *_check_findings(tables, _rows_by_table(facts)), *_ingestion_findings(ingested)]
+    findings = [
+        *_failures(facts),
+        *_permission_findings(facts),
+        *_check_findings(tables, _rows_by_table(facts)),
+        *_ingestion_findings(ingested),
+    ]
     if facts.run.status == "failed":
         # The error has told which check it was.
         findings = [findings[0], *(finding for finding in findings if finding.severity != "failed")]
@@ -209,8 +214,18 @@ def _failures(facts: DayFacts) -> Iterator[Finding]:
         yield Finding("failed", facts.run.error or "The run failed without a word.", "time")
         return
     for stage in facts.stages:
-        if stage.status == "failed":
+        if stage.status == "failed" and facts.run.status == "done":
+            # What permission is made of: the run went on, and says below what follows.
+            yield Finding("warned", f"{stage.stage} failed; scores did not wait for it.", "time")
+        elif stage.status == "failed":
             yield Finding("failed", f"{stage.stage} failed; the run has not recorded why.", "time")
+
+
+def _permission_findings(facts: DayFacts) -> Iterator[Finding]:
+    """Tell why nobody was permitted anew: scores do not show it."""
+    for stage in facts.stages:
+        if why := stage.detail.get("no_new_permission"):
+            yield Finding("warned", f"Nobody is permitted anew: {why}.", "time")
 
 
 def _check_findings(tables: Sequence[Table], rows: Mapping[str, int]) -> Iterator[Finding]:

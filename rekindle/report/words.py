@@ -24,6 +24,7 @@ ACCEPTED = {
     "number_as_text": "with a number as text, which was cast",
     "trimmed_id": "with blanks around an id, which was read without them",
     "erased": "of erased people, dropped",
+    "unusable_time": "with a time that cannot be used, which count from the end of the delivery",
     "conflicting_duplicate": "with a key of the delivery and another content, in quarantine",
     "before_registration": "from before their user registered",
 }

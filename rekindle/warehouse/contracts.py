@@ -127,13 +127,17 @@ class Landing:
     How a source is read: facts are identified by key and date, states by key; `time` says when a fact happened, or when a state
     became known, where it says so itself.
 
-    A source is `required`, or it is not, or it belongs to a group, of which one is.
+    A source is `required`, or it is not, or it belongs to a group, of which one is. Without what is `for` permission a day is
+    scored all the same: nobody is permitted anew.
     """
 
     source: str
     kind: Literal["fact", "state"]
     required: bool | str
     time: str | None = None
+    serves: Literal["scores", "permission"] = "scores"
+    timeless: str | None = None
+    """SQL over the delivered cells that is true of a row which counts without its time where that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -290,13 +294,29 @@ def load(table: str) -> Contract:
         columns=columns,
         stop_if=raw.get("stop_if") or {},
         warn_if=raw.get("warn_if") or {},
-        landing=Landing(source=source, **raw["landing"]) if "landing" in raw else None,
+        landing=_landing(source, raw["landing"]) if "landing" in raw else None,
         built_by=raw.get("built_by", "ingest" if "landing" in raw else "build"),
         reads=raw.get("reads") or {},
         own_reach=raw.get("self"),
         days=raw.get("days", "every"),
         keep=raw.get("keep"),
     )
+
+
+@cache
+def permission_sources() -> tuple[str, ...]:
+    """Names of the landing sources without which a day is scored, and nobody is permitted anew."""
+    return tuple(source for source in landing_sources() if load(f"raw.{source}").lands.serves == "permission")
+
+
+def _landing(source: str, spec: Mapping[str, Any]) -> Landing:
+    given = {"serves" if name == "for" else name: value for name, value in spec.items()}
+    if given.get("serves", "scores") not in {"scores", "permission"}:
+        raise InputError(
+            f"The contract of raw.{source} is for {given['serves']}, which nobody knows.",
+            todo="Write `for: permission`, or nothing where scores are made of it.",
+        )
+    return Landing(source=source, **given)
 
 
 def landing_contract(source: str) -> Contract:

@@ -262,6 +262,15 @@ class Graph:
             return all(self.tables[name].is_optional for name in earlier)
         return all(name in one.tolerates for one, name in read)
 
+    def for_permission(self, steps: Iterable[Step]) -> frozenset[str]:
+        """Which of the steps (in order) load the sources of permission or build on them: no score waits for one."""
+        found: set[str] = set()
+        for step in steps:
+            is_source = step.kind == "ingest" and step.name in contracts.permission_sources()
+            if is_source or found & (set(step.after) - set(step.tolerates)):
+                found.add(step.id)
+        return frozenset(found)
+
     def _step_name(self, table: Table, scored: Mapping[str, str]) -> str | None:
         match table.kind:
             case "ingest":
@@ -282,7 +291,8 @@ def graph() -> Graph:
 @cache
 def _graph(contracts_folder: Path, models: Path) -> Graph:  # noqa: ARG001 - contracts.load reads the folder that is in force
     found = [contracts.load(name) for name in contracts.tables()]
-    landed = tuple(c.table for c in found if c.landing)
+    # What permission is made of comes by itself: no score waits for it, and none is stale because it came.
+    landed = tuple(c.table for c in found if c.landing and c.landing.serves == "scores")
     return Graph.of([*(_of_contract(c, landed) for c in found), *_marts(models, [c.table for c in found])])
 
 

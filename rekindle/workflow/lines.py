@@ -29,10 +29,12 @@ def ended(kind: str, day: date, run_id: str) -> str:
     return f"The {kind} run of {day}, {run_id}, is done."
 
 
-def arrived(day: date, sources: Sequence[str], *, backfill: bool) -> str:
+def arrived(day: date, sources: Sequence[str], missing: Sequence[str] = (), *, backfill: bool) -> str:
     told = ", ".join(sources) or "nothing"
     if backfill:
         return f"A backfill waits for nothing. Delivered for {day}: {told}."
+    if missing:
+        return f"Nobody is permitted anew on {day}: {', '.join(missing)} did not come. Delivered: {told}."
     return f"All that is expected for {day} has been delivered: {told}."
 
 
@@ -54,6 +56,12 @@ def built(table: str, day: date, row_count: int) -> str:
 
 def built_marts(day: date, marts: Sequence[str], detail: Detail) -> str:
     return f"{', '.join(marts)} of {day}: {_many(detail['tests_passed'], 'test')} passed, released."
+
+
+def permitted(day: date, why_not: str | None) -> str:
+    return (
+        f"Nobody is permitted anew on {day}: {why_not}." if why_not else f"All that permits anybody on {day} is there."
+    )
 
 
 def scored(table: str, day: date, row_count: int, detail: Detail) -> str:

@@ -176,7 +176,7 @@ def _what_failed(plan: _Plan, day: date, run: Run | None, exit_code: int) -> Rek
 
 def _unusable(day: date) -> InputError | None:
     zone = LandingZone()
-    if missing := zone.missing(day):
+    if missing := zone.holding_up(day):
         return no_delivery(zone, day, missing)
     try:
         zone.refuse_unusable(Days.one(day))

@@ -31,6 +31,9 @@ The day of a run: the parameter, else the day that has just finished, however lo
 A run that is triggered without a logical date has no interval.
 """
 
+PERMISSION = "marts.permission"
+"""What a publish takes from the warehouse beside the tables that it publishes."""
+
 SPARK = "spark_default"
 """The Airflow connection (type spark_connect) that says which Spark."""
 
@@ -105,7 +108,7 @@ def ingest(source: str) -> Any:
         with _stage(day, airflow_run, f"ingest {source}", spark) as (run_id, days, notes):
             zone = LandingZone()
             # Whoever clears this task does not wait again, and a delivery that is being replaced is not an empty day.
-            if kind != "backfill" and source in zone.missing(days.first):
+            if kind != "backfill" and source in zone.holding_up(days.first):
                 raise no_delivery(zone, days.first, [source])
             done = import_module("spark_jobs.ingest.raw").main(spark, days, run_id, source=source, zone=zone)
             notes.row_count, notes.detail = done.row_count, done.told
@@ -186,9 +189,11 @@ def build_tables(products: Iterable[Product], *, after: Any, before: Any, beside
     no page of groups of which each comes before the other.
     """
     kinds = {"ingest": ingest, "build": build, "score": score}
+    permitted = permission_is_supplied()
     groups: dict[str, TaskGroup] = {}
     made: dict[str, Any] = {}
     steps = lineage.graph().steps({product.table: product.name for product in products})
+    for_permission = lineage.graph().for_permission(steps)
     for step in steps:
         if step.kind == "marts":
             made[step.id] = build_marts(step.name)
@@ -202,11 +207,16 @@ def build_tables(products: Iterable[Product], *, after: Any, before: Any, beside
             made.setdefault(f"tried {earlier}", _tried(earlier, made[earlier]))
         first = [made[f"tried {e}" if e in step.tolerates else e] for e in step.after]
         chain(first or after, made[step.id])
+    # Whatever becomes of it: who is published waits for its end, and not for a good one.
+    chain([made[step.id] for step in steps if PERMISSION in step.tables], permitted, before)
     followed = {earlier for step in steps for earlier in step.after}
+    followed |= {step.id for step in steps if PERMISSION in step.tables}
     published = {publication.contract.table for publication in publications.declared() if publication.contract}
     chain([made[step.id] for step in steps if published & set(step.tables)] or after, before)
-    if rest := [made[s.id] for s in steps if s.id not in followed and not published & set(s.tables)]:
-        chain(rest, beside)
+    for step in steps:
+        if step.id not in followed and not published & set(step.tables):
+            # The page is written whatever has become of the sources of permission, and says so.
+            chain(_tried(step.id, made[step.id]) if step.id in for_permission else made[step.id], beside)
 
 
 def _tried(step: str, made: Any) -> Any:
@@ -222,6 +232,38 @@ def _tried(step: str, made: Any) -> Any:
     done = run(**CONTEXT)
     chain(made, done)
     return done
+
+
+def permission_is_supplied() -> Any:
+    """Say whether anybody can be permitted anew on the day, and tell the webhook where not; scores are published all the same."""
+
+    @task(task_id="permission_is_supplied", trigger_rule="all_done")
+    def run(day: str, airflow_run: str, kind: str) -> str:
+        from rekindle.permission import supply
+        from rekindle.workflow import alerts, lines
+
+        with _stage(day, airflow_run, "permission") as (_run_id, days, notes):
+            why = None if kind == "backfill" else supply.why_no_new_permission(days.first)
+            notes.detail = {"no_new_permission": why} if why else {}
+        if why:
+            alerts.send(no_new_permission("daily_scores", day, airflow_run, why))
+        return lines.permitted(days.first, why)
+
+    return run(**CONTEXT)
+
+
+def no_new_permission(dag: str, day: str, airflow_run: str, why: str) -> dict[str, str | None]:
+    """What a webhook is told of a day on which nobody is permitted anew."""
+    return {
+        "dag": dag,
+        "day": day,
+        "task": "permission_is_supplied",
+        "run": airflow_run,
+        "code": "no_new_permission",
+        "what": f"Nobody is permitted anew: {why}.",
+        "todo": "Deliver what is missing, and run the day again.",
+        "safe": "Scores are published; permission is still taken away, and who had it keeps it until it runs out.",
+    }
 
 
 def publish() -> Any:
@@ -362,10 +404,20 @@ def failed(context: Any) -> None:
     task_id = context["ti"].task_id
     # First: what is recorded next may be what has failed.
     alerts.send(alert_of(context["dag"].dag_id, day, task_id, context["run_id"], error))
+    if task_id in _for_permission():
+        # The run goes on: scores are published, and nobody is permitted anew.
+        return
     records.finish_run(run_id, "failed", f"{task_id}: {text}")
     # People look at the page exactly when something has failed.
     if context["params"]["kind"] in report.KINDS:
         report.write(parse_day(day), run_id)
+
+
+def _for_permission() -> set[str]:
+    """Ids of the tasks that no score waits for."""
+    steps = lineage.graph().steps({})
+    named = {s.id: s.name if s.kind == "build" else f"{s.kind}.{s.name}" for s in steps}
+    return {named[step] for step in lineage.graph().for_permission(steps)}
 
 
 def alert_of(dag: str, day: str, task_id: str, airflow_run: str, error: BaseException | None) -> dict[str, str | None]:

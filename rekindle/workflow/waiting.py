@@ -53,7 +53,8 @@ class DeliveryTrigger(BaseTrigger):
 
 class WaitForDeliveries(BaseOperator):
     """
-    Succeeds when every expected source has delivered the day, and all of it can be used.
+    Succeeds when every expected source has delivered the day, and all of it can be used; after the deadline also without
+    the sources of permission: nobody is permitted anew then, and what scores are made of is scored.
 
     Fails with `no_delivery` after the deadline, or by the name of what cannot be used: before any source is loaded. A run
     of kind `backfill` waits for nothing: a history may have holes.
@@ -87,13 +88,14 @@ class WaitForDeliveries(BaseOperator):
 
         zone, day = LandingZone(), parse_day(self.day)
         try:
-            if missing := missing_sources(self.day) if event is None else event:
+            missing = missing_sources(self.day) if event is None else event
+            if set(missing) - set(contracts.permission_sources()):
                 raise no_delivery(zone, day, missing)
             zone.refuse_unusable(Days.one(day))
         except InputError as error:
             raise AirflowFailException(str(error)) from error
         there = [source for source in contracts.landing_sources() if zone.is_complete(source, day)]
-        line = lines.arrived(day, there, backfill=self.kind == "backfill")
+        line = lines.arrived(day, there, missing, backfill=self.kind == "backfill")
         # Airflow logs what a function returns, and not what an operator of one's own does.
         self.log.info(line)
         return line

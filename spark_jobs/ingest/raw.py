@@ -47,7 +47,11 @@ MASKED = "masked"
 
 FATES = ("delivered_rows", "loaded_rows", "duplicate_rows", "quarantined_rows")
 
-ACCEPTED = {"number_as_text": "has_text_number", "trimmed_id": "has_trimmed_id"}
+ACCEPTED = {
+    "number_as_text": "has_text_number",
+    "trimmed_id": "has_trimmed_id",
+    "unusable_time": "has_unusable_time",
+}
 """Warnings about rows that were loaded, and the columns that mark them."""
 
 STOPPING = {rules.NO_TIME_ZONE: no_time_zone, DUPLICATE_COLUMN: duplicate_column}
@@ -137,7 +141,7 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
     # What is not told into columns cannot be masked by column.
     whole = F.when(F.col("raw_text").isNotNull(), F.lit(MASKED)) if contract.is_confidential else F.col("raw_text")
     # Step by step, so that Spark computes each text, value and verdict once.
-    read = rows.withColumns(rules.texts(columns)).withColumns(rules.values(columns))
+    read = _without_unusable_times(contract, rows.withColumns(rules.texts(columns)).withColumns(rules.values(columns)))
     unreadable = F.when(
         F.col("is_erased"), F.struct(F.lit(ERASED).alias("reason"), F.lit(None).cast("string").alias("column"))
     )
@@ -157,6 +161,7 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
         ).alias("raw_text"),
         "has_text_number",
         rules.trimmed_id(columns).alias("has_trimmed_id"),
+        "has_unusable_time",
         *[F.col(f"{rules.VALUE}{c.name}").alias(c.name) for c in columns],
     )
     payload = F.xxhash64(*[F.to_json(c.name) if c.type.startswith("map") else F.col(c.name) for c in columns])
@@ -183,9 +188,20 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
         F.when(conflicts, "conflicting_duplicate").otherwise(F.col("reason")).alias("reason"),
         "column",
         F.when(conflicts, _shown(contract)).otherwise(F.col("raw_text")).alias("raw_text"),
-        "has_text_number",
-        "has_trimmed_id",
+        *ACCEPTED.values(),
         *[name for name in contract.names if name != "day"],
+    )
+
+
+def _without_unusable_times(contract: Contract, read: DataFrame) -> DataFrame:
+    """Rows of which those that count without their time have none where it cannot be used; whoever withdraws is heard."""
+    time, timeless = contract.lands.time, contract.lands.timeless
+    if time is None or timeless is None:
+        return read.withColumn("has_unusable_time", F.lit(False))
+    counts_without = F.coalesce(F.expr(timeless), F.lit(False)) & rules.no_usable_time(contract.delivered, time)
+    cells = (f"{rules.TEXT}{time}", f"{rules.VALUE}{time}")
+    return read.withColumn("has_unusable_time", counts_without).withColumns(
+        {cell: F.when(~F.col("has_unusable_time"), F.col(cell)) for cell in cells}
     )
 
 

@@ -73,6 +73,16 @@ def values(columns: Sequence[Column]) -> dict[str, Expression]:
     return {f"{VALUE}{column.name}": _value(column) for column in columns}
 
 
+def no_usable_time(columns: Sequence[Column], name: str) -> Expression:
+    """
+    Whether a row says a time that cannot be used. Expects `texts`, `values` and the row's `day`.
+
+    Not one without a zone: that is so in every row alike, and stops the run.
+    """
+    broken = {code: F.coalesce(rule, F.lit(False)) for c in columns if c.name == name for rule, code in _rules(c)}
+    return ~broken.pop(NO_TIME_ZONE) & reduce(or_, broken.values())
+
+
 def verdict(columns: Sequence[Column]) -> Expression:
     """
     The first rule that a row breaks, as a struct (reason, column); null where it breaks none.

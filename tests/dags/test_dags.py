@@ -26,7 +26,8 @@ DAILY_TASKS = {
     "wait_for_deliveries",
     *(f"ingest.{source}" for source in ("users", "items", "events", "orders")),
     *(f"ingest.{source}" for source in OPTIONAL),
-    *(f"ingest.{source}.tried" for source in OPTIONAL),
+    "ingest.consents.tried",
+    "marts.campaigns.tried",
     *(f"features.{table}" for table in ("user_day", "user_item_day", "user")),
     *(f"permission.{table}" for table in ("numbers", "opt_outs")),
     "marts.training",
@@ -36,6 +37,7 @@ DAILY_TASKS = {
     "campaigns.assignment",
     "recall.score",
     "ltv.score",
+    "permission_is_supplied",
     "publish",
     "watch",
     "report",
@@ -165,6 +167,22 @@ def test_nothing_is_published_before_everything_is_scored(dags):
     assert {"recall.score", "ltv.score"} <= publish.get_flat_relative_ids(upstream=True)
 
 
+def test_no_score_waits_for_a_good_end_of_what_permission_is_made_of(dags):
+    """Between a source of permission and a score, a publish or the page stands what comes after it however it ended."""
+    from rekindle.workflow import tasks
+
+    dag, for_permission = dags["daily_scores"], tasks._for_permission()
+    assert for_permission >= {*(f"ingest.{source}" for source in OPTIONAL), "permission.numbers", "permission.opt_outs"}
+    assert "marts.permission" in for_permission
+
+    for task in dag.tasks:
+        if task.trigger_rule != "all_done" and task.task_id not in for_permission:
+            assert not for_permission & task.upstream_task_ids, f"{task.task_id} waits for a good end."
+    ended = dag.get_task("permission_is_supplied")
+    assert (ended.trigger_rule, ended.upstream_task_ids) == ("all_done", {"marts.permission"})
+    assert "permission_is_supplied" in dag.get_task("publish").upstream_task_ids
+
+
 def test_others_can_be_scheduled_on_whatever_is_published(dags):
     """Offered as aliases: only what a run renews has an event, and no backfill wakes anybody."""
     from rekindle.publishing import publications
@@ -184,7 +202,9 @@ def test_what_came_true_holds_up_the_page_and_no_reader(dags):
 
 def test_spark_comes_from_the_airflow_connection(dags):
     with_spark = [task for task in dags["daily_scores"].tasks if hasattr(task, "conn_id")]
-    assert len(with_spark) == len(DAILY_TASKS - {"begin", "wait_for_deliveries", "report"}) - len(OPTIONAL)
+    beside = {"begin", "wait_for_deliveries", "permission_is_supplied", "report"}
+    beside |= {task_id for task_id in DAILY_TASKS if task_id.endswith(".tried")}
+    assert len(with_spark) == len(DAILY_TASKS - beside)
     assert {task.conn_id for task in with_spark} == {"spark_default"}
 
 

@@ -468,3 +468,14 @@ def test_tables_without_a_finding_are_folded_and_the_others_are_not(a):
     folded = html.split("<details")[1].split("</details>")[0]
     assert "raw.users" in folded and "1 table without a finding" in folded
     assert "raw.orders" not in folded
+
+
+def test_a_day_on_which_nobody_is_permitted_anew_says_so_beside_its_scores(a):
+    why = "consents of 2024-06-30 is not loaded"
+    stages = (a.stage("ingest consents", status="failed"), a.stage("permission", detail={"no_new_permission": why}))
+
+    page = render(a.facts(stages=stages))
+
+    assert f"Nobody is permitted anew: {why}." in page
+    assert "ingest consents failed; scores did not wait for it." in page
+    assert "2 warnings" in page

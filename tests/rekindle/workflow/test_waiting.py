@@ -89,6 +89,24 @@ def test_what_never_comes_is_named_when_the_deadline_is_over(wait):
         wait.arrived({}, missing)
 
 
+def test_what_permission_is_made_of_is_waited_for_and_stops_no_scores(users, wait):
+    """Once consents have come they are waited for; where they do not come, or cannot be used, the day is scored all the same."""
+    (users / "_SUCCESS").touch()
+    for day, content in (("2023-05-03", "consent_id\n"), (users.name.removeprefix("day="), "consent_id\n")):
+        folder = users.parents[1] / "consents" / f"day={day}"
+        folder.mkdir(parents=True)
+        (folder / "rows.csv").write_text(content)
+    (folder.parent / "day=2023-05-03" / "_SUCCESS").touch()
+
+    missing = event_of(DeliveryTrigger(str(DAY), deadline_seconds=0.2, poll_seconds=0.1))
+    assert missing == ["consents"]
+    line = f"Nobody is permitted anew on {DAY}: consents did not come. Delivered: users, events."
+    assert wait.arrived({}, missing) == line
+
+    (folder / "_SUCCESS").touch()
+    assert wait.execute({}) == f"All that is expected for {DAY} has been delivered: users, consents, events."
+
+
 def test_a_source_that_cannot_be_used_stops_the_day_before_another_is_loaded(users, wait):
     (users / "_SUCCESS").touch()
     orders = users.parents[1] / "orders" / users.name

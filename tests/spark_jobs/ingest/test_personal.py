@@ -64,6 +64,8 @@ CONSENTS = [
     consent("undecided", action="maybe"),
     consent("undated", at="yesterday"),
     consent("foretold", at="2031-01-01T00:00:00Z"),
+    consent("withdrawn some day", action="withdraw", at="yesterday"),
+    consent("withdrawn in future", action="withdraw", at="2031-01-01T00:00:00Z"),
     consent("nobody", user_id="null"),
     consent("endless", user_id=NAME * 100),
     consent("rounded", user_id=None, phone="4.47700900E+11"),
@@ -128,13 +130,17 @@ def loaded(warehouse: Warehouse) -> Loaded:
 def test_the_law_holds_of_each(loaded: Loaded):
     counts = {s: [loaded.told[s].told[name] for name in ("delivered", "loaded", "quarantined")] for s in SOURCES}
 
-    assert counts == {"contacts": [7, 3, 4], "consents": [12, 4, 8], "messages": [2, 2, 0], "replies": [7, 3, 4]}
+    assert counts == {"contacts": [7, 3, 4], "consents": [14, 6, 8], "messages": [2, 2, 0], "replies": [7, 3, 4]}
 
 
 def test_a_consent_that_lacks_what_it_needs_is_loaded_to_be_seen(loaded: Loaded):
     rows = {row["consent_id"]: row for row in loaded.warehouse.rows("raw.consents")}
 
-    assert set(rows) == {"granted", "withdrawn", "incomplete", "twice"}
+    heard = {"withdrawn some day", "withdrawn in future"}
+    assert set(rows) == {"granted", "withdrawn", "incomplete", "twice", *heard}
+    assert {rows[name]["at"] for name in heard} == {None}
+    assert {rows[name]["occurred_on"] for name in heard} == {DAY}
+    assert loaded.told["consents"].told["warnings"]["unusable_time"] == len(heard)
     assert [rows["incomplete"][name] for name in ("at", "source", "policy_version")] == [None] * 3
     assert rows["incomplete"]["occurred_on"] == DAY
     assert rows["withdrawn"]["message_channel"] is None
