@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-EMPTIED = ("raw.", "features.")
+EMPTIED = ("raw.", "features.", "permission.")
 TILES = (user_day, user_item_day)
 BUILT = tuple(job.TABLE for job in (*TILES, user))
 
