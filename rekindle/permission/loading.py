@@ -92,6 +92,8 @@ def load(connection: Connection, known: Known, day: date) -> None:
         ) as copy:
             while block := file.read(BYTES_AT_ONCE):
                 copy.write(block)
+        # Who was erased after the day's tables were read would come back.
+        connection.execute(f"delete from rekindle.{table} where user_id in (select user_id from rekindle.erasure)")
         connection.execute(f"analyze rekindle.{table}")
     if "permission" in known.files:
         connection.execute(

@@ -38,12 +38,14 @@ def empty(connection: Connection, publication: Publication, ids: Sequence[str], 
             changed
             + connection.execute(f"delete from {publication.target} where {USER} = any(%s)", [list(ids)]).rowcount
         )
-    names = [column.name for column in publication.current_columns]
-    values = [_of_an_erased_user(publication, column) for column in publication.current_columns]
-    there, blank = ", ".join(names), ", ".join(values)
+    since = [publication.since.column] if publication.since else []
+    content = [column for column in publication.current_columns if column.name not in since]
+    there = ", ".join(column.name for column in content)
+    blank = ", ".join(_of_an_erased_user(publication, column) for column in content)
+    stamps = {"run_id": "%(run_id)s", "updated_at": "%(at)s", **dict.fromkeys(since, "%(at)s")}
     changed += connection.execute(
         f"""
-        update {publication.target} set ({there}, run_id, updated_at) = row({blank}, %(run_id)s, %(at)s)
+        update {publication.target} set ({there}, {", ".join(stamps)}) = row({blank}, {", ".join(stamps.values())})
         where {USER} = any(%(ids)s) and ({there}) is distinct from ({blank})
         """,
         {"ids": list(ids), "run_id": run_id, "at": at},
