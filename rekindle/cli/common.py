@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def _day(text: str) -> date:
+def parsed_day(text: str) -> date:
+    """Read a day that was given on the command line."""
     try:
         return parse_day(text)
     except NotADayError as error:
@@ -28,19 +29,20 @@ def _day(text: str) -> date:
 
 
 DayOption = Annotated[
-    date, typer.Option("--day", parser=_day, metavar="YYYY-MM-DD", help="UTC day whose delivery is processed.")
+    date, typer.Option("--day", parser=parsed_day, metavar="YYYY-MM-DD", help="UTC day whose delivery is processed.")
 ]
 WholeDayOption = Annotated[
-    date | None, typer.Option("--day", parser=_day, metavar="YYYY-MM-DD", help="UTC day whose delivery the file is.")
+    date | None,
+    typer.Option("--day", parser=parsed_day, metavar="YYYY-MM-DD", help="UTC day whose delivery the file is."),
 ]
 FromOption = Annotated[
-    date | None, typer.Option("--from", parser=_day, metavar="YYYY-MM-DD", help="First day of the range.")
+    date | None, typer.Option("--from", parser=parsed_day, metavar="YYYY-MM-DD", help="First day of the range.")
 ]
 FirstOption = Annotated[
-    date | None, typer.Option("--first", parser=_day, metavar="YYYY-MM-DD", help="First day that is delivered.")
+    date | None, typer.Option("--first", parser=parsed_day, metavar="YYYY-MM-DD", help="First day that is delivered.")
 ]
 ToOption = Annotated[
-    date | None, typer.Option("--to", parser=_day, metavar="YYYY-MM-DD", help="Last day of the range, included.")
+    date | None, typer.Option("--to", parser=parsed_day, metavar="YYYY-MM-DD", help="Last day of the range, included.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
 

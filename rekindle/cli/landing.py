@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rekindle.cli.common import FirstOption, FromOption, JsonOption, ToOption, WholeDayOption, answer, example
+from rekindle.cli.common import (
+    FirstOption,
+    FromOption,
+    JsonOption,
+    ToOption,
+    WholeDayOption,
+    answer,
+    example,
+    parsed_day,
+)
+from rekindle.errors import InputError
 from rekindle.progress import shown
 
 if TYPE_CHECKING:
@@ -26,6 +36,10 @@ LatenessOption = Annotated[
 ReplaceOption = Annotated[
     bool, typer.Option("--replace", help="Replace deliveries that are there with other contents.")
 ]
+
+
+TOOLS = ("twilio", "braze")
+"""Whose exports of messages are read."""
 
 
 def register(app: typer.Typer) -> None:
@@ -59,12 +73,26 @@ def sample(
     _tell(filled, as_json=json)
 
 
+def _day_or_tool(text: str) -> Any:
+    return text if text in TOOLS else parsed_day(text)
+
+
 def import_(
-    source: Annotated[str, typer.Argument(help="users, orders, events or items.")],
+    source: Annotated[
+        str, typer.Argument(help="users, orders, events, items, contacts, consents, messages or replies.")
+    ],
     path: Annotated[Path, typer.Argument(help="A csv, jsonl or parquet file with the columns of the source.")],
     *,
     day: WholeDayOption = None,
-    first: FromOption = None,
+    first: Annotated[
+        Any,
+        typer.Option(
+            "--from",
+            parser=_day_or_tool,
+            metavar="YYYY-MM-DD|twilio|braze",
+            help="First day of the range; of messages also the tool whose export PATH is, a file or a folder of files.",
+        ),
+    ] = None,
     last: ToOption = None,
     lateness: LatenessOption = None,
     replace: ReplaceOption = False,
@@ -75,12 +103,28 @@ def import_(
 
     Users are delivered on the day they registered, items on the day in a column `day` or else on the first day. Days
     without rows are declared empty. With --day the whole file is the delivery of that one day.
-    """
-    from rekindle.landing.filling import fill
 
-    options = fill.Options(first, last, _lateness(lateness), replace)
-    with shown(as_json=json) as progress:
-        filled = fill.import_history(source, path, day, options, progress)
+    messages --from twilio or braze reads what the tool has exported, also the replies in it, and delivers messages and replies.
+    """
+    if first in TOOLS:
+        if source != "messages" or day or lateness:
+            raise InputError(
+                f"Of {first}, messages and the replies to them are imported, each on its own day.",
+                todo=f"Write: rekindle import messages PATH --from {first}",
+                code="usage",
+            )
+        from rekindle import platform
+        from rekindle.landing.filling import messages
+
+        platform.attach()
+        with shown(as_json=json) as progress:
+            filled = messages.import_messages(first, path, last=last, replace=replace, progress=progress)
+    else:
+        from rekindle.landing.filling import fill
+
+        options = fill.Options(first, last, _lateness(lateness), replace)
+        with shown(as_json=json) as progress:
+            filled = fill.import_history(source, path, day, options, progress)
     _tell(filled, as_json=json)
 
 

@@ -20,7 +20,6 @@ from rekindle.exporting.files import part_file
 from rekindle.exporting.forms import CHANGED_AT, FORMS, PERMITTED, PHONE
 from rekindle.exporting.watermark import Watermark
 from rekindle.postgres import only_value, transact
-from rekindle.publishing.publications import declared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,8 +51,6 @@ ATTRIBUTES = (
 )
 """What a tool that follows changes is told of a user: each attribute of each changed row is billed."""
 
-BEST = "expected_gain"
-
 CELLS = (
     "user_id",
     PHONE,
@@ -64,7 +61,7 @@ CELLS = (
     "policy_version",
     "return_probability",
     "decile",
-    BEST,
+    "expected_gain",
     "value_if_returns",
     "ltv_30",
     "currency",
@@ -200,7 +197,7 @@ class _Counted:
 
 def _changes(since: Watermark | None, follow: Follow, moment: datetime) -> Selected:
     moved = sql.Identifier("a", FOLLOWED[follow])
-    columns = _of_audience([name for name in ATTRIBUTES if follow == "all" or name != RUNS_OUT])
+    columns = tuple(name for name in ATTRIBUTES if follow == "all" or name != RUNS_OUT)
     query = sql.SQL(
         "select {columns} from sms.audience as a where ({moved}, a.user_id) > (%(since_at)s, %(since_user)s)"
         " order by {moved}, a.user_id"
@@ -210,19 +207,15 @@ def _changes(since: Watermark | None, follow: Follow, moment: datetime) -> Selec
 
 
 def _who_may_be_texted(moment: datetime) -> Selected:
-    columns = _of_audience(CELLS)
-    best_first = [sql.SQL("a.{} desc nulls last").format(sql.Identifier(name)) for name in columns if name == BEST]
-    query = sql.SQL("select {columns} from sms.audience as a where {may} order by {order}").format(
-        columns=_named(columns),
-        may=MAY_BE_TEXTED,
-        order=sql.SQL(", ").join([*best_first, sql.Identifier("a", "user_id")]),
-    )
-    return Selected(query, columns, {"at": moment})
+    query = sql.SQL(
+        "select {columns} from sms.audience as a where {may} order by a.expected_gain desc nulls last, a.user_id"
+    ).format(columns=_named(CELLS), may=MAY_BE_TEXTED)
+    return Selected(query, CELLS, {"at": moment})
 
 
 def _texted_by(campaign_id: str, form: Form, moment: datetime) -> Selected:
     wanted = ATTRIBUTES if form.is_of_changes else CELLS
-    columns = tuple(name for name in _of_audience(wanted) if name not in OF_A_CAMPAIGN)
+    columns = tuple(name for name in wanted if name not in OF_A_CAMPAIGN)
     query = sql.SQL(
         "select {own}, {columns} from sms.campaign_list as c join sms.audience as a using (user_id)"
         " where c.campaign_id = %(campaign_id)s and not c.is_control and {may} order by c.rank, a.user_id"
@@ -248,13 +241,6 @@ def _wanted_count(connection: Connection, campaign_id: str) -> int:
             code="unknown_campaign",
         )
     return wanted
-
-
-def _of_audience(wanted: Sequence[str]) -> tuple[str, ...]:
-    """Those columns of sms.audience that are declared: a table gains columns, and never loses one."""
-    audience = next(p for p in declared() if p.table == "audience")
-    there = {*audience.key, *(column.name for column in audience.columns)}
-    return tuple(name for name in wanted if name in there)
 
 
 def _named(columns: Sequence[str], moved: sql.Identifier | None = None) -> sql.Composed:

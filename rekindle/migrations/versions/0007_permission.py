@@ -110,6 +110,7 @@ comment on column rekindle.read_file.error is 'Why nothing of it, or not all of 
 alter table sms.audience
     add column if not exists holdout boolean,
     add column if not exists expected_gain numeric(18,2),
+    add column if not exists content_updated_at timestamptz,
     add constraint held_out_as_the_reason_says check (
         case when eligible then holdout is false when suppression_reason = 'holdout' then holdout is true else true end
     ),
@@ -118,6 +119,8 @@ alter table sms.audience
         suppression_reason is distinct from 'erased'
         or (not in_population and holdout is null and expected_gain is null)
     );
+-- Tools that follow content find what has changed as fast as those that follow rows.
+create index on sms.audience (content_updated_at, user_id);
 """
 
 WATCHED = """

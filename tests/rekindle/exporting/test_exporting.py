@@ -12,6 +12,7 @@ from rekindle import exporting, postgres
 from rekindle.errors import InputError
 from rekindle.exporting import ATTRIBUTES, CELLS, OF_A_CAMPAIGN, export_audience, export_campaign
 from rekindle.exporting.watermark import Watermark
+from rekindle.publishing.publications import declared
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MOST_COLUMNS = 50
@@ -29,6 +30,9 @@ BASE = {
     "timezone": "America/New_York",
     "send_window_start": NOON,
     "send_window_end": NOON + timedelta(hours=4),
+    "holdout": False,
+    "expected_gain": 1,
+    "content_updated_at": NOON,
     "return_probability": 0.25,
     "lapsed_days": 20,
     "horizon_days": 7,
@@ -52,7 +56,14 @@ NOT_ELIGIBLE = {
     "suppression_reason": "consent_withdrawn",
     **dict.fromkeys(PERMISSION.split()),
 }
-ERASED = {**NOT_ELIGIBLE, "in_population": False, "suppression_reason": "erased", **dict.fromkeys(SCORE.split())}
+ERASED = {
+    **NOT_ELIGIBLE,
+    "in_population": False,
+    "suppression_reason": "erased",
+    "holdout": None,
+    "expected_gain": None,
+    **dict.fromkeys(SCORE.split()),
+}
 LISTED = {
     "campaign_id": ("text", "spring"),
     "user_id": ("text", None),
@@ -139,6 +150,19 @@ def test_braze_is_told_of_whoever_has_changed_also_of_who_is_not_eligible_any_mo
     }
     assert {name for said in changed.values() for name in said} & {"phone", "phone_e164"} == set()
     assert changed["u2"]["return_probability"] is None
+
+
+def test_whoever_follows_content_is_not_told_of_a_renewal_and_not_until_when_it_holds(audience, tmp_path):
+    audience({"user_id": "u1"}, {"user_id": "u2"})
+    first = export_audience("braze", tmp_path / "a", follow="content", at=NOON)
+    later = NOON + timedelta(days=1)
+    audience(
+        {"user_id": "u1", "updated_at": later}, {"user_id": "u2", "updated_at": later, "content_updated_at": later}
+    )
+    second = export_audience("braze", tmp_path / "b", since=first.watermark, follow="content", at=NOON)
+
+    assert list(told(second.path)) == ["u2"]
+    assert "valid_until" not in told(second.path)["u2"]
 
 
 def test_nothing_changed_is_no_file_and_the_same_watermark(audience, tmp_path):
@@ -256,6 +280,25 @@ def test_changes_are_found_by_the_index_alone(audience):
 def test_no_export_names_more_columns_than_tools_take():
     for columns in (ATTRIBUTES, CELLS, (*OF_A_CAMPAIGN, *CELLS)):
         assert len(columns) == len(set(columns)) <= MOST_COLUMNS
+
+
+def test_what_tools_read_has_at_most_50_columns_a_key_and_a_sentence_on_each(database):
+    """Customer.io takes no more of a query, and Hightouch wants a key that is unique and never null."""
+    for table, publication in ((p.target, p) for p in declared() if p.table in {"audience", "campaign_list"}):
+        columns = database.rows(
+            "select attname as name, col_description(attrelid, attnum) as said from pg_attribute"
+            " where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+            table,
+        )
+        key = database.rows(
+            "select attname as name, attnotnull as is_never_null from pg_index join pg_attribute"
+            " on attrelid = indrelid and attnum = any(indkey) where indrelid = %s::regclass and indisprimary",
+            table,
+        )
+
+        assert len(columns) <= MOST_COLUMNS, f"{table}: tools that name all columns would be refused"
+        assert [column["name"] for column in columns if not column["said"]] == []
+        assert {column["name"] for column in key if column["is_never_null"]} == set(publication.key)
 
 
 def test_changes_are_no_csv(tmp_path):
