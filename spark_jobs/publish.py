@@ -1,7 +1,7 @@
 """
 Publishing: the day's score tables, out of Iceberg and into the schema that SMS tools read.
 
-Reads:  the score tables of all products
+Reads:  the score tables of all products; marts.permission, marts.profile and marts.recent_assignments; raw.contacts
 Writes: schema sms in Postgres, in one transaction (rekindle.publishing)
 """
 
@@ -9,27 +9,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, StringType, StructField, StructType
+
 from ml import registry
 from ml.products import PRODUCTS
 from ml.registry import why_skipped
 from rekindle import publishing, records
 from rekindle.days import Days
 from rekindle.errors import InputError
+from rekindle.landing.phones import keyed, phone_key
 from rekindle.landing.zone import LandingZone
+from rekindle.permission import Given
+from rekindle.permission.numbers import read_number
 from rekindle.warehouse.contracts import load
 from rekindle.warehouse.spark import stream
-from rekindle.warehouse.tables import read_days
+from rekindle.warehouse.tables import read_between, read_days
+from spark_jobs.features.states import holds_on, spans
 
 if TYPE_CHECKING:
-    from datetime import date
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import date, datetime
 
-    from pyspark.sql import SparkSession
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
 
     from ml.products import Product
     from rekindle.publishing import PublishResult
 
 
-def main(spark: SparkSession, days: Days, run_id: str, *, backfill: bool = False) -> PublishResult:
+MARTS = {"permission": "permission", "profile": "profile", "recent_assignments": "sent_elsewhere"}
+"""Marts of what is known of permission, and what publishing calls it."""
+
+FURTHER = (StructField("phone_e164", StringType()), StructField("phone_hmacs", ArrayType(StringType())))
+
+
+def main(
+    spark: SparkSession, days: Days, run_id: str, *, backfill: bool = False, at: datetime | None = None
+) -> PublishResult:
     """
     Publish what the products say of one day, of which readers are shown one; who has nothing to say yet is left out.
 
@@ -50,7 +67,56 @@ def main(spark: SparkSession, days: Days, run_id: str, *, backfill: bool = False
         product: stream(read_days(spark, product.table, Days.one(day)).orderBy(*load(product.table).identity))
         for product in scored
     }
-    return publishing.publish(scores, day, run_id, backfill=backfill)
+    given = None if backfill else known_permission(spark, day)
+    return publishing.publish(scores, day, run_id, backfill=backfill, given=given, at=at)
+
+
+def known_permission(spark: SparkSession, day: date) -> Given:
+    """
+    What the day knows of permission, as far as its marts were built; what was not built is not known.
+
+    Phones leave the warehouse here, and only of users whom nothing in it speaks against.
+    """
+    built = {name: f"marts.{name}" for name in MARTS if day in records.builds(f"marts.{name}", day, day)}
+    rows = {name: read_days(spark, table, Days.one(day)) for name, table in built.items()}
+    if "permission" in rows:
+        contacts = read_between(spark, "raw.contacts", None, day)
+        rows["permission"] = with_phones(rows["permission"], contacts, day, phone_key())
+    return Given(**{MARTS[name]: stream(frame) for name, frame in rows.items()})
+
+
+def with_phones(permission: DataFrame, contacts: DataFrame, day: date, key: str) -> DataFrame:
+    """Add phones of users without a code, and the HMACs of what each may be named by."""
+    held = (
+        spans(contacts, "user_id")
+        .where(holds_on(F.lit(day)))
+        .select("user_id", "phone", F.col("country").alias("said"))
+    )
+    joined = permission.join(held, "user_id", "left").withColumn(
+        "phone", F.when(F.col("code").isNull(), F.col("phone"))
+    )
+    schema = StructType([*permission.schema.fields, *FURTHER])
+    return joined.select(*permission.columns, "phone", "said").mapInArrow(_phone_reader(key), schema)
+
+
+def _phone_reader(key: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """A function for `mapInArrow` over rows that end with a phone and the country that the contact says."""
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for batch in batches:
+            numbers = list(map(read_number, batch["phone"].to_pylist(), batch["said"].to_pylist()))
+            hmacs = [[keyed(name, key) for name in number.names] for number in numbers]
+            added = [
+                pa.array([number.e164 for number in numbers], pa.string()),
+                pa.array(hmacs, pa.list_(pa.string())),
+            ]
+            kept = batch.drop_columns(["phone", "said"])
+            names = [*kept.schema.names, *(field.name for field in FURTHER)]
+            yield pa.RecordBatch.from_arrays([*kept.columns, *added], names)
+
+    return read
 
 
 def _what_helps(product: Product, day: date) -> str:

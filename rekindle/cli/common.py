@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -43,6 +43,27 @@ FirstOption = Annotated[
 ]
 ToOption = Annotated[
     date | None, typer.Option("--to", parser=parsed_day, metavar="YYYY-MM-DD", help="Last day of the range, included.")
+]
+
+
+def _time(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} is not a time with a zone. Write it as 2017-06-06T03:00:00Z.")
+    return at.astimezone(UTC)
+
+
+AtOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--at",
+        parser=_time,
+        metavar="TIME",
+        help="The time that permission goes by, with its zone; Postgres' own unless old or simulated data need theirs.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
 

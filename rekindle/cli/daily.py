@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rekindle.cli.common import (
+    AtOption,
     DayOption,
     FromOption,
     JsonOption,
@@ -21,6 +22,7 @@ from rekindle.cli.common import (
 )
 from rekindle.cli.models import ProductArgument, named_product
 from rekindle.errors import CheckFailedError, InputError
+from rekindle.postgres import today
 from rekindle.progress import shown
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(epilog=example("rekindle run --day 2017-12-31"))(run)
     app.command(epilog=example("rekindle backfill --from 2017-01-01 --to 2017-12-28"))(backfill)
+    app.command(epilog=example("rekindle permissions"))(permissions)
     app.command(epilog=example("rekindle scores recall --day 2017-12-31 --user 1234"))(scores)
     app.command(epilog=example("rekindle report --day 2017-12-31"))(report)
     app.command(epilog=example("rekindle check features.user --day 2017-12-31"))(check)
@@ -60,6 +63,7 @@ def run(
     wait_minutes: Annotated[
         float, typer.Option(help="How long to wait for deliveries that are not there yet.", min=0)
     ] = 0,
+    at: AtOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run the daily DAG for a day, through Airflow: load, build features, score, publish, report."""
@@ -72,10 +76,36 @@ def run(
     _refuse_unready(day, wait_minutes)
     tell = _quiet if json else tell_stage
     with shown(as_json=json) as progress:
+        parameters = {"kind": "daily", **({"at": at.isoformat()} if at else {})}
         (done,) = running.run_days(
-            "daily_scores", Days.one(day), {"kind": "daily"}, tell, wait_minutes=wait_minutes, progress=progress
+            "daily_scores", Days.one(day), parameters, tell, wait_minutes=wait_minutes, progress=progress
         )
-    answer(_told(done), as_json=json, text=f"Done. The report: {_report_path(day)}")
+    given = [f"Permission is as of {at:%Y-%m-%d %H:%M} UTC, which was given."] if at else []
+    answer(
+        {**_told(done), **({"at": at} if at else {})},
+        as_json=json,
+        text="\n".join([*given, f"Done. The report: {_report_path(day)}"]),
+    )
+
+
+def permissions(*, at: AtOption = None, json: JsonOption = False) -> None:
+    """
+    Take permission away: record new opt-outs, withdrawals and erasures of the landing zone, and publish them.
+
+    It never grants. It needs Postgres and the landing zone, and works while anything else is broken; the DAG `permissions`
+    does the same each hour.
+    """
+    from rekindle import platform, records
+    from rekindle.days import Days
+    from rekindle.permission import taking_away
+
+    platform.attach()
+    run_id = records.start_run("permissions", Days.one(at.date() if at else today()))
+    done = taking_away.main(run_id, at=at)
+    records.finish_run(run_id, "done")
+    told = [f"As of {done.at:%Y-%m-%d %H:%M:%S} UTC{', which was given' if at else ''}: {done.words}"]
+    answer({**asdict(done), "run_id": run_id}, as_json=json, text="\n".join(told))
+    done.refuse_unusable()
 
 
 def backfill(

@@ -138,6 +138,19 @@ def outline(name: str, content: bytes) -> tuple[int, tuple[str, ...], dict[str, 
     return len(lines), json_columns(lines[:JSON_PROBE_ROWS]), {}
 
 
+def rows_of(name: str, content: bytes, columns: Columns) -> Iterator[Row]:
+    """Rows of a file in whatever form its name says. Raises UnreadableFileError."""
+    if not content:
+        raise UnreadableFileError("empty_file")
+    kind = form_of(name)
+    if kind not in FORMATS:
+        raise UnreadableFileError("unknown_format")
+    if kind == "parquet":
+        yield from _parquet_rows(content, columns)
+    else:
+        yield from (csv_rows if kind == "csv" else json_rows)(decoded(content), columns)
+
+
 def decoded(content: bytes) -> str:
     """Text of a csv or jsonl file. Bytes that are not UTF-8 become surrogates, so that only their rows are lost."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -469,6 +482,15 @@ def parquet_texts(content: bytes, columns: Columns) -> ParquetTexts:
     lost = sorted({at for _, bad in texts.values() for at in bad})
     broken = {at: {name: bad.get(at, good[at].as_py()) for name, (good, bad) in texts.items()} for at in lost}
     return ParquetTexts(pa.table({name: texts[name][0] for name in present}), broken, is_text)
+
+
+def _parquet_rows(content: bytes, columns: Columns) -> Iterator[Row]:
+    read = parquet_texts(content, columns)
+    for at, cells in enumerate(read.texts.to_pylist()):
+        if at in read.broken:
+            yield _broken(at + 1, "not_utf8", json.dumps(read.broken[at]))
+        else:
+            yield Row(at + 1, None, None, None, read.has_text_number, cells)
 
 
 def unsupported_type(kind: str, column_type: str) -> bool:

@@ -4,6 +4,9 @@ Deliveries: what lies in the landing zone, looked at without loading it.
 `landing/<source>/day=YYYY-MM-DD/` is a delivery; it is complete when `_SUCCESS` is there. The landing zone is a local
 folder or any URL that pyarrow's file systems read (s3://, gs://, hdfs:// …).
 
+Some sources may deliver hours of a day ahead, `day=YYYY-MM-DD/hour=HH/` with a `_SUCCESS` of its own: permission is taken away
+by them. The day's delivery holds the same rows again, and is all that is loaded.
+
 Rows are counted here, from the files, by other code than the one that loads them: that is what the law
 *delivered = loaded + duplicates + quarantined* is asserted against.
 """
@@ -12,8 +15,10 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -31,7 +36,7 @@ from rekindle.landing.formats import (
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import date
 
     from pyarrow.fs import FileSystem
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
     from rekindle.warehouse.contracts import Contract
 
 SUCCESS = "_SUCCESS"
+HOUR = re.compile(r"hour=([01]\d|2[0-3])")
 UNSEEN = ("_", ".")
 """What a file or folder of a delivery begins with that is nobody's data: markers, and files that are being written."""
 
@@ -78,6 +84,32 @@ class Delivery:
     def content_digest(self) -> str:
         """SHA-256 over the names and digests of the files, in the order of their names."""
         return hashlib.sha256("".join(f"{f.name}\n{f.sha256}\n" for f in self.files).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a source has delivered of a day, whole or of one of its hours, and says is complete."""
+
+    source: str
+    day: date
+    hour: int | None
+    path: str
+
+    @property
+    def is_over_at(self) -> datetime:
+        """When the time that it is about was over."""
+        hours = timedelta(hours=24 if self.hour is None else self.hour + 1)
+        return datetime.combine(self.day, time(), UTC) + hours
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file of a part that has not been looked into; `modified_at` is the file system's."""
+
+    name: str
+    path: str
+    size: int
+    modified_at: datetime
 
 
 class LandingZone:
@@ -129,6 +161,49 @@ class LandingZone:
                 ) from error
         return sorted(found)
 
+    def parts(self, source: str, since: date) -> list[Part]:
+        """Complete deliveries of days from `since` on, and complete hours of them, in the order in which they are over."""
+        _, root = self._root
+        found = []
+        for day in self._folders(source):
+            if day >= since:
+                folder = f"{root}/{source}/day={day}"
+                found += [Part(source, day, hour, path) for hour, path in self._complete_within(folder)]
+        return sorted(found, key=lambda part: (part.is_over_at, part.hour is None))
+
+    def _complete_within(self, folder: str) -> Iterator[tuple[int | None, str]]:
+        from pyarrow import fs
+
+        system, _ = self._root
+        infos = system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+        folders = {info.base_name: info.path for info in infos if info.type == fs.FileType.Directory}
+        hours = [(int(named[1]), path) for name, path in folders.items() if (named := HOUR.fullmatch(name))]
+        for hour, path in [*hours, (None, folder)]:
+            if system.get_file_info(f"{path}/{SUCCESS}").type == fs.FileType.File:
+                yield hour, path
+
+    def files(self, part: Part) -> list[FoundFile]:
+        """Files of a part, by name. Those of hours are no files of their day."""
+        from pyarrow import fs
+
+        system, _ = self._root
+        infos = system.get_file_info(fs.FileSelector(part.path, recursive=True))
+        named = [(_below(part.path, info.path), info) for info in infos if info.type == fs.FileType.File]
+        return sorted(
+            (
+                FoundFile(name, info.path, info.size, info.mtime or datetime.fromtimestamp(0, UTC))
+                for name, info in named
+                if _is_data(name, by_hour=part.hour is None)
+            ),
+            key=lambda file: file.name,
+        )
+
+    def content(self, path: str) -> bytes:
+        """Read a file."""
+        system, _ = self._root
+        with system.open_input_stream(path) as stream:
+            return bytes(stream.read())
+
     def is_complete(self, source: str, day: date) -> bool:
         from pyarrow import fs
 
@@ -147,7 +222,7 @@ class LandingZone:
         with ThreadPoolExecutor(8) as pool:
             complete = pool.map(lambda day: self.is_complete(source, day), unseen)
             present = [day for day, is_there in zip(unseen, complete, strict=True) if is_there]
-            found = list(pool.map(lambda day: self._delivery(source, day), present))
+            found = list(pool.map(lambda day: self._delivery(contract, day), present))
         for delivery in found:
             _refuse_unusable(contract, delivery, self.folder(source, delivery.day))
             self._looked[source, delivery.day] = delivery
@@ -165,17 +240,18 @@ class LandingZone:
             if source not in contracts.permission_sources():
                 self.deliveries(contracts.landing_contract(source), days)
 
-    def _delivery(self, source: str, day: date) -> Delivery:
+    def _delivery(self, contract: Contract, day: date) -> Delivery:
         from pyarrow import fs
 
         system, root = self._root
+        source = contract.lands.source
         folder = f"{root}/{source}/day={day}"
         infos = system.get_file_info(fs.FileSelector(folder, recursive=True))
         named = [(_below(folder, info.path), info) for info in infos if info.type == fs.FileType.File]
         files = [
             _look(system, info.path, name, info.size)
             for name, info in named
-            if not any(part.startswith(UNSEEN) for part in name.split("/"))
+            if _is_data(name, by_hour=contract.lands.by_hour)
         ]
         return Delivery(source, day, tuple(sorted(files, key=lambda f: f.name)))
 
@@ -234,6 +310,13 @@ def no_delivery(zone: LandingZone, day: date, missing: list[str]) -> InputError:
         safe="Nothing was written; the published tables stay as they are.",
         code="no_delivery",
     )
+
+
+def _is_data(name: str, *, by_hour: bool) -> bool:
+    """Whether a file of a delivery is somebody's data; those of hours are none of a source that delivers hours ahead."""
+    folder, *below = name.split("/")
+    is_of_an_hour = by_hour and bool(below) and HOUR.fullmatch(folder) is not None
+    return not is_of_an_hour and not any(part.startswith(UNSEEN) for part in (folder, *below))
 
 
 def _below(folder: str, path: str) -> str:

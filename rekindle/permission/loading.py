@@ -26,7 +26,17 @@ BYTES_AT_ONCE = 1 << 20
 
 COLUMNS = {
     "permission": (
-        *("user_id", "day", "code", "phone_hmac", "phone_e164", "consent_at", "consent_source", "policy_version"),
+        *(
+            "user_id",
+            "day",
+            "code",
+            "phone_hmac",
+            "phone_hmacs",
+            "phone_e164",
+            "consent_at",
+            "consent_source",
+            "policy_version",
+        ),
         *("zones", "country", "usual_hour"),
     ),
     "profile": ("user_id", "day", "country", "segment"),

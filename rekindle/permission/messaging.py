@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - read when the model is made
 from functools import cache
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -35,6 +36,22 @@ class Segments(BaseModel):
         return self
 
 
+class Country(BaseModel):
+    """
+    What of the quiet hours and days of the settings is otherwise in a country.
+
+    Where nobody knows a country's public holidays no day is known to be allowed: `public_holidays: none` says that there are
+    none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    send_from_hour: Annotated[int, Field(ge=0, le=23)] | None = None
+    send_until_hour: Annotated[int, Field(ge=1, le=24)] | None = None
+    send_on_sundays: bool | None = None
+    public_holidays: Literal["observed", "none"] = "observed"
+
+
 class Messaging(BaseModel):
     """All of the file; a name that nothing reads is refused."""
 
@@ -42,6 +59,7 @@ class Messaging(BaseModel):
 
     harmless_words: frozenset[str]
     segments: Segments
+    countries: Mapping[Annotated[str, Field(pattern="^[A-Z]{2}$")], Country] = Field(default_factory=dict)
 
 
 @cache

@@ -10,14 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from itertools import product
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import holidays
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
-
-from rekindle.settings import PROJECT, settings
+from rekindle.permission.messaging import Country, messaging
+from rekindle.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,17 +30,6 @@ ONE_HOUR = timedelta(hours=1)
 """Of a window that has begun so much must be left: a daily table would offer some time zones its last minutes, each day."""
 
 SUNDAY = 6
-
-
-class Country(BaseModel):
-    """What of the settings is otherwise in a country; `public_holidays: none` where no calendar is known or wanted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    from_hour: Annotated[int, Field(ge=0, le=23)] | None = None
-    until_hour: Annotated[int, Field(ge=1, le=24)] | None = None
-    on_sundays: bool | None = None
-    public_holidays: Literal["observed", "none"] = "observed"
 
 
 @dataclass(frozen=True)
@@ -66,14 +52,14 @@ class Rules:
         """From which local hour to which messages may be sent."""
         own = self.countries.get(country, Country())
         return (
-            self.from_hour if own.from_hour is None else own.from_hour,
-            self.until_hour if own.until_hour is None else own.until_hour,
+            self.from_hour if own.send_from_hour is None else own.send_from_hour,
+            self.until_hour if own.send_until_hour is None else own.send_until_hour,
         )
 
     def allows_sundays(self, country: str) -> bool:
         """Whether messages may be sent on Sundays."""
         own = self.countries.get(country, Country())
-        return self.on_sundays if own.on_sundays is None else own.on_sundays
+        return self.on_sundays if own.send_on_sundays is None else own.send_on_sundays
 
     def observes_holidays(self, country: str) -> bool:
         """Whether no messages may be sent on public holidays."""
@@ -91,9 +77,7 @@ class Window:
 
 def rules() -> Rules:
     """Read the rules: settings, and `countries` of conf/messaging.yml."""
-    path = PROJECT / "conf" / "messaging.yml"
-    raw = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return Rules.of(settings(), {code: Country(**own) for code, own in (raw.get("countries") or {}).items()})
+    return Rules.of(settings(), messaging().countries)
 
 
 def next_window(  # noqa: PLR0917 - what it depends on, and nothing else
@@ -173,6 +157,8 @@ def _is_allowed_day(day: date, country: str | None, said: Rules) -> bool:
 @cache
 def _holidays(country: str, year: int) -> frozenset[date] | None:
     """Return a country's public holidays; None where nobody knows them."""
+    import holidays  # its names of all countries take long to load, and DAG files come by here
+
     try:
         return frozenset(holidays.country_holidays(country, years=year))
     except NotImplementedError:

@@ -161,6 +161,27 @@ def refresh_within(
     return PublishResult(day, published_at, done)
 
 
+def amend(change: Callable[[Connection, Publication, Stamps], int], run_id: str, *, at: datetime | None = None) -> None:
+    """
+    Change rows of what says who may be sent to, in a turn of its own; what is made of them follows.
+
+    `change` is told the publication and its stamps and returns how many rows it has changed. Which day the table is about,
+    and until when it may be used, stays.
+    """
+
+    def work(connection: Connection) -> None:
+        published_at = take_turn(connection)
+        for publication in publications.declared():
+            day = merge.current_day(connection, publication.table) if publication.permits else None
+            if day is not None:
+                stamps = {"day": day, "run_id": run_id, "at": published_at}
+                if change(connection, publication, stamps):
+                    merge.note_change(connection, publication, stamps)
+                    _follow(connection, {publication.target}, stamps, at)
+
+    transact(work)
+
+
 def history_of(product: ScoreProduct, day: date, *, user_id: str | None = None, limit: int) -> list[dict[str, Any]]:
     """Return what was published of a product for a day, the best scores first; of one user where one is named."""
     publication = publications.of_table(product.table)

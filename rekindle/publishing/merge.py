@@ -164,6 +164,14 @@ def renew(connection: Connection, publication: Publication, stamps: Stamps) -> i
     return row_count
 
 
+def note_change(connection: Connection, publication: Publication, stamps: Stamps) -> None:
+    """Say when a table last changed, so that whatever comes is stamped later."""
+    connection.execute(
+        "update rekindle.freshness set published_at = %(at)s where table_name = %(table)s",
+        {**stamps, "table": publication.table},
+    )
+
+
 def count(connection: Connection, table: str) -> int:
     """Count a table's rows."""
     ((rows,),) = connection.execute(f"select count(*) from {table}")

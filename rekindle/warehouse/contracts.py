@@ -138,6 +138,8 @@ class Landing:
     serves: Literal["scores", "permission"] = "scores"
     timeless: str | None = None
     """SQL over the delivered cells that is true of a row which counts without its time where that cannot be used."""
+    by_hour: bool = False
+    """Whether hours of a day may be delivered ahead, for taking permission away: what the day loads holds the same again."""
 
 
 @dataclass(frozen=True)

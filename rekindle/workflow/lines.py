@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from rekindle.permission.taking_away import Taken
     from rekindle.publishing import Published
 
     Detail = Mapping[str, Any]
@@ -78,6 +79,10 @@ def _published(one: Published) -> str:
         later = f", because the current rows are about {one.current_day}" if one.current_day else ""
         return f"{one.table} {rows(one.row_count)} into history only{later}"
     return f"{one.table} {rows(one.row_count)}, {one.changed_count:,} changed"
+
+
+def taken_away(done: Taken) -> str:
+    return f"As of {done.at:%Y-%m-%d %H:%M:%S} UTC: {done.words}"
 
 
 def watched(day: date, figures: int, moved: Sequence[str]) -> str:

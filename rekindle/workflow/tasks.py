@@ -45,6 +45,12 @@ PARAMS = {
         description="Day to process; empty: the day that has just finished.",
     ),
     "kind": Param("daily", type="string", enum=["daily", "backfill"], description="A backfill writes history only."),
+    "at": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        description="The time that permission goes by; empty: Postgres' own. For old or simulated data.",
+    ),
     "model_version": Param(
         None, type=["null", "string"], description="Score with this version instead of the champion."
     ),
@@ -270,17 +276,20 @@ def publish() -> Any:
     """Publish the day's scores to Postgres in one transaction, and tell who is scheduled on the tables that it renewed."""
 
     @task.pyspark(conn_id=SPARK, task_id="publish", trigger_rule="none_failed", outlets=assets.outlets())
-    def run(day: str, airflow_run: str, kind: str, spark: Any = None, outlet_events: Any = None) -> str:
+    def run(  # noqa: PLR0917 - a template field each
+        day: str, airflow_run: str, kind: str, at: str, spark: Any = None, outlet_events: Any = None
+    ) -> str:
         from rekindle import publishing
         from rekindle.workflow import lines
 
         with _stage(day, airflow_run, "publish", spark) as (run_id, days, notes):
-            done = import_module("spark_jobs.publish").main(spark, days, run_id, backfill=kind == "backfill")
+            time = datetime.fromisoformat(at) if at else None
+            done = import_module("spark_jobs.publish").main(spark, days, run_id, backfill=kind == "backfill", at=time)
             notes.row_count = done.row_count
         assets.announce(outlet_events, publishing.renewed_by(done), run_id)
         return lines.published(days.first, done.products)
 
-    return run(**CONTEXT)
+    return run(at="{{ params.at or '' }}", **CONTEXT)
 
 
 def watch() -> Any:
@@ -351,6 +360,23 @@ def train(product: Product) -> Any:
         run(name=product.name, **CONTEXT)
 
     return group()
+
+
+def take_away() -> Any:
+    """Record what takes permission away and publish it, by Postgres' clock: nobody says which time it is."""
+
+    @task(task_id="take_away")
+    def run(day: str, airflow_run: str, kind: str) -> str:  # noqa: ARG001 - every task gets the same
+        from rekindle.permission import taking_away
+        from rekindle.workflow import lines
+
+        with _stage(day, airflow_run, "take_away") as (run_id, _days, notes):
+            done = taking_away.main(run_id)
+            notes.row_count, notes.detail = done.codes.total(), {"at": done.at.isoformat(), "codes": dict(done.codes)}
+            done.refuse_unusable()
+        return lines.taken_away(done)
+
+    return run(**CONTEXT)
 
 
 def upkeep() -> Any:

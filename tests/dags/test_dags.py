@@ -82,7 +82,12 @@ def test_the_runs_of_a_dag_are_called_by_its_name(dags, dag_id):
 
 @pytest.mark.parametrize(
     ("dag_id", "kinds"),
-    [("daily_scores", ["daily", "backfill"]), ("weekly_training", ["training"]), ("table_upkeep", ["upkeep"])],
+    [
+        ("daily_scores", ["daily", "backfill"]),
+        ("weekly_training", ["training"]),
+        ("table_upkeep", ["upkeep"]),
+        ("permissions", ["permissions"]),
+    ],
 )
 def test_a_run_by_hand_can_be_of_no_kind_that_the_dag_does_not_know(dags, dag_id, kinds):
     """A run of another kind would write the page of a day, or say in our records what it is not."""
@@ -256,7 +261,7 @@ def test_a_run_is_of_the_day_asked_for_or_of_the_one_that_has_just_finished(dags
 def _rendered(task: object, interval_end: datetime | None = MORNING, day: str | None = None) -> dict[str, object]:
     """The templated arguments of a task, rendered by Airflow's own templates; the default is after the sample."""
     context = {
-        "params": {"day": day, "kind": "daily", "model_version": None},
+        "params": {"day": day, "kind": "daily", "model_version": None, "at": None},
         # A week has just ended: `ds`, its first day, is not the day that has just finished.
         "ds": "2017-12-25",
         "dag_run": SimpleNamespace(data_interval_end=interval_end, run_after=datetime(2018, 1, 2, 9, tzinfo=UTC)),

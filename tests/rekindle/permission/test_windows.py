@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from rekindle.permission.windows import Country, Rules, next_window, rules
+from rekindle.permission.messaging import Country
+from rekindle.permission.windows import Rules, next_window, rules
 
 DEFAULT = Rules(9, 20, on_sundays=False, within=timedelta(hours=36))
 LATER = timedelta(days=30)
@@ -151,7 +152,7 @@ def test_of_a_country_whose_holidays_nobody_knows_no_day_is_known_to_be_allowed(
 
 
 def test_a_country_may_have_hours_and_sundays_of_its_own():
-    own = {"FR": Country(from_hour=10, until_hour=18), "GB": Country(on_sundays=True)}
+    own = {"FR": Country(send_from_hour=10, send_until_hour=18), "GB": Country(send_on_sundays=True)}
     said = Rules(9, 20, on_sundays=False, within=DEFAULT.within, countries=own)
     sunday = at("2017-06-11T00:00")
 
