@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from rekindle.landing.filling.fill import Filled
     from rekindle.landing.filling.lateness import Lateness
+    from rekindle.progress import Progress
 
 LatenessOption = Annotated[
     str | None,
@@ -56,6 +57,10 @@ def sample(
     first: FromOption = None,
     last: ToOption = None,
     lateness: LatenessOption = None,
+    consents: Annotated[
+        bool,
+        typer.Option("--with-consents", help="Add simulated contacts, consents and replies: the data set has none."),
+    ] = False,
     replace: ReplaceOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -70,11 +75,26 @@ def sample(
     options = fill.Options(first, last, _lateness(lateness), replace)
     with shown(as_json=json) as progress:
         filled = fill.sample(name, path, options, progress)
+        if consents:
+            filled = with_consents(filled, replace, progress)
     _tell(filled, as_json=json)
 
 
 def _day_or_tool(text: str) -> Any:
     return text if text in TOOLS else parsed_day(text)
+
+
+def with_consents(filled: Filled, replace: bool, progress: Progress) -> Filled:
+    """Add simulated contacts, consents and replies to a sample, and say so wherever it is told of the sample."""
+    from dataclasses import replace as changed
+
+    from rekindle.landing.filling.simulation import consenting
+    from rekindle.landing.filling.writer import delivered_days
+
+    with progress.step("Adding simulated contacts and consents") as step:
+        added = consenting.add_consents(filled.zone, replace=replace, advance=step.reached)
+    notes, written = (*filled.notes, consenting.SIMULATED), (*filled.written, *added)
+    return changed(filled, notes=notes, written=written, delivered=delivered_days(filled.zone))
 
 
 def import_(

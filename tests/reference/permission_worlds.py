@@ -464,3 +464,14 @@ def write_landing(made: World, folder: Path) -> tuple[date, ...]:
 
 def _iso(at: datetime) -> str:
     return at.isoformat()
+
+
+def as_deliveries(rows: dict[date, list[Row]]) -> dict[date, list[Row]]:
+    """Leave out what ingestion quarantines: rows without a user, a phone or an action, and of the far future."""
+
+    def is_loaded(row: Row) -> bool:
+        at = row.get("at") or row.get("received_at")
+        has_all = row.get("user_id", "") is not None and not ("reply_id" in row and row["phone"] is None)
+        return has_all and row.get("action") != "maybe" and not (at and at.year > 2100)
+
+    return {day: [row for row in of_day if is_loaded(row)] for day, of_day in rows.items()}

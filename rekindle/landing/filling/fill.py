@@ -62,7 +62,10 @@ def sample(name: str, path: Path | None, options: Options, progress: Progress = 
     with progress.step("Writing deliveries") as step:
         written = deliver(zone, histories, days, replace=options.replace, advance=step.reached)
     # Whoever reads a report of these deliveries is told that, and how far, they are real.
-    (zone / "SAMPLE").write_text(f"{samples.SAMPLES[name].about}\n", encoding="utf-8")
+    note, about = zone / "SAMPLE", samples.SAMPLES[name].about
+    # What was added to it has been said there, too.
+    if not (note.is_file() and about in note.read_text(encoding="utf-8").splitlines()):
+        note.write_text(f"{about}\n", encoding="utf-8")
     return Filled(zone, days, written, dataset.notes, delivered_days(zone))
 
 
