@@ -24,6 +24,7 @@ Row = Mapping[str, Any]
 Deliveries = Mapping[date, Sequence[Row]]
 """Rows of a source by the day they were delivered on."""
 
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 UNKNOWN_ZONE = "Etc/Unknown"
 MOBILE = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)
 LAST_OF_THE_WAREHOUSE = "phone_shared_with_opted_out"
@@ -110,8 +111,9 @@ class Known:
         known.users = {row["user_id"]: row for _, row in _until(world.users, day)}
         for on, row in _until(world.consents, day):
             known.consents.append(row)
-            # Nobody knows when: then it is as late as it can be.
-            consent = Grant(row["at"] or _end(on), row)
+            # Nobody knows when: a withdrawal is then as late as it can be, and a grant as early.
+            unknown = _end(on) if row["action"] == "withdraw" else EARLIEST
+            consent = Grant(row["at"] or unknown, row)
             if row["action"] == "grant" and (row["message_channel"], row["purpose"]) == (rules.channel, rules.purpose):
                 known.grants.setdefault(row["user_id"], []).append(consent)
             if row["action"] == "withdraw" and known.is_withdrawn(row):
@@ -149,13 +151,21 @@ class Known:
     def opted_out(self) -> dict[str, set[str | None]]:
         """Who has opted out of each number; a reply is of nobody in particular."""
         found: dict[str, set[str | None]] = {number: {None} for number, _ in self.stops}
-        for user, withdrawals in self.withdrawals.items():
-            for withdrawal in withdrawals:
-                held = self.held(user, withdrawal.at)
-                named = _named(withdrawal.row["phone"], self.regions(user))
-                for number in named | {held} - {None}:
-                    found.setdefault(str(number), set()).add(user)
+        for user in self.contacts.keys() | self.withdrawals.keys():
+            for number in self.closed_by(user) - {None}:
+                found.setdefault(str(number), set()).add(user)
         return found
+
+    def closed_by(self, user: str) -> set[str | None]:
+        """Return the numbers that a user's opt-outs close while they stand: held then, held since, and named by them."""
+        granted = max((grant.at for grant in self.grants.get(user, []) if grant.is_complete), default=EARLIEST)
+        standing = [one for one in self.withdrawals.get(user, []) if one.at >= granted]
+        times = [one.at for one in standing] + [at for at in self.stopped.get(user, []) if at >= granted]
+        if not times:
+            return set()
+        since = [row for on, row in self.contacts.get(user, []) if on > min(times).astimezone(UTC).date()]
+        numbers = {self.held(user, min(times))} | {_number(row["phone"], row["country"]) for row in since}
+        return numbers.union(*(_named(one.row["phone"], self.regions(user)) for one in standing))
 
     @cached_property
     def assigned(self) -> dict[str, list[datetime]]:
@@ -251,7 +261,8 @@ class Person:
     def is_changed(self) -> bool:
         """Whether the number arrived after the grant, or is not the one that the grant names."""
         named = self.grant.row["phone"]
-        if not _is_blank(named) and self.number not in _named(named, self.known.regions(self.user)):
+        # What holds no digit names no number.
+        if re.search(r"\d", named or "") and self.number not in _named(named, self.known.regions(self.user)):
             return True
         states = self.known.contacts[self.user]
         numbers = [_number(row["phone"], row["country"]) for _, row in states]
@@ -300,12 +311,12 @@ def is_harmless(text: str | None, harmless: frozenset[str]) -> bool:
 @cache
 def allowed(zones: frozenset[str], country: str | None, at: datetime, rules: Rules) -> tuple[datetime, ...]:
     """Quarters of an hour within the time ahead, each of them in all zones; without a country on any day of the week."""
-    begin = at.replace(minute=0, second=0, microsecond=0)
-    quarters = (begin + n * timedelta(minutes=15) for n in range(rules.window_within_hours * 4))
+    begin, ahead = at.replace(minute=0, second=0, microsecond=0), timedelta(hours=rules.window_within_hours)
+    quarters = (begin + n * timedelta(minutes=15) for n in range(4 * (rules.window_within_hours + 1)))
     return tuple(
         quarter
         for quarter in quarters
-        if quarter >= at and all(_allows(zone, country, quarter, rules) for zone in zones)
+        if at <= quarter < at + ahead and all(_allows(zone, country, quarter, rules) for zone in zones)
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Row = dict[str, Any]
+SOURCES = ("users", "contacts", "consents", "replies", "messages")
 
 DAY = date(2024, 6, 15)
 AT = datetime(2024, 6, 16, 3, 0, tzinfo=UTC)
@@ -67,13 +68,18 @@ class Made:
     erased: set[str] = field(default_factory=set)
     held_out: set[str] = field(default_factory=set)
     ids: Iterator[int] = field(default_factory=count)
+    prefix: str = "u"
+    """Of the ids of users and of what they do."""
+
+    def id(self, letter: str) -> str:
+        return f"{letter}{next(self.ids)} of {self.prefix.strip()}"
 
     def add(self, source: str, day: date, row: Row) -> None:
         self.rows[source][day].append(row)
 
     def consent(self, day: date, user: str, **changes: Any) -> None:
         """Deliver a complete grant, but for what is said otherwise."""
-        row = {"consent_id": f"c{next(self.ids)}", "user_id": user, "phone": None, "message_channel": "sms"}
+        row = {"consent_id": self.id("c"), "user_id": user, "phone": None, "message_channel": "sms"}
         row |= {"purpose": "marketing", "action": "grant", "at": noon(day), "source": "checkout", "policy_version": "3"}
         self.add("consents", day, row | changes)
 
@@ -81,12 +87,12 @@ class Made:
         self.add("contacts", day, {"user_id": user, "phone": phone, "country": country})
 
     def reply(self, day: date, phone: str, text: str) -> None:
-        row = {"reply_id": f"r{next(self.ids)}", "phone": phone, "received_at": noon(day), "text": text}
+        row = {"reply_id": self.id("r"), "phone": phone, "received_at": noon(day), "text": text}
         self.add("replies", day, row)
 
     @property
     def world(self) -> World:
-        of = {name: self.rows[name] for name in ("contacts", "consents", "replies", "messages", "users")}
+        of = {name: self.rows[name] for name in SOURCES}
         return World(**of, scores=self.scores, erased=frozenset(self.erased), held_out=frozenset(self.held_out))
 
 
@@ -106,7 +112,7 @@ class User:
 
     @property
     def name(self) -> str:
-        return f"u{self.number}"
+        return f"{self.made.prefix}{self.number}"
 
     @property
     def neighbour(self) -> str:
@@ -139,16 +145,34 @@ def world(users: int, seed: int) -> World:
 USUAL = 0.78
 
 
+OPTED_OUT = "opted out "
+"""How users of the next world are called."""
+
+
+def merged(one: World, other: World) -> World:
+    """Two worlds of which no user, id or phone is the same."""
+
+    def both(name: str) -> dict[date, list[Row]]:
+        of = getattr(one, name), getattr(other, name)
+        return {day: [*of[0].get(day, []), *of[1].get(day, [])] for day in sorted({*of[0], *of[1]})}
+
+    sources = {name: both(name) for name in SOURCES}
+    scores = {**one.scores, **other.scores}
+    return World(**sources, scores=scores, erased=one.erased | other.erased, held_out=one.held_out | other.held_out)
+
+
 def opted_out_world(phones: int) -> World:
     """Users who all may be texted, and five spellings of how each of their phones opts out."""
-    made = Made()
+    made = Made(prefix=OPTED_OUT)
     for number in range(phones):
-        user = User(made, drawing(number), number)
+        # Nobody else's phones: those of other worlds begin at the other end of the range.
+        user = User(made, drawing(number), len(AREA_CODES) * 100 - 1 - number)
         lives_in("US", None)(user)
-        made.contact(LONG_AGO, user.name, spelt(fictional(number), number), "US")
+        phone = fictional(user.number)
+        made.contact(LONG_AGO, user.name, spelt(phone, number), "US")
         made.consent(GRANTED, user.name)
         usual_score(user)
-        made.reply(LATELY, SENT_AS[number % 5](fictional(number)), STOPS[number % len(STOPS)])
+        made.reply(LATELY, SENT_AS[number % 5](phone), STOPS[number % len(STOPS)])
     return made.world
 
 
@@ -398,7 +422,7 @@ def is_sent(*hours: int) -> Callable[[User], None]:
         for ago in hours:
             sent_at = AT - timedelta(hours=ago)
             day = min(sent_at.date(), DAY)
-            row = {"message_id": f"m{next(user.made.ids)}", "campaign_id": f"campaign {ago}", "user_id": user.name}
+            row = {"message_id": user.made.id("m"), "campaign_id": f"campaign {ago}", "user_id": user.name}
             row |= {"message_channel": "sms", "sent_at": sent_at, "status": "delivered", "cost": None}
             user.made.add("messages", day, row | {"arm": user.draw.choice(["treatment", "control"])})
 
@@ -450,7 +474,7 @@ SCORES = (
 
 def write_landing(made: World, folder: Path) -> tuple[date, ...]:
     """Deliver the rows as JSON lines, for each source on each day that any has. Returns the days."""
-    sources = {name: getattr(made, name) for name in ("users", "contacts", "consents", "replies", "messages")}
+    sources = {name: getattr(made, name) for name in SOURCES}
     days = sorted({day for rows in sources.values() for day in rows})
     for source, rows in sources.items():
         for day in days:

@@ -55,14 +55,15 @@ def test_a_withdrawal_closes_what_it_may_mean(changes: dict, expected: str | Non
     assert code(one) == expected
 
 
-@pytest.mark.parametrize("user", ["ada", "bob"])
-def test_a_reply_closes_for_all_who_have_the_phone_until_they_grant_again(user: str):
+def test_a_reply_closes_for_all_who_have_the_phone_until_each_of_them_grants_again():
+    """Who of them it was nobody knows."""
     one = made(users=("ada", "bob"))
     one.reply(MOVED, PHONE, "ok, STOP")
     one.consent(LATELY, "ada", source=" ")
     one.consent(LATELY, "bob")
-
-    assert code(one, user) == {"ada": "consent_withdrawn", "bob": None}[user]
+    assert [code(one, user) for user in ("ada", "bob")] == ["consent_withdrawn", "phone_shared_with_opted_out"]
+    one.consent(LATELY, "ada", at=noon(LATELY) + timedelta(hours=1))
+    assert [code(one, user) for user in ("ada", "bob")] == [None, None]
 
 
 def test_an_opted_out_phone_stays_so_with_whoever_has_it_next():
@@ -73,11 +74,24 @@ def test_an_opted_out_phone_stays_so_with_whoever_has_it_next():
     assert code(one) == "phone_shared_with_opted_out"
 
 
-def test_who_withdraws_closes_the_phone_for_others():
+@pytest.mark.parametrize("bob_had", [PHONE, OTHER])
+def test_who_has_withdrawn_closes_the_phone_for_others_until_granting_again(bob_had: str):
+    """Also the one that came afterwards."""
     one = made(users=("ada", "bob"))
+    one.contact(BEFORE, "bob", bob_had, "US")
+    one.contact(LATELY, "bob", PHONE, "US")
     one.consent(MOVED, "bob", action="withdraw")
-
     assert code(one) == "phone_shared_with_opted_out"
+    one.consent(LATELY, "bob")
+    assert code(one) is None
+
+
+def test_a_grant_that_does_not_say_when_never_counts_as_the_latest():
+    one = made()
+    one.consent(LATELY, "ada", at=None)
+    assert code(one) is None
+    one.consent(MOVED, "ada", action="withdraw")
+    assert code(one) == "consent_withdrawn"
 
 
 @pytest.mark.parametrize(
