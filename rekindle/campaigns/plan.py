@@ -110,7 +110,7 @@ def plan(asked: Asked, messages: Mapping[str, str], *, at: datetime | None = Non
 
     def work(connection: Connection) -> Planned:
         # Two plans at once would assign a user twice: each waits for the other, as publishes do.
-        connection.execute("select pg_advisory_xact_lock(hashtextextended('rekindle publish', 0))")
+        publishing.take_turn(connection)
         if before := _on_record(connection, asked, wanted):
             return before
         reading.refuse_other_day(connection, asked.day)

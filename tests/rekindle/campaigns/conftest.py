@@ -7,9 +7,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
-from rekindle import postgres
 from rekindle.settings import settings
-from tests.rekindle.conftest import _database
 
 DAY = date(2017, 6, 14)
 AT = datetime(2017, 6, 15, 9, tzinfo=UTC)
@@ -18,6 +16,7 @@ BASE = {
     "in_population": True,
     "eligible": True,
     "eligible_before_holdout": True,
+    "holdout": False,
     "suppression_reason": None,
     "valid_until": datetime(2017, 6, 16, 12, tzinfo=UTC),
     "phone_e164": "+15005550006",
@@ -36,6 +35,7 @@ BASE = {
     "model_name": "rekindle_recall",
     "model_version": "1",
     "model_digest": "0" * 64,
+    "expected_gain": 1,
     "value_if_returns": 50,
     "value_if_returns_low": 40,
     "value_if_returns_high": 60,
@@ -47,40 +47,11 @@ BASE = {
     "updated_at": AT,
 }
 
-PLANNED_WITH = {
-    "value_if_returns": "numeric",
-    "value_if_returns_low": "numeric",
-    "value_if_returns_high": "numeric",
-    "country": "text",
-    "segment": "text",
-}
-
 PERMITTED = (
     *("valid_until", "phone_e164", "consent_at", "consent_source", "policy_version"),
     *("timezone", "send_window_start", "send_window_end"),
 )
 """What is published only of who may be texted."""
-
-
-@pytest.fixture(scope="session")
-def campaigns_database(server_url):
-    """A database of these tests' own: they add to the audience what they plan with and it has not yet."""
-    with _database(server_url) as found:
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            found.use(monkeypatch)
-            postgres.migrate()
-        settings.cache_clear()
-        for name, kind in PLANNED_WITH.items():
-            found.execute(f"alter table sms.audience add column if not exists {name} {kind}")
-        yield found
-
-
-@pytest.fixture
-def database(campaigns_database, monkeypatch):
-    campaigns_database.clear()
-    campaigns_database.use(monkeypatch)
-    yield campaigns_database
-    settings.cache_clear()
 
 
 @pytest.fixture

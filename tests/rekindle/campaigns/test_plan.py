@@ -92,7 +92,7 @@ def test_who_shares_a_phone_with_somebody_who_was_assigned_is_left_out_too(audie
 def test_nobody_is_chosen_who_may_not_be_texted_or_whose_permission_has_run_out(audience, database):
     audience(
         {"user_id": "may"},
-        {"user_id": "held out", "eligible": False, "suppression_reason": "holdout"},
+        {"user_id": "held out", "eligible": False, "suppression_reason": "holdout", "holdout": True},
         {"user_id": "run out", "valid_until": AT},
         {"user_id": "no value", "value_if_returns": None},
     )
