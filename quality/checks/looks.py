@@ -33,11 +33,9 @@ def figures(size: float = 1.0) -> Iterator[Figure]:
         p_values = [difference(*arms).p_value for arms in _looked_at(drawn)]
         for name, alphas in (("spent", spent), ("always", always), ("once", once)):
             found[name] += any(p < alpha for p, alpha in zip(p_values, alphas, strict=True))
+    yield Figure("false positives of five looks, alpha spent, as with --look", found["spent"] / count, at_most=AT_MOST)
     yield Figure(
-        "false positives of five looks, alpha spent as on campaign pages", found["spent"] / count, at_most=AT_MOST
-    )
-    yield Figure(
-        "false positives of five looks, always valid as for the holdout", found["always"] / count, at_most=AT_MOST
+        "false positives of five looks, always valid, as of the holdout", found["always"] / count, at_most=AT_MOST
     )
     yield Figure("false positives of five looks with ordinary intervals: what is avoided", found["once"] / count)
 
