@@ -188,7 +188,13 @@ def test_queries_that_read_each_other_come_in_order_and_never_in_a_circle(declar
     head = {"is": "…", "owner": "crm-data", "key": ["user_id"]}
     declarations(yaml.safe_dump({"table": "sms.a_one", **head, "publish": one | {"reads": ["two"]}}))
     declarations(yaml.safe_dump({"table": "sms.two", **head, "publish": two | {"reads": ["audience"]}}))
-    assert [p.table for p in publications.declared()][2:] == ["campaign_list", "erasure_feed", "audience", "two", "a_one"]
+    assert [p.table for p in publications.declared()][2:] == [
+        "campaign_list",
+        "erasure_feed",
+        "audience",
+        "two",
+        "a_one",
+    ]
 
     declarations(yaml.safe_dump({"table": "sms.two", **head, "publish": two | {"reads": ["a_one"]}}))
     with pytest.raises(InputError, match="read each other"):
