@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when the program runs
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rekindle.cli.common import JsonOption, answer, example
+from rekindle.cli.common import AtOption, JsonOption, answer, example
 from rekindle.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,16 +17,6 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(epilog=example("rekindle export audience --for braze --since 2026-03-01T05:10:00+00:00,42"))(export)
-
-
-def _time(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise typer.BadParameter("Write it as ISO 8601 with a zone, for example 2017-12-31T09:30:00Z.")
-    return at.astimezone(UTC)
 
 
 def export(
@@ -55,12 +44,7 @@ def export(
         Literal["all", "content"],
         typer.Option(help="content: a row that changed in nothing but its valid_until has not changed."),
     ] = "all",
-    at: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=_time, metavar="TIME", help="Time at which a permission must hold, for simulated days; default: now."
-        ),
-    ] = None,
+    at: AtOption = None,
     json: JsonOption = False,
 ) -> None:
     """

@@ -11,6 +11,9 @@ from loop.gateway import Gateway
 from loop.sender import send
 from rekindle.campaigns.plan import Asked, plan
 from rekindle.days import Days
+from rekindle.landing.phones import phone_hmac
+from rekindle.landing.zone import LandingZone
+from rekindle.permission import taking_away
 from rekindle.settings import settings
 from tests.rekindle.permission.conftest import Audience
 from tests.rekindle.permission.rows import MONDAY, MORNING, given, hmac, permission
@@ -19,17 +22,20 @@ DAYS = [MONDAY + timedelta(days=number) for number in range(14)]
 USERS = [f"u{number:03}" for number in range(80)]
 PHONES = {user: f"+447700{900000 + number:06}" for number, user in enumerate(USERS)}
 ZONES = ("Europe/London", "America/New_York", "Australia/Sydney")
+KEY = "a key"
 STOPS = ("STOP", "stop.", "Stop it please", "unsubscribe")
 """The third is a stop to Rekindle and none to the gateway: an ambiguous reply counts as one."""
 
 
 @pytest.fixture
 def lived(database, monkeypatch, tmp_path):
-    """Live the days; returns gateway, landing zone, and who had said stop when."""
+    """Live the days; returns the gateway, the landing zone and the database."""
     monkeypatch.setenv("REKINDLE_HOLDOUT_SHARE", "0.2")
+    monkeypatch.setenv("REKINDLE_PHONE_KEY", KEY)
     settings.cache_clear()
-    audience, stopped = Audience(database), {}
+    audience, zone = Audience(database), LandingZone(str(tmp_path))
     rows = {user: {"phone": PHONES[user], "zones": ZONES[n % len(ZONES)]} for n, user in enumerate(USERS)}
+    known = {user: {**of, "phone_hmac": phone_hmac(of["phone"], KEY)} for user, of in rows.items()}
 
     def answers(phone, message_id):
         lot = int(hmac(message_id + phone)[:8], 16)
@@ -38,23 +44,21 @@ def lived(database, monkeypatch, tmp_path):
     with Gateway(MORNING) as gateway:
         for number, day in enumerate(DAYS):
             at = MORNING + timedelta(days=number)
-            for reply in gateway.replies:
-                if reply["phone"] not in stopped:
-                    stopped[reply["phone"]] = reply["received_at"]
-                    audience.withdraw("stop", phone_hmac=hmac(reply["phone"]), at=reply["received_at"])
-            known = [permission(user, day=day, **of) for user, of in rows.items()]
-            audience.publish(USERS, given(*known), day=day, at=at)
+            taking_away.main(audience.run_id, at=at, zone=zone)
+            permitted = [permission(user, day=day, **of) for user, of in known.items()]
+            audience.publish(USERS, given(*permitted), day=day, at=at)
             name = f"day-{number}"
             plan(Asked(name, day, budget=100.0, control_share=0.2, capacity=12), {}, at=at + timedelta(hours=1))
             gateway.at = max(gateway.at, at + timedelta(hours=1))
             send(gateway, database.url, name, "Come back. Reply STOP to end", answers)
+            gateway.deliver(tmp_path, Days.between(MONDAY, day + timedelta(days=1)))
         gateway.deliver(tmp_path, Days.between(MONDAY, gateway.at.date() + timedelta(days=1)))
-        yield gateway, tmp_path, stopped, database
+        yield gateway, tmp_path, database
     settings.cache_clear()
 
 
 def test_14_days_of_the_loop_hold_what_is_promised(lived):
-    gateway, zone, stopped, database = lived
+    gateway, zone, database = lived
     sent = list(gateway.sent.values())
     held_out = {row["user_id"] for row in database.rows("select user_id from rekindle.holdout where is_held_out")}
     controls = {
@@ -62,8 +66,14 @@ def test_14_days_of_the_loop_hold_what_is_promised(lived):
         for row in database.rows("select campaign_id, user_id from rekindle.assignment where is_control")
     }
     users = {phone: user for user, phone in PHONES.items()}
+    stopped = {reply["phone"]: reply["received_at"] for reply in reversed(gateway.replies)}
+    heard = {
+        row["phone_hmac"] for row in database.rows("select phone_hmac from rekindle.withdrawal where kind = 'stop'")
+    }
 
     assert len(sent) > 100 and len(stopped) > 5 and held_out and controls
+    assert len(heard) > 5
+    assert heard <= {phone_hmac(phone, KEY) for phone in stopped}
     assert gateway.refused.get("outside_of_window", 0) == 0
     assert not any(row["user_id"] in held_out for row in sent)
     assert not any((row["campaign_id"], row["user_id"]) in controls for row in sent)
@@ -76,7 +86,7 @@ def test_14_days_of_the_loop_hold_what_is_promised(lived):
     delivered = [row for file in zone.glob("messages/*/*.parquet") for row in pq.read_table(file).to_pylist()]
     replies = [row for file in zone.glob("replies/*/*.parquet") for row in pq.read_table(file).to_pylist()]
     assert {row["message_id"] for row in delivered} == gateway.sent.keys()
-    assert {row["phone"] for row in replies} == stopped.keys() | {row["phone"] for row in gateway.replies}
+    assert {row["phone"] for row in replies} == stopped.keys()
     assert _most_in_cool_down(sent) == 1
 
 
