@@ -20,7 +20,7 @@ from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.landing.phones import keyed, phone_key
 from rekindle.landing.zone import LandingZone
-from rekindle.permission import Given
+from rekindle.permission import Given, supply
 from rekindle.permission.numbers import read_number
 from rekindle.warehouse.contracts import load
 from rekindle.warehouse.spark import stream
@@ -82,7 +82,10 @@ def known_permission(spark: SparkSession, day: date) -> Given:
     if "permission" in rows:
         contacts = read_between(spark, "raw.contacts", None, day)
         rows["permission"] = with_phones(rows["permission"], contacts, day, phone_key())
-    return Given(**{MARTS[name]: stream(frame) for name, frame in rows.items()})
+    return Given(
+        **{MARTS[name]: stream(frame) for name, frame in rows.items()},
+        why_nothing_new=supply.why_no_new_permission(day),
+    )
 
 
 def with_phones(permission: DataFrame, contacts: DataFrame, day: date, key: str) -> DataFrame:
@@ -104,6 +107,7 @@ def _phone_reader(key: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         for batch in batches:
             numbers = list(map(read_number, batch["phone"].to_pylist(), batch["said"].to_pylist()))
@@ -113,6 +117,10 @@ def _phone_reader(key: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.
                 pa.array(hmacs, pa.list_(pa.string())),
             ]
             kept = batch.drop_columns(["phone", "said"])
+            # The warehouse read the same contact; whatever differs, nobody is texted at no number.
+            is_lost = pc.and_(pc.is_null(kept["code"]), pc.is_null(added[0]))
+            codes = pc.if_else(is_lost, pa.scalar("invalid_phone"), kept["code"])
+            kept = kept.set_column(kept.schema.get_field_index("code"), "code", codes)
             names = [*kept.schema.names, *(field.name for field in FURTHER)]
             yield pa.RecordBatch.from_arrays([*kept.columns, *added], names)
 

@@ -35,7 +35,7 @@ MEMBER = "in_population"
 
 FILE_KEYS = {"table", "is", "owner", "key", "publish"}
 KEYS = {"name", "table", "history", "who_left", "keeps", "figures", "headline", "shown", "columns", "schema_version"}
-KEYS |= {"query", "of", "reads", "permits", "at_stake", "since", "takes"}
+KEYS |= {"query", "of", "reads", "permits", "at_stake", "since"}
 SINCE_KEYS = {"column", "but_for"}
 STAKE_KEYS = {"value", "says", "otherwise", "says_otherwise"}
 REQUIRED = {"name", "table", "who_left", "columns"}
@@ -118,8 +118,6 @@ class Publication:
     query: str | None = None
     of: str | None = None
     reads: tuple[str, ...] = ()
-    takes: tuple[str, ...] = ()
-    """Tables of the warehouse that are handed over beside the scores, as far as they were built; a publish waits for them."""
 
     @property
     def target(self) -> str:
@@ -243,7 +241,6 @@ def _publication(
         query=section.get("query"),
         of=section.get("of"),
         reads=tuple(section.get("reads", ())),
-        takes=tuple(section.get("takes", ())),
     )
     _refuse_what_does_not_fit(publication)
     return publication

@@ -14,6 +14,7 @@ from ml.registry import why_skipped
 from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import InputError
+from rekindle.landing.phones import keyed
 from rekindle.warehouse import builds, lineage
 from spark_jobs import publish
 from tests.rekindle.publishing.test_publishing import recall as recall_scores
@@ -143,3 +144,38 @@ def test_a_day_without_any_score_says_of_each_product_why_and_what_helps(warehou
         publish.main(warehouse.spark, Days.one(DAY), run_id)
     assert refused.value.todo.startswith(f"No version of {ltv.name} has become champion, of 2: ")
     assert "rekindle train" not in refused.value.todo
+
+
+# Permission
+
+
+def test_phones_leave_the_warehouse_only_of_users_whom_nothing_speaks_against(warehouse):
+    """The contact that counts is the latest up to the day; a user without a number is no user to text."""
+    spark = warehouse.spark
+    columns = "day date, user_id string, code string, phone_hmac string"
+    rows = [(DAY, "may", None, "h"), (DAY, "lost", None, "h"), (DAY, "may_not", "consent_stale", "h")]
+    contacts = [
+        (DAY - timedelta(2), "may", "07400 123451", "GB"),
+        (DAY, "may", "07400 123452", "GB"),
+        (DAY + timedelta(1), "may", "07400 123453", "GB"),
+        (DAY, "may_not", "+447700900009", "GB"),
+    ]
+    stored = spark.createDataFrame(contacts, "day date, user_id string, phone string, country string")
+
+    found = publish.with_phones(spark.createDataFrame(rows, columns), stored, DAY, "a key").collect()
+
+    by_user = {row.user_id: row for row in found}
+    assert {user: (row.code, row.phone_e164) for user, row in by_user.items()} == {
+        "may": (None, "+447400123452"),
+        "lost": ("invalid_phone", None),
+        "may_not": ("consent_stale", None),
+    }
+    names = ("447400123452", "7400123452", "07400123452")
+    assert set(by_user["may"].phone_hmacs) == {keyed(name, "a key") for name in names}
+    assert by_user["may_not"].phone_hmacs == []
+
+
+def test_what_was_not_built_of_permission_is_not_known(warehouse):
+    known = publish.known_permission(warehouse.spark, DAY)
+
+    assert (known.permission, known.profile, known.sent_elsewhere) == (None, None, None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
+from rekindle.settings import PROJECT
 from tests.rekindle.permission.rows import DAYS, GRANTED, MONDAY, MORNING, given, hmac, permission, phone_of, suppressed
 
 TUESDAY = DAYS[1]
@@ -130,6 +132,20 @@ def test_caps_count_campaigns_and_end(audience):
     audience.publish(["twice", "cool"], given(permission("twice"), permission("cool"), sent_elsewhere=elsewhere))
 
     assert audience.codes == {"twice": None, "cool": None}
+
+
+@pytest.mark.parametrize(
+    ("now", "found"),
+    [("2017-06-06T07:59Z", []), ("2017-06-06T12:00Z", ["may"]), ("2017-06-06T19:01Z", []), ("2017-06-08T12:00Z", [])],
+)
+def test_the_query_of_the_page_finds_whom_to_send_to_now(now, found, audience):
+    page = (PROJECT / "docs" / "for-sms-tools.md").read_text(encoding="utf-8")
+    (query,) = (q for q in re.findall(r"```sql\n(.*?)```", page, re.DOTALL) if "eligible and now()" in q)
+    audience.publish(["may", "other"], given(permission("may")))
+
+    rows = audience.database.rows(query.replace("now()", f"'{now}'::timestamptz"))
+
+    assert [row["user_id"] for row in rows] == found
 
 
 def test_an_old_day_has_expired_unless_its_own_time_is_given(audience):
