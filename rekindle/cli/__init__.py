@@ -18,7 +18,7 @@ from rekindle.errors import RekindleError
 app = typer.Typer(
     name="rekindle",
     help="Scores every customer once a day: who will come back, and what they will be worth. It sends nothing.",
-    epilog="Example: rekindle up && rekindle sample completejourney && rekindle run --day 2017-12-30",
+    epilog="Example: rekindle up && rekindle sample completejourney && rekindle run --day 2017-12-28",
     no_args_is_help=True,
     add_completion=False,
     # Our errors say what to do; a traceback goes to a log file (main).

@@ -23,7 +23,7 @@ messages = typer.Typer(help="About the texts of messages.", no_args_is_help=True
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    app.command(epilog=example("rekindle plan --campaign spring --day 2017-12-31 --budget 5000"))(plan)
+    app.command(epilog=example("rekindle plan --campaign spring --day 2017-12-28 --budget 5000"))(plan)
     messages.command(
         "check", epilog=example('rekindle messages check "We miss you. Reply STOP to end" --offer ten_percent')
     )(check)

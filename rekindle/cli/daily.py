@@ -47,12 +47,12 @@ ModelOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    app.command(epilog=example("rekindle run --day 2017-12-31"))(run)
+    app.command(epilog=example("rekindle run --day 2017-12-28"))(run)
     app.command(epilog=example("rekindle backfill --from 2017-01-01 --to 2017-12-28"))(backfill)
     app.command(epilog=example("rekindle permissions"))(permissions)
-    app.command(epilog=example("rekindle scores recall --day 2017-12-31 --user 1234"))(scores)
-    app.command(epilog=example("rekindle report --day 2017-12-31"))(report)
-    app.command(epilog=example("rekindle check features.user --day 2017-12-31"))(check)
+    app.command(epilog=example("rekindle scores recall --day 2017-12-28 --user 1234"))(scores)
+    app.command(epilog=example("rekindle report --day 2017-12-28"))(report)
+    app.command(epilog=example("rekindle check features.user --day 2017-12-28"))(check)
     app.command(epilog=example("rekindle docs"))(docs)
     app.command(epilog=example("rekindle migrate"))(migrate)
 
@@ -320,7 +320,7 @@ def score_table(product: ScoreProduct, rows: list[dict[str, Any]]) -> Any:
     from rekindle.publishing import publications
 
     publication = publications.of_table(product.table)
-    return _table([*publication.key, *(publication.shown or publication.figures)], rows)
+    return table([*publication.key, *(publication.shown or publication.figures)], rows)
 
 
 def stake_table(found: AtStake) -> Any:
@@ -331,10 +331,11 @@ def stake_table(found: AtStake) -> Any:
     figures = [name for name in found.rows[0] if name in found.used]
     first = [stake.VALUE] if found.is_value else []
     rows = [{**row, stake.VALUE: row[stake.VALUE] and round(row[stake.VALUE], 2)} for row in found.rows]
-    return _table([*found.publication.key, *first, *figures, *([reason] if reason else [])], rows)
+    return table([*found.publication.key, *first, *figures, *([reason] if reason else [])], rows)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Any:
+def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Rows as a table for people."""
     from rich.table import Table
     from rich.text import Text
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import dict_row
 
 from rekindle.cli.common import JsonOption, answer, console, example, take_over_verdicts
-from rekindle.cli.daily import stake_table, tell_stage
+from rekindle.cli.daily import stake_table, table, tell_stage
 from rekindle.cli.models import trained
 from rekindle.progress import shown
 
@@ -18,11 +21,18 @@ if TYPE_CHECKING:
 
     import typer
 
+    from rekindle.postgres import Connection
     from rekindle.progress import Progress
 
 SAMPLE = "completejourney"
+LAST = date(2017, 12, 28)
+"""A Thursday. The sample ends with the year, and after it come a Sunday and a holiday, on which nobody may be texted."""
+
 DAYS_RUN = 3
 """The last days go through the daily DAG one by one, as they would have come."""
+
+HOUR = time_of_day(4, tzinfo=UTC)
+"""When the daily run of a day has ended on the next one. Permission goes by it: by the real clock all of it has expired."""
 
 TOP = 10
 
@@ -36,6 +46,7 @@ def demo(*, json: JsonOption = False) -> None:
     """Start the platform, load a simulated year, train, run the last three days through Airflow, and write the report."""
     from rekindle import platform, records
     from rekindle import report as page
+    from rekindle.cli.landing import with_consents
     from rekindle.days import Days
     from rekindle.landing.filling import fill
     from rekindle.settings import settings
@@ -56,8 +67,10 @@ def demo(*, json: JsonOption = False) -> None:
         for line in take_over_verdicts():
             say(f"  {line}")
     with part("Deliveries of Complete Journey"), shown(as_json=json) as progress:
-        filled = fill.sample(SAMPLE, None, fill.Options(), progress)
-        say(f"  {filled.days.first} to {filled.days.last}")
+        filled = with_consents(fill.sample(SAMPLE, None, fill.Options(last=LAST), progress), False, progress)
+        say(
+            f"  {filled.days.first} to {filled.days.last}; simulated contacts, consents and replies with phones of fiction"
+        )
     last: date = filled.days.last
     days = Days.between(last - timedelta(DAYS_RUN - 1), last)
     past = Days.between(filled.days.first, days.first - timedelta(1))
@@ -72,11 +85,20 @@ def demo(*, json: JsonOption = False) -> None:
             say(f"  done before: {', '.join(map(str, finished))}")
         if todo:
             tell = _silent if json else tell_stage
-            running.run_days("daily_scores", Days(todo), {"kind": "daily"}, tell, progress=progress)
+            kind = {"kind": "daily"}
+            running.run_days("daily_scores", Days(todo), kind, tell, of_day=_time_of, progress=progress)
     report = page.page_path(last)
     _tell(last, took, report, say)
     if json:
         answer({"report": str(report), "seconds": {name: round(s, 1) for name, s in took.items()}}, as_json=True)
+
+
+def _time_of(day: date) -> dict[str, str]:
+    return {"at": _morning_after(day).isoformat()}
+
+
+def _morning_after(day: date) -> datetime:
+    return datetime.combine(day + timedelta(1), HOUR)
 
 
 def _silent(*_words: object, **_style: object) -> None:
@@ -98,6 +120,15 @@ def _train(day: date, say: Callable[..., None], progress: Progress) -> None:
         say(f"  {product.name:<24}{time.monotonic() - begun:6.1f} s  {verdict}: {done.verdict.why}")
 
 
+def _who_may_be_texted(connection: Connection) -> list[dict[str, Any]]:
+    query = """
+        select user_id, expected_gain, value_if_returns, return_probability, send_window_start, send_window_end, reason_1
+        from sms.audience where eligible order by expected_gain desc, user_id limit %s
+    """
+    rows = connection.cursor(row_factory=dict_row).execute(query, [TOP]).fetchall()
+    return [{name: f"{v:%a %d %b %H:%M}" if isinstance(v, datetime) else v for name, v in row.items()} for row in rows]
+
+
 def _tell(day: date, took: dict[str, float], report: Path, say: Callable[..., None]) -> None:
     from rekindle import report as page
     from rekindle.postgres import transact
@@ -107,8 +138,13 @@ def _tell(day: date, took: dict[str, float], report: Path, say: Callable[..., No
     if found:
         say(f"\nThe first {TOP} of {day} by {found.says}", style="bold")
         say("A high chance of return is a reason not to pay for a message: those users come by themselves.")
-        say("Permission to send is not known yet, so nobody is eligible for a message.")
         say(stake_table(found))
+    may_be_texted = transact(_who_may_be_texted)
+    say(f"\nThe first {TOP} to text: who may be, by expected gain", style="bold")
+    say(
+        f"Consents and phones are simulated, and so is the time: as of {_morning_after(day):%Y-%m-%d %H:%M} UTC, which was given."
+    )
+    say(table(list(may_be_texted[0]), may_be_texted) if may_be_texted else "Nobody may be texted.")
     say("\nWhere the time went", style="bold")
     for name, seconds in took.items():
         say(f"  {name:<48}{seconds:6.1f} s")
@@ -118,6 +154,8 @@ def _tell(day: date, took: dict[str, float], report: Path, say: Callable[..., No
     if found:
         user = found.rows[0]["user_id"]
         say(f"  One user     .venv/bin/rekindle scores {found.publication.name} --day {day} --user {user}")
+    planned = f"--campaign first --day {day} --budget 50 --at {_morning_after(day):%Y-%m-%dT%H:%MZ}"
+    say(f"  A campaign   .venv/bin/rekindle plan {planned}")
     say("  Web pages    make ui        (Airflow's task records, MLflow's models)")
     say("  Your data    docs/bring-your-own-data.md")
     say("  Stop         make down      (data stay)")

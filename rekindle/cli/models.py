@@ -31,8 +31,8 @@ ProductArgument = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    app.command(epilog=example("rekindle train recall --day 2017-12-30"))(train)
-    app.command(epilog=example("rekindle backtest recall --from 2017-07-01 --to 2017-12-30 --json"))(backtest)
+    app.command(epilog=example("rekindle train recall --day 2017-12-28"))(train)
+    app.command(epilog=example("rekindle backtest recall --from 2017-07-01 --to 2017-12-28 --json"))(backtest)
     app.command("sample-rows", epilog=example("rekindle sample-rows recall --day 2017-12-28 --to my-model"))(
         sample_rows
     )

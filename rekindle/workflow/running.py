@@ -72,15 +72,16 @@ def run_days(
     parameters: dict[str, Any],
     tell: Callable[[Stage], None] = lambda _stage: None,
     *,
+    of_day: Callable[[date], dict[str, Any]] = lambda _day: {},
     wait_minutes: float = 0,
     progress: Progress = SILENT,
 ) -> list[Run]:
     """
     Run a DAG for each day, one after the other, and stop at the first that fails; returns the runs, all of them done.
 
-    `tell` hears of each stage when it is over; `wait_minutes` is how long a run waits for deliveries. Raises the error
-    that a task has raised, or Airflow's process outside of a task; `already_running` where another command runs one of
-    the days; `not_run` where the record does not say that a run has ended well.
+    `of_day` gives further parameters of a day; `tell` hears of each stage when it is over; `wait_minutes` is how long a run
+    waits for deliveries. Raises the error that a task has raised, or Airflow's process outside of a task; `already_running`
+    where another command runs one of the days; `not_run` where the record does not say that a run has ended well.
     """
     plan = _Plan(dag_id, days, uuid4().hex[:8])
     plan.log.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +90,9 @@ def run_days(
         with postgres.run_lock(day):
             pass
     command = [sys.executable, "-m", "rekindle.workflow.airflow_run", dag_id, str(plan.failure)]
-    command += [json.dumps({"run_id": plan.name(day), "conf": {**parameters, "day": str(day)}}) for day in days]
+    command += [
+        json.dumps({"run_id": plan.name(day), "conf": {**parameters, **of_day(day), "day": str(day)}}) for day in days
+    ]
     each = records.run_seconds(parameters["kind"])
     with progress.step(f"{dag_id} of {days}", total=len(days), expected=each and each * len(days)) as step:
         exit_code = _watch(plan, command, tell, wait_minutes, step)

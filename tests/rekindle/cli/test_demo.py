@@ -24,4 +24,6 @@ def test_the_demo_leads_with_value_at_stake_and_says_why(publish):  # noqa: F811
     assert "a reason not to pay for a message" in told
     assert told.index("even") < told.index("sure")
     assert "22.50" in told
+    assert "Nobody may be texted." in told
+    assert "Consents and phones are simulated" in told
     assert "scores recall --day 2017-06-14 --user even" in told
