@@ -16,7 +16,7 @@ export GX_ANALYTICS_ENABLED = false
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check-machine demo unit test ui e2e bench quality lint format lock golden down clean
+.PHONY: help setup check-machine demo unit test ui e2e bench quality loop lint format lock golden down clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: setup ## Measure how fast it is, on a made-up business of 50,000 users
 
 quality: setup ## Check at full numbers what is claimed of large ones, on simulated figures: an hour at most
 	@$(BIN)/python -m quality
+
+loop: setup ## Let a simulated business be scored, texted, answered and measured for 14 days, an hour at most
+	@$(BIN)/python -m loop
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check
