@@ -22,7 +22,6 @@ from rekindle.cli.common import (
 )
 from rekindle.cli.models import ProductArgument, named_product
 from rekindle.errors import CheckFailedError, InputError
-from rekindle.postgres import today
 from rekindle.progress import shown
 
 if TYPE_CHECKING:
@@ -98,6 +97,7 @@ def permissions(*, at: AtOption = None, json: JsonOption = False) -> None:
     from rekindle import platform, records
     from rekindle.days import Days
     from rekindle.permission import taking_away
+    from rekindle.postgres import today
 
     platform.attach()
     run_id = records.start_run("permissions", Days.one(at.date() if at else today()))

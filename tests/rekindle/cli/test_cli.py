@@ -186,6 +186,23 @@ def test_a_day_that_is_none_is_refused_with_the_form_it_needs(run, command, day)
     assert "YYYY-MM-DD" in complaint
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("import", "orders", "a.csv", "--from", "twilio"),
+        ("import", "messages", "a.csv", "--from", "braze", "--day", "2017-06-01"),
+        ("export", "campaign", "--for", "csv"),
+        ("export", "audience", "spring", "--for", "csv"),
+        ("export", "campaign", "spring", "--for", "braze", "--since", "2017-06-01T00:00:00Z,u1"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_is_done(run, words):
+    code, said, complaint = run(*words)
+
+    assert (code, said) == (2, "")
+    assert complaint.startswith("usage: ")
+
+
 def test_a_command_that_does_not_exist_suggests_one_that_does(run):
     code, _, complaint = run("statsu")
 
