@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv
 
 from rekindle.settings import settings
@@ -50,7 +51,8 @@ Rows: TypeAlias = pa.Table | pa.RecordBatchReader
 @dataclass(frozen=True)
 class Given:
     """
-    What a day knows of permission: rows of marts.permission with `phone_e164`, marts.profile, marts.recent_assignments.
+    What a day knows of permission: rows of marts.permission with `phone_e164` and `phone_hmacs`, which are lists, of
+    marts.profile and of marts.recent_assignments.
 
     What is None is not known of the day: what was known before stays, and grants nobody permission who had none.
     """
@@ -88,8 +90,17 @@ def spooled(given: Given) -> Iterator[Known]:
 def _write(rows: Rows, names: tuple[str, ...], file: IO[bytes]) -> None:
     batches = rows.to_batches() if isinstance(rows, pa.Table) else rows
     for batch in batches:
-        chosen = pa.Table.from_batches([batch]).select(names)
+        table = pa.Table.from_batches([batch])
+        chosen = pa.table({name: _cells(table[name]) for name in names})
         csv.write_csv(chosen, file, csv.WriteOptions(include_header=False))
+
+
+def _cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Write lists, which hold hexadecimal digits, as Postgres does; and no NUL, which its texts cannot hold."""
+    if pa.types.is_list(column.type):
+        listed = pc.binary_join(column, ",")
+        return pc.binary_join_element_wise("{", pc.fill_null(listed, ""), "}", "")
+    return pc.replace_substring(column, "\x00", "\ufffd") if pa.types.is_string(column.type) else column
 
 
 def load(connection: Connection, known: Known, day: date) -> None:

@@ -23,6 +23,7 @@ create table rekindle.permission (
         'not_mobile', 'phone_changed', 'phone_shared_with_opted_out'
     )),
     phone_hmac text check (phone_hmac {HMAC}),
+    phone_hmacs text[] not null default '{{}}',
     phone_e164 text check (phone_e164 ~ '^\\+[1-9][0-9]{{6,14}}$'),
     consent_at timestamptz,
     consent_source text,
@@ -40,6 +41,8 @@ comment on table rekindle.permission is
     'any consent on record; of who has none, no_consent is said.';
 comment on column rekindle.permission.code is
     'The first code that the warehouse knows of; null where nothing in it speaks against a message.';
+comment on column rekindle.permission.phone_hmacs is
+    'HMACs of all digits that the number may be named by in a reply or a consent: with its country and without.';
 comment on column rekindle.permission.phone_e164 is 'Only where code is null: what sms.audience shows where eligible.';
 comment on column rekindle.permission.zones is
     'Time zones that number and address allow, sorted, with | between; null where none is known.';
@@ -322,6 +325,69 @@ comment on table rekindle.expiry is
 """
 
 
+TAKEN_AWAY = """
+create view rekindle.taken_away as
+with named as (
+    select user_id, unnest(phone_hmacs || phone_hmac) as phone_hmac from rekindle.permission where phone_hmac is not null
+),
+said_stop as (
+    select n.user_id, max(w.at) as at
+    from rekindle.withdrawal as w join named as n using (phone_hmac)
+    where w.kind = 'stop'
+    group by n.user_id
+),
+said as (
+    select user_id, max(at) as at
+    from (
+        select user_id, at from rekindle.withdrawal where kind <> 'erasure' and user_id is not null
+        union all select user_id, at from said_stop
+    ) as by_user
+    group by user_id
+),
+-- At equal times withdrawal wins; who has no grant has nothing that could come later.
+opted_out as (
+    select s.user_id
+    from said as s left join rekindle.permission as p using (user_id)
+    where s.at >= coalesce(p.consent_at, '-infinity')
+    union select user_id from rekindle.permission where code = 'consent_withdrawn'
+),
+-- What an opted-out user has, or named when withdrawing: closed for everybody else.
+closed as (
+    select phone_hmac, min(user_id) as first_user, max(user_id) as last_user
+    from (
+        select n.phone_hmac, n.user_id from named as n join opted_out using (user_id)
+        union all
+        select w.phone_hmac, w.user_id
+        from rekindle.withdrawal as w join opted_out using (user_id)
+        where w.kind = 'consent' and w.phone_hmac is not null
+    ) as phones
+    group by phone_hmac
+),
+each_code as (
+    select user_id, 'erased' as code from rekindle.erasure
+    union all select user_id, 'erased' from rekindle.withdrawal where kind = 'erasure' and user_id is not null
+    union all select user_id, 'consent_withdrawn' from opted_out
+    union all
+    select n.user_id, 'phone_shared_with_opted_out'
+    from named as n join closed as c using (phone_hmac)
+    where c.first_user <> n.user_id or c.last_user <> n.user_id
+    union all
+    select n.user_id, 'phone_shared_with_opted_out' from named as n join rekindle.phone_opt_out using (phone_hmac)
+)
+select
+    user_id,
+    bool_or(code = 'erased') as is_erased,
+    bool_or(code = 'consent_withdrawn') as is_withdrawn,
+    bool_or(code = 'phone_shared_with_opted_out') as is_shared
+from each_code
+group by user_id;
+comment on view rekindle.taken_away is
+    'Whose permission was taken away, and why, by all that has been recorded: asked by each publish and by the '
+    'hourly DAG. One row per user.';
+"""
+
+
 def upgrade() -> None:
     for tables in (PERMISSION, WATCHED, LIFECYCLE, HOLDOUT, CAMPAIGNS, RESULTS, ERASURE):
         op.execute(tables)
+    op.execute(TAKEN_AWAY)

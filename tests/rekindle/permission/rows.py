@@ -19,6 +19,7 @@ SCHEMAS = {
     "permission": pa.schema(
         [
             *(("user_id", pa.string()), ("day", pa.date32()), ("code", pa.string()), ("phone_hmac", pa.string())),
+            ("phone_hmacs", pa.list_(pa.string())),
             *(("phone_e164", pa.string()), ("consent_at", TIME), ("consent_source", pa.string())),
             *(("policy_version", pa.string()), ("zones", pa.string()), ("country", pa.string())),
             ("usual_hour", pa.int32()),
@@ -48,6 +49,7 @@ def permission(user, *, day=MONDAY, phone=None, **changes):
         "user_id": user,
         "day": day,
         "phone_hmac": hmac(phone),
+        "phone_hmacs": [hmac(phone), hmac(f"0{phone[3:]}")],
         "phone_e164": phone,
         "consent_at": GRANTED,
         "consent_source": "checkout",
@@ -59,7 +61,7 @@ def permission(user, *, day=MONDAY, phone=None, **changes):
 
 
 def suppressed(user, code, **changes):
-    return permission(user, code=code, phone_e164=None, **changes)
+    return permission(user, **({"code": code, "phone_e164": None} | changes))
 
 
 def given(*rows, profile=(), sent_elsewhere=(), why_nothing_new=None):
