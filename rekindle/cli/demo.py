@@ -8,8 +8,6 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from typing import TYPE_CHECKING, Any
 
-from psycopg.rows import dict_row
-
 from rekindle.cli.common import JsonOption, answer, console, example, take_over_verdicts
 from rekindle.cli.daily import stake_table, table, tell_stage
 from rekindle.cli.models import trained
@@ -125,6 +123,8 @@ def _who_may_be_texted(connection: Connection) -> list[dict[str, Any]]:
         select user_id, expected_gain, value_if_returns, return_probability, send_window_start, send_window_end, reason_1
         from sms.audience where eligible order by expected_gain desc, user_id limit %s
     """
+    from psycopg.rows import dict_row
+
     rows = connection.cursor(row_factory=dict_row).execute(query, [TOP]).fetchall()
     return [{name: f"{v:%a %d %b %H:%M}" if isinstance(v, datetime) else v for name, v in row.items()} for row in rows]
 
