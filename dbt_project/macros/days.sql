@@ -8,6 +8,11 @@
     {{ column }} between {{ from_day() }} and {{ to_day() }}
 {%- endmacro %}
 
+{# Each day that this run builds, from the day of a row on, which is none after the last of them. #}
+{% macro each_day_since(day) -%}
+    explode(sequence(greatest({{ day }}, {{ from_day() }}), {{ to_day() }}))
+{%- endmacro %}
+
 {# Every data test looks at the days being built only: what a day's tests cost follows the day, not the history. #}
 {% macro get_where_subquery(relation) -%}
     (select * from {{ relation }} where {{ being_built() }}) as being_built

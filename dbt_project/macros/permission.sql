@@ -18,12 +18,7 @@
         when trim({{ timezone }}) <> '' then
             case when trim({{ timezone }}) in ('' {%- for zone in var("zones") %}, '{{ zone }}' {%- endfor %}) then trim({{ timezone }}) end
         when trim({{ country }}) <> '' then
-            case upper(trim({{ country }}))
-                when '' then null
-                {%- for code, names in var("zones_by_country").items() %}
-                when '{{ code }}' then '{{ names }}'
-                {%- endfor %}
-            end
+            map('', cast(null as string) {%- for code, names in var("zones_by_country").items() %}, '{{ code }}', '{{ names }}' {%- endfor %})[upper(trim({{ country }}))]
         else ''
     end
 {%- endmacro %}

@@ -1,14 +1,13 @@
 {#
   Who may be texted, as far as deliveries say. Every column that a code depends on says what is right, and a code is left out
   only where that is true: what nobody knows is a reason not to send.
+
+  Each step is read by one other: Spark does a step again for every reader.
 #}
-with days as (
-    select explode(sequence({{ from_day() }}, {{ to_day() }})) as day
-),
 
 -- Consents: a ledger of facts. Of several deliveries of one the first counts.
 
-delivered as (
+with delivered as (
     select
         *,
         row_number() over (partition by consent_id, occurred_on order by day) as delivery
@@ -18,7 +17,7 @@ delivered as (
 
 consents as (
     select
-        day as delivered_on,
+        {{ each_day_since('day') }} as day,
         consent_id,
         user_id,
         phone_hmac,
@@ -43,18 +42,8 @@ consents as (
     where delivery = 1
 ),
 
--- A withdrawal counts at once, a grant only when the time at which it says it was given has come.
-known as (
-    select
-        days.day,
-        consents.*
-    from days
-    inner join consents on consents.delivered_on <= days.day
-    where consents.is_withdrawal
-        or (consents.is_grant and (consents.given_at is null or consents.given_at < {{ end_of('days.day') }}))
-),
-
--- The latest grant is the one that counts; of two at one time the incomplete one, and one without a time only where it is alone.
+-- A withdrawal counts at once, a grant only when the time at which it says it was given has come. The latest grant is the one
+-- that counts; of two at one time the incomplete one, and one without a time only where it is alone.
 ledger as (
     select
         day,
@@ -65,8 +54,11 @@ ledger as (
             struct(given_at, is_incomplete, consent_id)
         ) filter (where is_grant) as granted,
         max(given_at) filter (where is_grant and not is_incomplete) as fully_granted_at,
-        max(withdrawn_at) filter (where is_withdrawal) as withdrawn_at
-    from known
+        max(withdrawn_at) filter (where is_withdrawal) as withdrawn_at,
+        collect_list(struct(withdrawn_at as at, withdrawn_on as since_on, phone_hmac, false as is_stop))
+            filter (where is_withdrawal) as withdrawals
+    from consents
+    where is_withdrawal or (is_grant and (given_at is null or given_at < {{ end_of('day') }}))
     group by day, user_id
 ),
 
@@ -94,134 +86,187 @@ runs as (
 
 held as (
     select
+        *,
+        min(day) over (partition by user_id, run) as held_since
+    from runs
+),
+
+daily as (
+    select
+        {{ each_day_since('day') }} as day,
         user_id,
         day as from_day,
         until_day,
-        min(day) over (partition by user_id, run) as held_since,
-
-        phone_hmac,
         phone_hmacs,
-
-        has_phone,
-        is_valid,
-        is_mobile,
-
-        number_country,
-        number_zones
-    from runs
+        struct(
+            held_since,
+            phone_hmac,
+            phone_hmacs,
+            has_phone,
+            is_valid,
+            is_mobile,
+            number_country,
+            number_zones
+        ) as number
+    from held
 ),
 
 -- Every name of a number that a user held, since a reply or a consent may use any of them.
 named as (
     select
+        day,
         user_id,
         from_day,
         until_day,
-        explode(phone_hmacs) as phone_hmac
-    from held
+        coalesce(until_day > day, true) as is_current,
+        number,
+        explode_outer(phone_hmacs) as phone_hmac
+    from daily
 ),
 
-current as (
+-- Replies that opt out: each closes a phone, and opts out whoever held it then.
+
+replies as (
     select
-        days.day,
-        held.*
-    from days
-    inner join held on held.from_day <= days.day and (held.until_day > days.day or held.until_day is null)
+        {{ each_day_since('day') }} as day,
+        phone_hmac,
+        stopped_at
+    from {{ ref('stg_opt_outs') }}
+    where day <= {{ to_day() }}
 ),
-
-current_named as (
-    select
-        day,
-        user_id,
-        explode(phone_hmacs) as phone_hmac
-    from current
-),
-
--- Opt-outs: by reply, which closes a phone and all users who held it then, and by withdrawal.
 
 stopped as (
     select
-        days.day,
-        opt_outs.phone_hmac,
-        opt_outs.stopped_at
-    from days
-    inner join {{ ref('stg_opt_outs') }} as opt_outs on opt_outs.day <= days.day
-    group by days.day, opt_outs.phone_hmac, opt_outs.stopped_at
+        day,
+        phone_hmac,
+        collect_set(struct(phone_hmac, stopped_at as at)) as stops
+    from replies
+    group by day, phone_hmac
 ),
 
 -- Nobody knows the hour of a delivery: who held a number on any part of the date held it.
-holders as (
+heard as (
     select
-        stopped.day,
-        stopped.phone_hmac,
-        stopped.stopped_at,
-        named.user_id
-    from stopped
-    inner join named
-        on named.phone_hmac = stopped.phone_hmac
-            and named.from_day <= least(stopped.day, date(stopped.stopped_at))
-            and (named.until_day >= date(stopped.stopped_at) or named.until_day is null)
-    group by stopped.day, stopped.phone_hmac, stopped.stopped_at, named.user_id
+        named.*,
+        stopped.stops,
+        filter(
+            stopped.stops,
+            stop -> named.from_day <= date(stop.at) and coalesce(named.until_day >= date(stop.at), true)
+        ) as stops_of_the_user
+    from named
+    left join stopped on stopped.day = named.day and stopped.phone_hmac = named.phone_hmac
 ),
 
-taken_away as (
-    select day, user_id, phone_hmac, withdrawn_at, withdrawn_on, false as is_stop from known where is_withdrawal
-    union all
-    select day, user_id, phone_hmac, stopped_at, date(stopped_at), true from holders
-),
-
--- Only a complete grant of the same user, and a later one, opens again what was closed.
-in_force as (
-    select taken_away.*
-    from taken_away
-    left join ledger on ledger.day = taken_away.day and ledger.user_id = taken_away.user_id
-    where ledger.fully_granted_at is null or ledger.fully_granted_at <= taken_away.withdrawn_at
-),
-
-opted_out as (
+phones as (
     select
         day,
         user_id,
-        min(withdrawn_on) as since_on,
-        bool_or(is_stop) as has_stopped
-    from in_force
+
+        any_value(number) filter (where is_current) as number,
+        collect_set(phone_hmac) filter (where is_current) as current_names,
+        collect_list(struct(phone_hmac, until_day)) filter (where phone_hmac is not null) as names,
+        flatten(collect_list(stops) filter (where is_current)) as stops,
+        flatten(collect_list(stops_of_the_user)) as stops_of_the_user
+    from heard
     group by day, user_id
 ),
 
--- Closed for everybody else: what an opted-out user holds, has held since, or has named.
-closed as (
+-- Only a complete grant of the same user, and a later one, opens again what was closed.
+people as (
     select
-        opted_out.day,
-        opted_out.user_id,
-        named.phone_hmac
-    from opted_out
-    inner join named
-        on named.user_id = opted_out.user_id
-            and named.from_day <= opted_out.day
-            and (named.until_day >= opted_out.since_on or named.until_day is null)
-    union
-    select day, user_id, phone_hmac from in_force where phone_hmac is not null
+        *,
+        filter(
+            concat(
+                coalesce(ledger.withdrawals, array()),
+                coalesce(
+                    transform(
+                        phones.stops_of_the_user,
+                        stop -> struct(stop.at, date(stop.at) as since_on, stop.phone_hmac, true as is_stop)
+                    ),
+                    array()
+                )
+            ),
+            taken -> coalesce(ledger.fully_granted_at <= taken.at, true)
+        ) as opt_outs
+    from ledger
+    full outer join phones using (day, user_id)
 ),
 
--- A phone that said stop stays closed for who came to it later, whatever they grant.
-shared as (
+judged as (
     select
-        current_named.day,
-        current_named.user_id
-    from current_named
-    inner join closed on closed.day = current_named.day and closed.phone_hmac = current_named.phone_hmac
-    where closed.user_id <> current_named.user_id
-    union
+        day,
+        user_id,
+        coalesce(current_names, array()) as current_names,
+
+        -- Closed for everybody else: what an opted-out user holds, has held since, or has named.
+        case
+            when size(opt_outs) > 0
+                then array_union(
+                    transform(
+                        filter(
+                            coalesce(names, array()),
+                            name -> coalesce(
+                                name.until_day >= array_min(transform(opt_outs, opt_out -> opt_out.since_on)),
+                                name.until_day is null
+                            )
+                        ),
+                        name -> name.phone_hmac
+                    ),
+                    array_compact(transform(opt_outs, opt_out -> opt_out.phone_hmac))
+                )
+            else array()
+        end as closed_names,
+
+        struct(
+            granted,
+            number,
+            granted is not null or withdrawn_at is not null as has_any_consent,
+
+            granted is not null
+                and (withdrawn_at is null or granted.given_at > withdrawn_at)
+                and not exists(opt_outs, opt_out -> opt_out.is_stop) as is_granted,
+            not granted.is_incomplete as is_complete,
+            granted.given_at >= {{ end_of('day') }} - make_dt_interval({{ var('consent_valid_days') }}) as is_fresh,
+            number.held_since <= date(granted.given_at)
+                and (granted.phone_hmac is null or array_contains(number.phone_hmacs, granted.phone_hmac)) as is_of_the_grant,
+            -- A phone that said stop stays closed for who came to it later, whatever they grant.
+            size(array_except(coalesce(stops, array()), coalesce(stops_of_the_user, array()))) = 0 as is_of_no_earlier_stop
+        ) as found
+    from people
+),
+
+-- One row per user and number, so that who has one meets who has closed it.
+told as (
     select
-        current_named.day,
-        current_named.user_id
-    from current_named
-    inner join stopped on stopped.day = current_named.day and stopped.phone_hmac = current_named.phone_hmac
-    left anti join holders
-        on holders.day = stopped.day
-            and holders.phone_hmac = stopped.phone_hmac
-            and holders.stopped_at = stopped.stopped_at
-            and holders.user_id = current_named.user_id
+        day,
+        user_id,
+        closed_names,
+        current_names,
+        found,
+        explode_outer(array_union(current_names, closed_names)) as phone_hmac
+    from judged
+),
+
+met as (
+    select
+        *,
+        array_contains(current_names, phone_hmac) as is_held,
+        min(if(array_contains(closed_names, phone_hmac), user_id, null)) over same_number as first_closed_by,
+        max(if(array_contains(closed_names, phone_hmac), user_id, null)) over same_number as last_closed_by
+    from told
+    -- Those without a number have nobody in common.
+    window same_number as (partition by day, coalesce(phone_hmac, user_id))
+),
+
+answered as (
+    select
+        day,
+        user_id,
+        any_value(found) as found,
+        not coalesce(bool_or(is_held and (first_closed_by <> user_id or last_closed_by <> user_id)), false)
+            as is_of_no_opted_out
+    from met
+    group by day, user_id
 ),
 
 -- Addresses: the state of the user.
@@ -234,94 +279,63 @@ addresses as (
     where day <= {{ to_day() }}
 ),
 
-current_addresses as (
+daily_addresses as (
     select
-        days.day,
-        addresses.user_id,
-        {{ address_zones('addresses.timezone', 'addresses.country') }} as address_zones
-    from days
-    inner join addresses
-        on addresses.day <= days.day and (addresses.until_day > days.day or addresses.until_day is null)
+        {{ each_day_since('day') }} as day,
+        user_id,
+        until_day,
+        {{ address_zones('timezone', 'country') }} as address_zones
+    from addresses
 ),
 
-judged as (
+current_addresses as (
+    select * from daily_addresses where until_day > day or until_day is null
+),
+
+coded as (
     select
-        ledger.day,
-        ledger.user_id,
+        answered.day,
+        answered.user_id,
 
-        ledger.granted.given_at as consent_at,
-        ledger.granted.consent_source,
-        ledger.granted.policy_version,
+        case
+            when not coalesce(found.is_granted, false) then 'consent_withdrawn'
+            when not coalesce(found.is_complete, false) then 'consent_incomplete'
+            when not coalesce(found.is_fresh, false) then 'consent_stale'
+            when not coalesce(found.number.has_phone, false) then 'no_phone'
+            when not coalesce(found.number.is_valid, false) then 'invalid_phone'
+            when not coalesce(found.number.is_mobile, false) then 'not_mobile'
+            when not coalesce(found.is_of_the_grant, false) then 'phone_changed'
+            when not coalesce(found.is_of_no_earlier_stop and is_of_no_opted_out, false) then 'phone_shared_with_opted_out'
+        end as code,
 
-        ledger.granted is not null
-            and (ledger.withdrawn_at is null or ledger.granted.given_at > ledger.withdrawn_at)
-            and not coalesce(opted_out.has_stopped, false) as is_granted,
-        not ledger.granted.is_incomplete as is_complete,
-        ledger.granted.given_at
-            >= {{ end_of('ledger.day') }} - make_dt_interval({{ var('consent_valid_days') }}) as is_fresh,
+        found.number.phone_hmac,
+        found.granted.given_at as consent_at,
+        found.granted.consent_source,
+        found.granted.policy_version,
 
-        current.has_phone,
-        current.is_valid,
-        current.is_mobile,
-        current.held_since <= date(ledger.granted.given_at)
-            and (
-                ledger.granted.phone_hmac is null
-                or array_contains(current.phone_hmacs, ledger.granted.phone_hmac)
-            ) as is_of_the_grant,
-        shared.user_id is null as is_of_no_opted_out,
-
-        current.phone_hmac,
-        current.number_country as country,
         -- An address that says nothing leaves the number's zones; one that nobody understands leaves none.
         case
-            when current.number_zones is not null
+            when found.number.number_zones is not null
                 and (current_addresses.user_id is null or current_addresses.address_zones is not null)
                 then array_join(
                     array_sort(
                         array_distinct(
                             filter(
-                                split(concat_ws('|', current.number_zones, current_addresses.address_zones), '[|]'),
+                                split(concat_ws('|', found.number.number_zones, current_addresses.address_zones), '[|]'),
                                 zone -> zone <> ''
                             )
                         )
                     ),
                     '|'
                 )
-        end as zones
-    from ledger
-    left join opted_out on opted_out.day = ledger.day and opted_out.user_id = ledger.user_id
-    left join current on current.day = ledger.day and current.user_id = ledger.user_id
-    left join shared on shared.day = ledger.day and shared.user_id = ledger.user_id
-    left join current_addresses
-        on current_addresses.day = ledger.day and current_addresses.user_id = ledger.user_id
-),
-
-coded as (
-    select
-        day,
-        user_id,
-
-        case
-            when not coalesce(is_granted, false) then 'consent_withdrawn'
-            when not coalesce(is_complete, false) then 'consent_incomplete'
-            when not coalesce(is_fresh, false) then 'consent_stale'
-            when not coalesce(has_phone, false) then 'no_phone'
-            when not coalesce(is_valid, false) then 'invalid_phone'
-            when not coalesce(is_mobile, false) then 'not_mobile'
-            when not coalesce(is_of_the_grant, false) then 'phone_changed'
-            when not coalesce(is_of_no_opted_out, false) then 'phone_shared_with_opted_out'
-        end as code,
-
-        phone_hmac,
-        consent_at,
-        consent_source,
-        policy_version,
-
-        zones,
-        country,
+        end as zones,
+        found.number.number_country as country,
         -- No feature says at which hour a user is active.
         cast(null as int) as usual_hour
-    from judged
+    from answered
+    left join current_addresses
+        on current_addresses.day = answered.day and current_addresses.user_id = answered.user_id
+    where found.has_any_consent
 )
 
 select * from coded
