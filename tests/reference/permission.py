@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, cached_property
 from importlib.resources import files
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,7 @@ Deliveries = Mapping[date, Sequence[Row]]
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 UNKNOWN_ZONE = "Etc/Unknown"
+QUARTER = timedelta(minutes=15)
 MOBILE = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)
 LAST_OF_THE_WAREHOUSE = "phone_shared_with_opted_out"
 
@@ -129,10 +130,13 @@ class Known:
         ours = {"message_channel": self.rules.channel, "purpose": self.rules.purpose}
         return all((row[name] or "").strip().casefold() in ("", "all", our) for name, our in ours.items())
 
-    def held(self, user: str, at: datetime) -> str | None:
-        """Return the number that a user had at a time."""
-        state = [row for on, row in self.contacts.get(user, []) if on <= at.astimezone(UTC).date()]
-        return _number(state[-1]["phone"], state[-1]["country"]) if state else None
+    def held(self, user: str, at: datetime) -> set[str | None]:
+        """Return the numbers that a user had on any part of the date: nobody knows the hour of a delivery."""
+        on = at.astimezone(UTC).date()
+        states = self.contacts.get(user, [])
+        before = [row for day, row in states if day < on]
+        rows = before[-1:] + [row for day, row in states if day == on]
+        return {_number(row["phone"], row["country"]) for row in rows}
 
     @cached_property
     def stopped(self) -> dict[str, list[datetime]]:
@@ -143,9 +147,14 @@ class Known:
         found: dict[str, list[datetime]] = {}
         for user, states in self.contacts.items():
             numbers = {_number(row["phone"], row["country"]) for _, row in states}
-            times = [at for n in numbers if n for at in by_number.get(n, []) if self.held(user, at) == n]
+            times = [at for n in numbers if n for at in by_number.get(n, []) if n in self.held(user, at)]
             found[user] = sorted(times)
         return found
+
+    @cached_property
+    def held_out(self) -> set[str | None]:
+        """Numbers of those who are held out: so is whoever else has one of them."""
+        return {Person(self, user, None).number for user in self.world.held_out} - {None}
 
     @cached_property
     def opted_out(self) -> dict[str, set[str | None]]:
@@ -164,7 +173,7 @@ class Known:
         if not times:
             return set()
         since = [row for on, row in self.contacts.get(user, []) if on > min(times).astimezone(UTC).date()]
-        numbers = {self.held(user, min(times))} | {_number(row["phone"], row["country"]) for row in since}
+        numbers = self.held(user, min(times)) | {_number(row["phone"], row["country"]) for row in since}
         return numbers.union(*(_named(one.row["phone"], self.regions(user)) for one in standing))
 
     @cached_property
@@ -218,7 +227,7 @@ class Person:
         yield "recently_messaged", lambda: self.assignments(self.conf.cool_down_days) > 0
         yield "low_expected_gain", lambda: not (self.score["expected_gain"] or 0) > 0
         yield "expired", lambda: bool(self.score["valid_until"] <= self.at)
-        yield "holdout", lambda: self.user in self.known.world.held_out
+        yield "holdout", lambda: self.user in self.known.world.held_out or self.number in self.known.held_out
 
     @property
     def conf(self) -> Rules:
@@ -275,7 +284,7 @@ class Person:
         """Whether anybody else has opted out of the number. Who held it when it said stop has answered for themselves."""
         number = self.number
         others = self.known.opted_out.get(str(number), set()) - {self.user}
-        answered = {at for at in self.known.stopped.get(self.user, []) if self.known.held(self.user, at) == number}
+        answered = {at for at in self.known.stopped.get(self.user, []) if number in self.known.held(self.user, at)}
         is_strange = any(n == number and at not in answered for n, at in self.known.stops)
         return bool(others - {None}) or is_strange
 
@@ -290,11 +299,22 @@ class Person:
             zones = by_number | {address["timezone"]}
         return zones if all(map(_is_zone, zones)) else set()
 
+    @property
+    def country(self) -> str | None:
+        return phonenumbers.region_code_for_number(phonenumbers.parse(self.number))
+
     def windows(self, *, on_any_day: bool = False) -> tuple[datetime, ...]:
-        """Quarters of an hour in which every zone allows a message."""
-        number = phonenumbers.parse(self.number)
-        country = phonenumbers.region_code_for_number(number)
-        return allowed(frozenset(self.zones), None if on_any_day else country, self.at, self.conf)
+        """Quarters of an hour in which every zone allows a message, of those that the permission leaves."""
+        zones = frozenset(self.zones)
+        if on_any_day:
+            return allowed(zones, None, self.at, self.at + self.reach, self.conf)
+        until = self.score["valid_until"]
+        limit = min(self.at + self.reach, until) if until > self.at else self.at + self.reach
+        return allowed(zones, self.country or "nowhere", self.at, limit, self.conf)
+
+    @property
+    def reach(self) -> timedelta:
+        return timedelta(hours=self.conf.window_within_hours)
 
     def assignments(self, days: int) -> int:
         """Count the messages of so many days, those that controls were not sent included."""
@@ -309,15 +329,25 @@ def is_harmless(text: str | None, harmless: frozenset[str]) -> bool:
 
 
 @cache
-def allowed(zones: frozenset[str], country: str | None, at: datetime, rules: Rules) -> tuple[datetime, ...]:
-    """Quarters of an hour within the time ahead, each of them in all zones; without a country on any day of the week."""
-    begin, ahead = at.replace(minute=0, second=0, microsecond=0), timedelta(hours=rules.window_within_hours)
-    quarters = (begin + n * timedelta(minutes=15) for n in range(4 * (rules.window_within_hours + 1)))
-    return tuple(
-        quarter
-        for quarter in quarters
-        if at <= quarter < at + ahead and all(_allows(zone, country, quarter, rules) for zone in zones)
-    )
+def allowed(
+    zones: frozenset[str], country: str | None, at: datetime, limit: datetime, rules: Rules
+) -> tuple[datetime, ...]:
+    """
+    Quarters of an hour from a time on and before a limit, each of them in all zones; without a country on any day of the week.
+
+    Of what has begun an hour has to be left: else who gets a table by the day is sent to in its last minutes, each day.
+    """
+
+    def is_allowed(quarter: datetime) -> bool:
+        return all(_allows(zone, country, quarter, rules) for zone in zones)
+
+    first = at.replace(minute=at.minute // 15 * 15, second=0, microsecond=0)
+    first += QUARTER if first < at else timedelta(0)
+    quarters = [first + n * QUARTER for n in range(int((limit - first) / QUARTER) + 1)]
+    found = [quarter for quarter in quarters if quarter < limit and is_allowed(quarter)]
+    begun = list(takewhile(found.__contains__, quarters)) if is_allowed(at - timedelta(minutes=1)) else []
+    has_an_hour = bool(begun) and min(begun[-1] + QUARTER, limit) - at >= timedelta(hours=1)
+    return tuple(found if has_an_hour else found[len(begun) :])
 
 
 def _allows(zone: str, country: str | None, at: datetime, rules: Rules) -> bool:
@@ -331,10 +361,11 @@ def _allows(zone: str, country: str | None, at: datetime, rules: Rules) -> bool:
 
 @cache
 def _is_holiday(country: str, on: date) -> bool:
+    """Whether it is, or may be: where nobody knows a country's holidays, any day."""
     try:
         return on in holidays.country_holidays(country, years=on.year)
     except NotImplementedError:
-        return False
+        return True
 
 
 @cache

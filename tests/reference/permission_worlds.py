@@ -29,6 +29,8 @@ SOURCES = ("users", "contacts", "consents", "replies", "messages")
 DAY = date(2024, 6, 15)
 AT = datetime(2024, 6, 16, 3, 0, tzinfo=UTC)
 """When the audience of the day is published: a Sunday, after which Monday begins too late for the west of America."""
+VALID_UNTIL = datetime(2024, 6, 18, tzinfo=UTC)
+"""End of the permission that the day gives, 48 hours after it."""
 AGO = (800, 60, 30, 20, 10, 3, 0)
 """Deliveries came so many days before the day."""
 DAYS = tuple(DAY - timedelta(days=ago) for ago in AGO)
@@ -417,12 +419,14 @@ MOVES = (
 # What was sent, and what is known else
 
 
-def is_sent(*hours: int) -> Callable[[User], None]:
+def is_sent(*hours: int, campaign: str = "campaign {}") -> Callable[[User], None]:
+    """Messages of so many hours ago, each of a campaign of its own unless one is named."""
+
     def sends(user: User) -> None:
         for ago in hours:
             sent_at = AT - timedelta(hours=ago)
             day = min(sent_at.date(), DAY)
-            row = {"message_id": user.made.id("m"), "campaign_id": f"campaign {ago}", "user_id": user.name}
+            row = {"message_id": user.made.id("m"), "campaign_id": campaign.format(ago), "user_id": user.name}
             row |= {"message_channel": "sms", "sent_at": sent_at, "status": "delivered", "cost": None}
             user.made.add("messages", day, row | {"arm": user.draw.choice(["treatment", "control"])})
 
@@ -432,6 +436,7 @@ def is_sent(*hours: int) -> Callable[[User], None]:
 MESSAGES = (
     nothing,
     is_sent(100, 200, 300, 400),
+    is_sent(100, 200, 300, 400, campaign="of several"),
     is_sent(100, 200, 300),
     is_sent(100, 200, 300, 24 * 31),
     is_sent(30),
@@ -440,7 +445,7 @@ MESSAGES = (
 
 
 def scored(**changes: Any) -> Callable[[User], None]:
-    usual = {"in_population": True, "expected_gain": 0.2, "valid_until": datetime(2024, 6, 17, 12, tzinfo=UTC)}
+    usual = {"in_population": True, "expected_gain": 0.2, "valid_until": VALID_UNTIL}
 
     def is_scored(user: User) -> None:
         user.made.scores[user.name] = usual | changes

@@ -24,7 +24,7 @@ def made(*, phone: str | None = PHONE, users: tuple[str, ...] = ("ada",)) -> Mad
         one.add("users", LONG_AGO, row)
         one.contact(LONG_AGO, user, phone, "US")
         one.consent(GRANTED, user)
-        one.scores[user] = {"in_population": True, "expected_gain": 0.1, "valid_until": AT + timedelta(days=1)}
+        one.scores[user] = {"in_population": True, "expected_gain": 0.1, "valid_until": AT + timedelta(days=2)}
     return one
 
 
@@ -116,12 +116,17 @@ def test_windows_are_hours_that_all_zones_allow_and_no_holiday_or_sunday():
     saturday_evening = datetime(2024, 6, 15, 22, tzinfo=UTC)
     new_york = frozenset({"America/New_York"})
 
-    assert [f"{at:%d %H:%M}" for at in (allowed(new_york, "US", saturday_evening, RULES)[i] for i in (0, -1))] == [
-        "15 22:00",
-        "15 23:45",
-    ]
-    assert not allowed(new_york, "US", datetime(2024, 7, 4, 1, tzinfo=UTC), Rules(frozenset(), window_within_hours=35))
-    assert not allowed(frozenset({"Asia/Kolkata", "America/Los_Angeles"}), None, AT, RULES)
+    def windows(country: str | None, at: datetime, hours: int = 36, zones: frozenset[str] = new_york) -> list[str]:
+        found = allowed(zones, country, at, at + timedelta(hours=hours), RULES)
+        return [f"{at:%d %H:%M}" for at in (*found[:1], *found[-1:])]
+
+    assert windows("US", saturday_evening) == ["15 22:00", "15 23:45"]
+    assert windows("US", saturday_evening + timedelta(hours=1, minutes=1)) == []
+    assert windows(None, saturday_evening + timedelta(hours=1, minutes=1)) == ["16 13:00", "16 23:45"]
+    assert windows("US", saturday_evening, hours=0) == []
+    assert windows("US", datetime(2024, 7, 4, 1, tzinfo=UTC), hours=35) == []
+    assert windows("nowhere", saturday_evening) == []
+    assert windows(None, AT, zones=frozenset({"Asia/Kolkata", "America/Los_Angeles"})) == []
     assert "Europe/Berlin" in zones_of_country("DE") and not zones_of_country(None)
 
 
