@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from bench.published import published as hashes
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError
 from rekindle.landing.phones import keyed, phone_hmac
 from rekindle.landing.zone import LandingZone
 from rekindle.permission import taking_away
 from rekindle.permission.numbers import names_of
+from rekindle.publishing import publish
 from rekindle.settings import settings
 from tests.rekindle.permission.rows import DAYS, MONDAY, MORNING, given, permission, suppressed
+from tests.rekindle.publishing.test_publishing import RECALL, recall
 
 TUESDAY = DAYS[1]
 KEY = "a key of tests"
@@ -101,6 +110,63 @@ def test_what_is_delivered_by_the_hour_is_published_and_nothing_is_granted(sent_
     seen = hashes()
     again = take()
     assert (again.files, again.recorded, again.codes.total(), hashes()) == (0, 0, 0, seen)
+
+
+def test_a_stop_is_published_by_the_command_while_scoring_is_broken(sent_to, landing, monkeypatch):
+    """The day has failed, somebody holds all that it writes, and nobody is there who would be Spark or MLflow."""
+    records.finish_run(failed := records.start_run("daily", Days.one(TUESDAY)), "failed", "Spark was gone.")
+    monkeypatch.setenv("SPARK_REMOTE", "sc://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    before = sent_to.rows
+    landing("replies/day=2017-06-06/hour=10", REPLIES, "r1,07700 900001,2017-06-06T10:20:00Z,STOP")
+
+    with ExitStack() as held:
+        for table in ("raw.replies", "permission.opt_outs", "marts.permission", "scores.recall_daily"):
+            held.enter_context(postgres.table_lock(table))
+        held.enter_context(postgres.run_lock(TUESDAY))
+        done = subprocess.run(
+            [Path(sys.executable).with_name("rekindle"), "permissions", "--at", NOON.isoformat()],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "not eligible any more: 1 consent_withdrawn" in done.stdout
+    after = sent_to.rows
+    assert (before["stops"]["eligible"], after["stops"]["eligible"]) == (True, False)
+    assert {user for user in before if after[user] != before[user]} == {"stops"}
+    assert records.find_run(failed).status == "failed"
+
+
+def test_a_stop_is_published_while_a_publish_waits_for_its_rows_and_stays_when_it_goes_on(sent_to, landing):
+    landing("replies/day=2017-06-06/hour=10", REPLIES, "r1,07700 900001,2017-06-06T10:20:00Z,STOP")
+    scores = recall(USERS, TUESDAY)
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def slowly():
+        waits.set()
+        assert goes_on.wait(50)
+        yield from scores.to_batches()
+
+    reader = pa.RecordBatchReader.from_batches(scores.schema, slowly())
+    facts = given(*(known(user, day=TUESDAY) for user in PHONES))
+    with ThreadPoolExecutor(1) as pool:
+        published = pool.submit(
+            publish, {RECALL: reader}, TUESDAY, sent_to.run_id, given=facts, at=MORNING + timedelta(days=1)
+        )
+        try:
+            assert waits.wait(50)
+            take()
+            seen = sent_to.codes["stops"]
+        finally:
+            goes_on.set()
+        published.result(50)
+
+    assert seen == sent_to.codes["stops"] == "consent_withdrawn"
+    assert sent_to.codes["stays"] is None
+    assert sent_to.rows["stays"]["day"] == TUESDAY
 
 
 def test_a_day_that_repeats_its_hours_records_nothing_again_and_publishing_says_the_same(sent_to, landing):
