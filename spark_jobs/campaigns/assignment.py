@@ -139,13 +139,20 @@ def main(spark: SparkSession, days: Days, run_id: str) -> Release:
     pairs = ripening(days, (int(label["to_day"]) for label in labels), settings().lateness_days)
     kept, names = _kept(sorted({feature_day for _, feature_day in pairs}))
     ripe = spark.createDataFrame(pairs, "day date, feature_day date")
-    planned = spark.createDataFrame(names)
+    planned = _frame(spark, names)
     delivered = read_between(spark, "raw.messages", days.first - timedelta(MESSAGES_DAYS), days.last)
     messages = as_of_days(delivered, ripe.select("day").distinct(), MESSAGES_DAYS)
-    ours = with_reported_cost(spark.createDataFrame(kept).join(F.broadcast(ripe), "feature_day"), messages)
+    ours = with_reported_cost(_frame(spark, kept).join(F.broadcast(ripe), "feature_day"), messages)
     theirs = told_by_messages(messages, planned).join(F.broadcast(ripe), ["day", "feature_day"])
     inputs = {day: {"raw.messages": (day - timedelta(MESSAGES_DAYS), day)} for day in days}
     return replace_days(spark, TABLE, ours.unionByName(theirs), days, run_id=run_id, inputs=inputs)
+
+
+def _frame(spark: SparkSession, rows: pa.Table) -> DataFrame:
+    """Rows as Spark has them. Before the first campaign there are none, and Spark finds no types in an empty table."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    return spark.createDataFrame(rows) if len(rows) else spark.createDataFrame([], from_arrow_schema(rows.schema))
 
 
 def _kept(feature_days: list[date]) -> tuple[pa.Table, pa.Table]:
