@@ -39,6 +39,7 @@ def main(users: int, history_days: int, days: int) -> None:
         with Gateway(datetime.min.replace(tzinfo=UTC)) as gateway:
             Loop(users, history_days, days, gateway).run()
     finally:
+        _let_go_of_spark()
         # Pages and data stay to be looked at.
         platform.down(HOME)
 
@@ -135,6 +136,14 @@ class Loop:
         """The planted effect: by how many the expected returns of those who were sent a message were raised."""
         found: Path = settings().home / "truth" / "effects.parquet"
         return sum(pq.read_table(found)["uplift"].to_pylist()) if found.exists() else 0.0
+
+
+def _let_go_of_spark() -> None:
+    """Stop the session: one that is left open calls the server when Python ends, and waits ten minutes for one that is gone."""
+    from pyspark.sql import SparkSession
+
+    if session := SparkSession.getActiveSession():
+        session.stop()
 
 
 def _codes() -> dict[str, int]:
