@@ -26,6 +26,12 @@ class Business(Protocol):
     @property
     def currency(self) -> str: ...
 
+    @property
+    def gain_horizon_days(self) -> int: ...
+
+    @property
+    def margin(self) -> float: ...
+
 
 @dataclass(frozen=True)
 class Rule:

@@ -108,7 +108,7 @@ def _train(day: date, say: Callable[..., None], progress: Progress) -> None:
     from ml import registry
     from ml.products import PRODUCTS
 
-    for product in PRODUCTS:
+    for product in (product for product in PRODUCTS if product.is_trained):
         if registry.find_champion(product):
             say(f"  {product.name}: has a champion")
             continue

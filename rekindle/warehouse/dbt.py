@@ -137,6 +137,9 @@ def decided() -> dict[str, Any]:
     return {
         "lapse_days": conf.lapse_days,
         "lateness_days": conf.lateness_days,
+        "recall_horizon_days": conf.recall_horizon_days,
+        "gain_horizon_days": conf.gain_horizon_days,
+        "training_weekday": conf.training_weekday_number,
         "event_is_activity": activity.event,
         "order_is_activity": activity.order,
         "referral_channels": list(conf.referral_channels),

@@ -246,14 +246,20 @@ def _after_scores(stale: Mapping[str, list[date]], told: Told, say: Say, progres
 
 
 def _wanted(days: Days, model: str | None) -> dict[date, list[Product]]:
-    """The products to score by day: all with a named version, else those with a champion in effect. No day without one."""
+    """
+    The products to score by day: all with a named version, else those with a champion in effect. No day without one.
+
+    What is scored without a model is scored beside what a model scores, and makes no day wanted by itself.
+    """
     from ml.products import PRODUCTS
     from ml.registry import why_skipped
 
     # Where nothing was promoted, asking the registry for each of a year's days would only repeat that.
-    used = [product for product in PRODUCTS if model or records.promotions(product.name)]
+    used = [p for p in PRODUCTS if model or not p.is_trained or records.promotions(p.name)]
+    if not any(product.is_trained for product in used):
+        return {}
     wanted = {day: [p for p in used if why_skipped(p, day, backfill=True, version=model) is None] for day in days}
-    return {day: products for day, products in wanted.items() if products}
+    return {day: products for day, products in wanted.items() if any(p.is_trained for p in products)}
 
 
 def _left_out(days: Days, wanted: Mapping[date, list[Product]]) -> dict[str, list[date]]:

@@ -143,7 +143,7 @@ def test_who_is_scheduled_on_a_published_table_hears_of_each_that_was_renewed(fi
 
     assert dict(airflow_records(events, run_id)) == {
         f"rekindle://sms/{table}": {"day": str(FIRST_DAY), "rows": rows[table], "run_id": ours}
-        for table in ("recall_scores", "ltv_scores", "audience")
+        for table in ("recall_scores", "ltv_scores", "return_values", "audience")
     }
 
 

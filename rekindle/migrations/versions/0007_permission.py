@@ -57,14 +57,6 @@ create table rekindle.permission_state (
 comment on table rekindle.permission_state is
     'Which day rekindle.permission is about, and why it grants nobody permission who had none, if so. One row.';
 
-create table rekindle.return_value (
-    user_id text collate "C" primary key,
-    value_if_returns numeric(18,2),
-    value_if_returns_low numeric(18,2),
-    value_if_returns_high numeric(18,2)
-);
-comment on table rekindle.return_value is 'What the return of a user is worth. One row per user for whom it is known.';
-
 create table rekindle.profile (
     user_id text collate "C" primary key,
     day date not null,

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rekindle.campaigns.gain import expected_gain, expected_gain_sql, texted_probability, uplift, uplift_sql
+from rekindle.publishing.publications import declared
 
 PROBABILITIES = st.floats(0, 1)
 LIFTS = st.floats(0.001, 5)
@@ -52,3 +53,10 @@ def test_without_a_value_sql_knows_no_gain():
     row = sqlite3.connect(":memory:").execute(f"select {expected_gain_sql('.5', '.1', 'null', '.04')}").fetchone()
 
     assert row == (None,)
+
+
+def test_tools_are_told_the_gain_that_campaigns_are_planned_by():
+    (audience,) = (publication for publication in declared() if publication.name == "audience")
+
+    gain = expected_gain_sql("r.return_probability", "%(prior_lift)s", "v.value_if_returns", "%(message_cost)s")
+    assert gain.replace(" ", "") in "".join(audience.query.split())

@@ -11,7 +11,7 @@ from rekindle.days import Days
 from rekindle.publishing import publish
 from rekindle.settings import settings
 from tests.rekindle.permission.rows import MONDAY, MORNING
-from tests.rekindle.publishing.test_publishing import RECALL, recall
+from tests.rekindle.publishing.test_publishing import RECALL, RETURN_VALUE, recall, return_value_rows
 
 
 class Audience:
@@ -23,17 +23,10 @@ class Audience:
 
     def publish(self, users, given=None, *, day=MONDAY, at=None, worth=None, backfill=False):
         """Publish scores of users whose return is worth a hundred, on the morning after the day."""
-        self.be_worth(dict.fromkeys(users, 100) | (worth or {}))
+        values = [{"user_id": user, "value_if_returns": (worth or {}).get(user, 100)} for user in users]
+        scores = {RECALL: recall(users, day), RETURN_VALUE: return_value_rows(*values, day=day)}
         at = at or MORNING + (day - MONDAY)
-        return publish({RECALL: recall(users, day)}, day, self.run_id, given=given, at=at, backfill=backfill)
-
-    def be_worth(self, values):
-        with self.database.connect() as connection:
-            connection.execute("delete from rekindle.return_value")
-            for user, value in values.items():
-                connection.execute(
-                    "insert into rekindle.return_value (user_id, value_if_returns) values (%s, %s)", [user, value]
-                )
+        return publish(scores, day, self.run_id, given=given, at=at, backfill=backfill)
 
     @property
     def rows(self):

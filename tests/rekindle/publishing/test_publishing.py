@@ -28,7 +28,7 @@ from rekindle.errors import CheckFailedError, InputError
 from rekindle.publishing import due_day, merge, publish, renewed_by
 from rekindle.settings import PROJECT, settings
 
-RECALL, LTV = product_named("recall"), product_named("ltv")
+RECALL, LTV, RETURN_VALUE = product_named("recall"), product_named("ltv"), product_named("return_value")
 
 MONDAY = date(2017, 6, 5)
 TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = (MONDAY + timedelta(days=n) for n in range(1, 5))
@@ -62,6 +62,15 @@ HORIZONS = [
     for days in (30, 90, 365)
     for column in ((f"ltv_{days}", pa.decimal128(18, 2)), (f"ltv_{days}_status", pa.string()))
 ]
+RETURN_VALUE_SCHEMA = pa.schema(
+    [
+        ("day", pa.date32()),
+        ("user_id", pa.string()),
+        *[(f"value_if_returns{end}", pa.decimal128(18, 2)) for end in ("", "_low", "_high")],
+        ("currency", pa.string()),
+        ("run_id", pa.string()),
+    ]
+)
 LTV_SCHEMA = pa.schema([("day", pa.date32()), ("user_id", pa.string()), *HORIZONS, ("currency", pa.string()), *MODEL])
 
 BASE = {
@@ -103,6 +112,11 @@ def recall(users, day=MONDAY, **changes):
         *[{"user_id": u, "return_probability": p, "raw_score": p, **changes} for u, p in probabilities.items()],
         day=day,
     )
+
+
+def return_value_rows(*rows, day=MONDAY):
+    base = {"day": day, "currency": "USD", "run_id": BASE["run_id"]}
+    return pa.Table.from_pylist([base | row for row in rows], RETURN_VALUE_SCHEMA)
 
 
 def recall_rows(*rows, day=MONDAY):

@@ -27,7 +27,7 @@ def find(limit: int = 10) -> AtStake | None:
 
 
 def test_the_most_at_stake_comes_first_and_not_the_surest_return(publish):  # noqa: F811
-    """30 days are worth half of 90 here: likely .4 x 150, even .5 x 50, sure .05 x 200; whoever has no value comes last."""
+    """A return is worth half of 90 days here: likely .4 x 150, even .5 x 50, sure .05 x 200; whoever has no value comes last."""
     publish(DAY, CHANCES, WORTH_90)
 
     found = find(limit=5)
@@ -41,7 +41,7 @@ def test_the_most_at_stake_comes_first_and_not_the_surest_return(publish):  # no
         ("worthless", Decimal(0)),
         ("hardly", None),
     ]
-    assert found.used == ("return_probability", "ltv_30")
+    assert found.used == ("return_probability", "value_if_returns")
     assert "value at stake" in found.says
 
 
@@ -54,7 +54,7 @@ def test_without_any_amount_the_undecided_come_first(publish):  # noqa: F811
     assert found is not None and not found.is_value
     assert [row["user_id"] for row in found.rows] == ["even", "likely", "worthless", "hardly", "sure"]
     assert {row[stake.VALUE] for row in found.rows} == {found.total} == {None}
-    assert "no expected revenue" in found.says
+    assert "not known what a return is worth" in found.says
 
 
 @pytest.mark.usefixtures("database")

@@ -111,7 +111,11 @@ def a() -> SimpleNamespace:
 
 @pytest.fixture
 def publish(database) -> Callable[..., str]:  # noqa: ARG001 - the scores are published there
-    """Publish made-up scores for a day, `{user: probability}` and `{user: value in 90 days}`; returns the run's id."""
+    """
+    Publish made-up scores for a day, `{user: probability}` and `{user: value in 90 days}`; returns the run's id.
+
+    A return is worth half of that value.
+    """
 
     def work(
         day: date, recall: dict[str, float], ltv: dict[str, Decimal], words: str = "last active 9 days ago"
@@ -131,8 +135,20 @@ def publish(database) -> Callable[..., str]:  # noqa: ARG001 - the scores are pu
             "ltv_365_status": pa.array(["not_available"] * count),
             "currency": pa.array(["USD"] * count),
         }
-        scores = {product_named("recall"): pa.table(returning), product_named("ltv"): pa.table(worth)}
-        publishing.publish(scores, day, run_id)
+        halves = [ltv[user] / 2 if user in ltv else None for user in recall]
+        if_returns = pa.array(halves, pa.decimal128(20, 4)).cast(money, safe=False)
+        published = {
+            "recall": returning,
+            "ltv": worth,
+            "return_value": {
+                "day": returning["day"],
+                "user_id": returning["user_id"],
+                **{f"value_if_returns{end}": if_returns for end in ("", "_low", "_high")},
+                "currency": pa.array(["USD"] * len(recall)),
+                "run_id": returning["run_id"],
+            },
+        }
+        publishing.publish({product_named(name): pa.table(rows) for name, rows in published.items()}, day, run_id)
         return run_id
 
     return work

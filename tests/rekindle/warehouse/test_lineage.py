@@ -13,7 +13,7 @@ from rekindle.warehouse.lineage import Graph, Reach, Table
 
 DAY = date(2017, 6, 14)
 LABELS = [{"name": "a", "from_day": 1, "to_day": 7}, {"name": "b", "from_day": 31, "to_day": 90}]
-SCORED = {"scores.recall_daily": "recall", "scores.ltv_daily": "ltv"}
+SCORED = {"scores.recall_daily": "recall", "scores.ltv_daily": "ltv", "scores.return_value_daily": "return_value"}
 
 
 def back(days: int) -> date:
@@ -194,5 +194,5 @@ def test_a_mart_on_a_whole_schema_reads_of_each_table_only_what_its_product_fore
 def test_what_came_true_is_made_after_all_scores():
     (step,) = [step for step in lineage.graph().steps(SCORED) if step.name == "outcomes"]
 
-    assert set(step.after) == {"score recall", "score ltv"}
+    assert set(step.after) == {"score recall", "score ltv", "score return_value"}
     assert "marts outcomes" not in {step.id for step in lineage.graph().steps({})}
