@@ -71,7 +71,11 @@ class Invocation:
 
 
 def invoke(
-    name: str, *command: str, variables: Mapping[str, Any] | None = None, branch: str | None = None
+    name: str,
+    *command: str,
+    variables: Mapping[str, Any] | None = None,
+    branch: str | None = None,
+    target: str | None = None,
 ) -> Invocation:
     """Run dbt in a folder of its own, so that two runs never share state; what it prints goes there too."""
     folder = (settings().home / "dbt" / name).resolve()
@@ -81,7 +85,7 @@ def invoke(
         *command,
         *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
         *("--target-path", str(folder / "target"), "--log-path", str(folder)),
-        *("--target", "branch" if branch else "main", "--vars", json.dumps(variables or {})),
+        *("--target", target or ("branch" if branch else "main"), "--vars", json.dumps(variables or {})),
         *("--no-partial-parse", "--no-use-colors"),
     ]
     environment = {**os.environ, **({"REKINDLE_DBT_BRANCH": branch} if branch else {})}

@@ -151,7 +151,7 @@ def expected_labels(tiles, last):
 
 def test_units_of_all_models_pass():
     """The arithmetic of each model, beside the model."""
-    invocation = dbt.invoke("unit_tests", "test", "--select", "test_type:unit")
+    invocation = dbt.invoke("unit_tests", "test", "--select", "test_type:unit", target="units")
 
     dbt.refuse_failed(invocation)
     assert {unit.table for unit in invocation.nodes} >= {
