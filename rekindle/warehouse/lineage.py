@@ -109,7 +109,9 @@ class Table:
     name: str
     kind: Kind
     reads: Mapping[str, Reach]
-    days: Literal["every", "weekly"] = "every"
+    days: Literal["every", "weekly", "served"] = "every"
+    """Which days of a history are wanted: every one; the weekly that samples are taken from, and the latest; or none, because it
+    is of use on days alone that a daily run publishes."""
     own: Reach | None = None
     """How far back it reads itself: walked by day, and no edge of the graph."""
     group: str | None = None

@@ -110,16 +110,21 @@ def weekly_days(days: Days) -> list[date]:
 
 
 def wanted(days: Days, scored: Iterable[date]) -> dict[str, Days]:
-    """The days of a history that each table is wanted of: every one, or the weekly, the last ten and those to be scored."""
+    """
+    The days of a history that each table is wanted of: every one, or the weekly, the last ten and those to be scored.
+
+    Of what daily runs alone have use for there is none.
+    """
     recent = [day for day in days if day > days.last - timedelta(RECENT_DAYS)]
     some = Days((*weekly_days(days), *recent, *scored))
-    return {table.name: some if table.days == "weekly" else days for table in _before_scores()}
+    of_kind = {"every": days, "weekly": some}
+    return {table.name: of_kind[table.days] for table in _before_scores() if table.days in of_kind}
 
 
 def wanted_again(days: Days) -> dict[str, Days]:
-    """What a rebuild of a history that was built before is to consist of: of weekly tables the days that there are."""
+    """What a rebuild of a history that was built before is to consist of: of tables of some days those that there are."""
     built = built_days()
-    found = {t.name: tuple(built[t.name]) if t.days == "weekly" else days.all for t in _before_scores()}
+    found = {t.name: days.all if t.days == "every" else tuple(built[t.name]) for t in _before_scores()}
     return {table: Days(there) for table, there in found.items() if there}
 
 

@@ -111,3 +111,13 @@ def test_a_day_is_scored_when_the_run_that_scored_it_has_ended_well():
     # Back to the champion before, for this day as well.
     records.append_promotion(RECALL.name, "1", "a" * 64, FIRST, "rollback", done)
     assert not due.is_scored(FIRST, [RECALL], {})
+
+
+def test_nothing_is_made_of_a_history_that_daily_runs_alone_have_use_for():
+    """Who might have been texted on a day of last year is asked by nobody."""
+    month = Days.between(FIRST, FIRST + timedelta(30))
+
+    tables = due.wanted(month, [])
+
+    assert {"permission.numbers", "permission.opt_outs", "marts.recall_population"} <= tables.keys()
+    assert not {"marts.permission", "marts.profile", "marts.recent_assignments"} & tables.keys()
