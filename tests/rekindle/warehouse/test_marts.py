@@ -14,6 +14,7 @@ import yaml
 from rekindle import records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError
+from rekindle.settings import settings
 from rekindle.warehouse import builds, dbt, lineage, marts, migrate
 
 pytestmark = pytest.mark.usefixtures("world")
@@ -62,6 +63,9 @@ def tiles():
 @pytest.fixture(scope="module")
 def world(spark, tiles):
     """Features of each day for the users, of whom one registers on the tenth; marts that exist and are empty."""
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("REKINDLE_GAIN_HORIZON_DAYS", "10")
+    settings.cache_clear()
     migrate.create_marts(spark)
     append(spark, "raw.deliveries", [{"day": day(n), "source": "orders"} for n in range(40)])
     append(spark, "features.user_day", tiles)
@@ -84,6 +88,8 @@ def world(spark, tiles):
         ],
     )
     yield
+    monkeypatch.undo()
+    settings.cache_clear()
     for table in (*WRITTEN, *MARTS):
         spark.sql(f"DELETE FROM {table} WHERE day BETWEEN DATE'{FIRST}' AND DATE'{LAST}'")
 
@@ -160,6 +166,8 @@ def test_units_of_all_models_pass():
         "marts.labels",
         "marts.lifecycle_flows",
         "marts.recall_population",
+        "marts.return_value_population",
+        "marts.return_worth",
         "marts.score_outcomes",
         "marts.users",
         "marts.weekly_stages",
@@ -171,7 +179,7 @@ def test_units_of_all_models_pass():
 
 def test_a_range_equals_its_days_one_by_one(spark, history, tiles):
     """A history built in one pass is what the daily runs would have built; labels are what their definition says."""
-    for n in (20, 21):
+    for n in (21, 22):
         build(spark, n, n)
 
     assert all(history.values())

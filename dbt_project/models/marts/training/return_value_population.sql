@@ -105,7 +105,7 @@ by_band as (
 select
     lapsed.day,
     lapsed.user_id,
-    by_band.worth as return_worth,
-    if(by_band.worth is null, null, least(by_band.worth_low, by_band.worth)) as return_worth_low,
-    if(by_band.worth is null, null, greatest(by_band.worth_high, by_band.worth)) as return_worth_high
+    round(by_band.worth, 4) as return_worth,
+    round(if(by_band.worth is null, null, least(by_band.worth_low, by_band.worth)), 4) as return_worth_low,
+    round(if(by_band.worth is null, null, greatest(by_band.worth_high, by_band.worth)), 4) as return_worth_high
 from lapsed left join by_band using (day, band)

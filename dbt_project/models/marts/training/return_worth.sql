@@ -4,7 +4,7 @@
   asked, as for training: a history built at once has no others, and windows of neighbouring days tell the same again.
 #}
 with revenue as (
-    select day, feature_day, user_id, value as revenue from {{ ref('labels') }}
+    select day, feature_day, user_id, cast(value as decimal(18, 2)) as revenue from {{ ref('labels') }}
     where {{ being_built() }} and label = 'net_revenue_1_{{ var("gain_horizon_days") }}'
 ),
 
@@ -30,9 +30,10 @@ summed as (
         band,
         cast(pmod(xxhash64('return worth', user_id), {{ return_blocks() }}) as int) as block,
         count_if(returned = 1) as returned_users,
-        sum(if(returned = 1, revenue, 0.0d)) as returned_revenue,
+        -- Exact sums, so that a day built again is the same.
+        cast(sum(if(returned = 1, revenue, 0)) as double) as returned_revenue,
         count_if(returned = 0) as other_users,
-        sum(if(returned = 0, revenue, 0.0d)) as other_revenue
+        cast(sum(if(returned = 0, revenue, 0)) as double) as other_revenue
     from spending inner join revenue using (feature_day, user_id) inner join activity using (feature_day, user_id)
     group by all
 )
