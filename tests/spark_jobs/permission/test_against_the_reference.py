@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.spark_jobs.conftest import Warehouse
 
-FEW, ALL = (600, 50), (10_000, 1_000)
+FEW, ALL = (150, 20), (10_000, 1_000)
 """Users of all kinds, and users whose phones have all opted out."""
 BUILT = ("permission.numbers", "permission.opt_outs", "marts.permission", "marts.recent_assignments", "marts.profile")
 

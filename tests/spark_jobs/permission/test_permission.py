@@ -30,7 +30,7 @@ PHONES = {
     "no region": ("0491 570 159", None),
     "desk": ("+44 20 7946 0123", None),
     "rounded": ("1.41556E+10", "US"),
-    "none": (None, "US"),
+    "phoneless": (None, "US"),
     "extension": ("+61 491 570 156 ext. 5", "AU"),
 }
 
@@ -75,7 +75,7 @@ def test_each_user_with_a_consent_has_the_first_code_that_applies(permission: di
         "no region": "invalid_phone",
         "desk": "not_mobile",
         "rounded": "invalid_phone",
-        "none": "no_phone",
+        "phoneless": "no_phone",
         "extension": "invalid_phone",
     }
 
