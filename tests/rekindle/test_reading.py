@@ -22,7 +22,7 @@ from rekindle.settings import PROJECT
 from tests.rekindle.publishing.test_publishing import recall as recall_scores
 from tests.rekindle.report.conftest import publish  # noqa: F401 - the fixture
 
-DAY = date(2017, 12, 31)
+DAY = date(2017, 12, 28)
 SNIPPET = re.search(r"```python\n(from rekindle import .*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
 
 
@@ -75,7 +75,7 @@ def test_scores_are_what_was_published(publish):  # noqa: F811
     publish(DAY, {"ada": 0.5, "bob": 0.25}, {"ada": Decimal("12.30")})
     publish(date(2017, 12, 30), {"eve": 0.5}, {"eve": Decimal(1)})
 
-    recall, ltv = rekindle.scores("recall", DAY), rekindle.scores("ltv", "2017-12-31")
+    recall, ltv = rekindle.scores("recall", DAY), rekindle.scores("ltv", "2017-12-28")
 
     assert recall.select(["day", "user_id", "return_probability", "lapsed_days", "is_backfilled"]).to_pylist() == [
         {"day": DAY, "user_id": name, "return_probability": Decimal(p), "lapsed_days": 9, "is_backfilled": False}
@@ -107,7 +107,7 @@ def test_what_the_readme_shows_runs(spark, capsys):
     )
     try:
         exec(SNIPPET[1])  # noqa: S102 - a text of ours
-        everything = rekindle.features("2017-12-31", columns=["orders_90d"])
+        everything = rekindle.features("2017-12-28", columns=["orders_90d"])
     finally:
         spark.sql(f"DELETE FROM features.user WHERE day = DATE'{DAY}'")
         postgres.transact(lambda c: c.execute("truncate sms.recall_scores, sms.recall_scores_history, sms.audience"))
