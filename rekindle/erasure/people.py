@@ -70,7 +70,7 @@ def find(
     ids = frozenset(user_ids)
     People(ids).show(spark)
     places = [
-        (spark.table(f"{CATALOG}.{holding.table}").where(f"{phone} is not null"), phone, id_)
+        (_one_a_row(spark.table(f"{CATALOG}.{holding.table}").where(f"{phone} is not null"), phone), phone, id_)
         for holding in holdings
         for phone in holding.of("phone")
         for id_ in holding.of("id")
@@ -79,18 +79,34 @@ def find(
     hmacs: set[str] = set(known)
     for table, phone, id_ in places:
         mine = table.where(f"{id_} in (select user_id from {IDS})").select(phone).distinct()
-        (hmacs if is_hmac(phone) else phones).update(row[0] for row in mine.collect())
+        (hmacs if holds_hmacs(phone) else phones).update(row[0] for row in mine.collect())
     hmacs |= {hashed for phone in phones if (hashed := phone_hmac(phone, key))}
     others: set[str] = set()
     for table, phone, id_ in places:
         theirs = table.where(f"{id_} not in (select user_id from {IDS})").select(phone)
-        others |= _among(theirs, phone, hmacs) if is_hmac(phone) else _among_texts(theirs, phone, phones, key)
+        others |= _among(theirs, phone, hmacs) if holds_hmacs(phone) else _among_texts(theirs, phone, phones, key)
     return People(ids, frozenset(phones), frozenset(hmacs - others))
 
 
 def is_hmac(column: str) -> bool:
-    """Whether a column of phones holds HMACs of them."""
+    """Whether a column of phones holds an HMAC of one in each row."""
     return column.endswith("_hmac")
+
+
+def holds_hmacs(column: str) -> bool:
+    """Whether a column of phones holds HMACs of them, be it one or several in each row."""
+    return is_hmac(column) or _is_list(column)
+
+
+def _is_list(column: str) -> bool:
+    return column.endswith("_hmacs")
+
+
+def _one_a_row(table: DataFrame, phone: str) -> DataFrame:
+    """Tell several HMACs of a row in rows of their own."""
+    from pyspark.sql import functions as F
+
+    return table.withColumn(phone, F.explode(phone)) if _is_list(phone) else table
 
 
 def _among(theirs: DataFrame, phone: str, hmacs: Collection[str]) -> set[str]:
