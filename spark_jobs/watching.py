@@ -15,6 +15,7 @@ from pyspark.sql import types as T
 
 from rekindle import records
 from rekindle.days import Days
+from rekindle.warehouse.contracts import load
 from rekindle.warehouse.tables import read_days
 from rekindle.watching import judging, published
 
@@ -40,7 +41,9 @@ def main(spark: SparkSession, days: Days, run_id: str) -> list[records.CheckResu
     (day,) = days
     before = day - timedelta(WEEK_DAYS)
     results = published.watch(day, before, run_id)
-    drift = judging.drift(counts(read_days(spark, TABLE, Days((before, day))), day, before), before)
+    unwatched = [column.name for column in load(TABLE).columns if not column.is_watched]
+    features = read_days(spark, TABLE, Days((before, day))).drop(*unwatched)
+    drift = judging.drift(counts(features, day, before), before)
     records.record_checks(run_id, day, judging.watched(TABLE), drift)
     return results + drift
 

@@ -54,6 +54,7 @@ COLUMN_KEYS = {
     "personal",
     "required",
     "of_phone",
+    "watched",
 }
 CONFIDENTIAL = ("phone", "text")
 """Kinds of personal columns of which even a broken row shows nothing."""
@@ -110,6 +111,8 @@ class Column:
     """A landing file must have the column, though its cells may be empty."""
     of_phone: str | None = None
     """The delivered column of phones that this one keeps HMACs of."""
+    is_watched: bool = True
+    """Whether a move of its distribution within a week is news; that time passes is none."""
 
     @property
     def must_be_delivered(self) -> bool:
@@ -355,6 +358,7 @@ def _column(name: str, spec: Mapping[str, Any], window: int | None = None) -> Co
         personal=_personal(name, spec),
         required=spec.get("required", False),
         of_phone=spec.get("of_phone"),
+        is_watched=spec.get("watched", True),
     )
 
 

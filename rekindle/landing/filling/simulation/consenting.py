@@ -15,6 +15,7 @@ from rekindle.errors import InputError
 from rekindle.landing.filling.simulation.business import Assigned, Business, Today, sessions_of
 from rekindle.landing.filling.simulation.delivering import Courier
 from rekindle.landing.filling.simulation.parameters import parameters
+from rekindle.landing.filling.simulation.population import DAY_US
 from rekindle.landing.filling.simulation.simulate import NOTE
 from rekindle.landing.filling.simulation.sources.consents import Consents
 from rekindle.landing.filling.simulation.sources.contacts import Contacts
@@ -45,12 +46,13 @@ def add_consents(
     A user has a contact from the day of the first delivery on, and is asked for consent on that day. Shares and times are
     those of conf/simulation.yml, the same every time. Raises InputError where no users are delivered as Parquet.
     """
-    user_ids, since, days = _users(zone)
+    user_ids, since, registered_us, days = _users(zone)
     conf = parameters()
     business = Business.of(conf, len(user_ids), days)
     people = changed(
         business.people,
         registered_on=since,
+        registered_us=registered_us,
         country_of=np.full(len(user_ids), list(conf.population.countries).index(COUNTRY)),
     )
     business = changed(business, people=people)
@@ -62,8 +64,12 @@ def add_consents(
     return written
 
 
-def _users(zone: Path) -> tuple[pa.Array, np.ndarray, Days]:
-    """Ids in the order of their first delivery, the day (ordinal) of that, and all days of deliveries."""
+def _users(zone: Path) -> tuple[pa.Array, np.ndarray, np.ndarray, Days]:
+    """
+    Ids in the order of their first delivery, the day (ordinal) of that, and all days of deliveries.
+
+    Beside the day, the time of it (microseconds) at which they registered; its beginning where that was on another day.
+    """
     folders = {folder.name.removeprefix("day="): folder for folder in sorted((zone / "users").glob("day=*"))}
     files = [(day, file) for day, folder in folders.items() for file in sorted(folder.glob("*.parquet"))]
     if not files:
@@ -71,15 +77,25 @@ def _users(zone: Path) -> tuple[pa.Array, np.ndarray, Days]:
             f"{zone} has no users that a sample has delivered.", todo="Fill it with `rekindle sample` first."
         )
     tables = [
-        (np.datetime64(day), parquet.read_table(file, columns=["user_id"], partitioning=None)) for day, file in files
+        (np.datetime64(day), parquet.read_table(file, columns=["user_id", "registered_at"], partitioning=None))
+        for day, file in files
     ]
     ids = pa.concat_arrays([part.cast(pa.string()) for _, table in tables for part in table["user_id"].chunks])
     on = np.repeat([day for day, _ in tables], [len(table) for _, table in tables])
+    at = np.concatenate([_times(table["registered_at"], day) for day, table in tables])
     unique, first = np.unique(ids.to_numpy(zero_copy_only=False), return_index=True)
     order = np.argsort(first, kind="stable")
     since = np.array([day.toordinal() for day in on[first[order]].astype("datetime64[D]").tolist()])
     first_day, *_, last_day = (*sorted(folders), max(folders))
-    return pa.array(unique[order], pa.string()), since, Days.between(_day(first_day), _day(last_day))
+    days = Days.between(_day(first_day), _day(last_day))
+    return pa.array(unique[order], pa.string()), since, at[first[order]], days
+
+
+def _times(registered_at: pa.ChunkedArray, day: np.datetime64) -> np.ndarray:
+    since_midnight = registered_at.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy() - int(
+        day.astype("datetime64[us]").astype("int64")
+    )
+    return np.where((since_midnight >= 0) & (since_midnight < DAY_US), since_midnight, 0)
 
 
 def _day(text: str) -> date:

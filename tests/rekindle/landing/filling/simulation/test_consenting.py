@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -20,13 +20,20 @@ from tests.reference.permission_worlds import as_deliveries
 FIRST = date(2017, 1, 1)
 DAYS = Days.between(FIRST, FIRST + timedelta(days=59))
 USERS = 900
+REGISTERED = time(23, 30, tzinfo=UTC)
 
 
 @pytest.fixture
 def with_users(zone):
     """Users who come over a month, as a sample delivers them."""
     days = np.array([np.datetime64(FIRST + timedelta(days=n % 31)) for n in range(USERS)])
-    rows = pa.table({"user_id": [f"household {n}" for n in range(USERS)]})
+    registered_at = [datetime.combine(day.item(), REGISTERED) for day in days]
+    rows = pa.table(
+        {
+            "user_id": [f"household {n}" for n in range(USERS)],
+            "registered_at": pa.array(registered_at, pa.timestamp("us", "UTC")),
+        }
+    )
     deliver(zone, [History("users", rows, days)], DAYS)
     return zone
 
@@ -53,6 +60,9 @@ def test_most_who_agree_may_be_texted_and_some_of_every_other_kind_may_not(with_
     assert {"no_consent", "consent_withdrawn", "consent_incomplete", "no_phone", "invalid_phone", "not_mobile"} <= {
         *codes
     }
+    begun = {row["user_id"]: day for day in DAYS for row in read(with_users, "users").get(day, ())}
+    on_the_day = [r["at"] for d, of in rows["consents"].items() for r in of if begun.get(r["user_id"]) == d and r["at"]]
+    assert sum(at.time() >= REGISTERED.replace(tzinfo=None) for at in on_the_day) > 0.9 * len(on_the_day) > 0
     users = {row["user_id"] for of_day in rows["contacts"].values() for row in of_day}
     assert users <= {f"household {n}" for n in range(USERS)}
     assert "simulated" in SIMULATED and (with_users / "SAMPLE").read_text("utf-8").splitlines() == [SIMULATED]
