@@ -74,7 +74,11 @@ def _stages(weeks: Sequence[Week], day: date, currency: str) -> Iterator[Figure]
 
     counted = partial(_figure, day=day, say=words.whole)
     shared = partial(_figure, day=day, say=words.percent)
-    yield from counted("Acquisition", "users registered", {w.day: w.registered_users for w in weeks})
+    yield from counted(
+        "Acquisition",
+        "users registered",
+        {w.day: w.registered_users for w in weeks if w.registered_users >= LEAST_USERS},
+    )
     yield from shared(
         "Activation",
         "of a week's registrations active by now",
