@@ -41,6 +41,9 @@ DAY = LAST + KNOWN_AFTER
 @pytest.fixture(scope="module")
 def world(spark) -> pa.Table:
     """Features, population and labels of twenty Sundays, and one Monday that training passes over."""
+    # What a training reads is recorded of its run.
+    for run_id in ("a run", "one run", "another"):
+        records.start_run("train", Days.one(DAY), run_id=run_id)
     rows = pa.concat_tables([feature_rows(WEEKS, 150), feature_rows([LAST + timedelta(days=1)], 150, seed=1)])
     features = rows.select([column.name for column in COLUMNS])
     population = rows.select(["day", "user_id"]).append_column("lapsed_days", rows["recency_days"])
