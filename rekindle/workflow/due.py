@@ -123,8 +123,9 @@ def wanted(days: Days, scored: Iterable[date]) -> dict[str, Days]:
 
 def wanted_again(days: Days) -> dict[str, Days]:
     """What a rebuild of a history that was built before is to consist of: of tables of some days those that there are."""
-    built = built_days()
-    found = {t.name: days.all if t.days == "every" else tuple(built[t.name]) for t in _before_scores()}
+    found = {
+        t.name: days.all if t.days == "every" else tuple(records.builds(t.name, *ALWAYS)) for t in _before_scores()
+    }
     return {table: Days(there) for table, there in found.items() if there}
 
 

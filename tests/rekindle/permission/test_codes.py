@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from tests.reference import permission_worlds as worlds
 from tests.reference.permission import Known, Person, Rules, World, code_by_user
 from tests.reference.permission_worlds import AT, DAY, VALID_UNTIL
 from tests.rekindle.permission.rows import given, hmac, permission
-from tests.rekindle.publishing.test_publishing import RECALL, recall_rows
+from tests.rekindle.publishing.test_publishing import RECALL, RETURN_VALUE, recall_rows, return_value_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,9 +49,11 @@ def published(audience: Any, world: World, monkeypatch: pytest.MonkeyPatch) -> I
     settings.cache_clear()
     known = Known.of(world, DAY, rules())
     run_id = records.start_run("daily", Days.one(DAY))
-    audience.database.execute("truncate rekindle.return_value")
     fill(audience.database, world, known)
-    publish({RECALL: scored(world.scores, DAY - timedelta(days=1))}, DAY - timedelta(days=1), run_id, at=AT)
+    before = DAY - timedelta(days=1)
+    publish(
+        {RECALL: scored(world.scores, before), RETURN_VALUE: valued(world, world.scores, before)}, before, run_id, at=AT
+    )
     forget(audience.database, world)
     present = [user for user, score in world.scores.items() if score["in_population"]]
     rows = [row_of(Person(known, user, AT), code) for user, code in code_by_user(world, DAY, rules()).items()]
@@ -59,7 +62,8 @@ def published(audience: Any, world: World, monkeypatch: pytest.MonkeyPatch) -> I
     facts = given(*(row for row in rows if row["code"] != "no_consent"), sent_elsewhere=elsewhere)
 
     def at(time: datetime) -> dict[str, str | None]:
-        publish({RECALL: scored(present, DAY)}, DAY, run_id, given=facts, at=time)
+        scores = {RECALL: scored(present, DAY), RETURN_VALUE: valued(world, present, DAY)}
+        publish(scores, DAY, run_id, given=facts, at=time)
         return audience.codes
 
     return at
@@ -72,6 +76,14 @@ def rules() -> Rules:
 def scored(users, day):
     of = ({"user_id": user, "return_probability": chance(user), "raw_score": n} for n, user in enumerate(sorted(users)))
     return recall_rows(*of, day=day)
+
+
+def valued(world, users, day):
+    of = ((user, worth(user, world.scores[user]["expected_gain"])) for user in sorted(users))
+    return return_value_rows(
+        *({"user_id": user, "value_if_returns": None if value is None else Decimal(str(value))} for user, value in of),
+        day=day,
+    )
 
 
 def chance(user: str) -> float:
@@ -111,10 +123,6 @@ def fill(database: Any, world: World, known: Known) -> None:
         planned.setdefault((row["campaign_id"], row["user_id"]), row["sent_at"])
     held_out = {user: Person(known, user, AT).number for user in sorted(world.held_out)}
     with database.connect() as connection, connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into rekindle.return_value (user_id, value_if_returns) values (%s, %s)",
-            [(user, worth(user, score["expected_gain"])) for user, score in world.scores.items()],
-        )
         cursor.executemany(
             "insert into rekindle.campaign values (%s, %s, %s, '{}', '{}', '')",
             [(campaign, DAY, AT) for campaign in sorted({campaign for campaign, _ in planned})],

@@ -338,14 +338,17 @@ def test_hashes_tell_the_content_of_a_day_and_not_who_published_it_when(publishe
     before = hashes()
     assert sorted(before) == [
         "audience",
+        "campaign_list",
         "erasure_feed",
         "freshness",
         "ltv_scores",
         "ltv_scores_history",
         "recall_scores",
         "recall_scores_history",
+        "return_values",
+        "return_values_history",
     ]
-    assert before["erasure_feed"] == {}
+    assert before["erasure_feed"] == before["return_values"] == {}
     filled = {name: days for name, days in before.items() if days}
     assert {name: days[str(MONDAY)]["rows"] for name, days in filled.items()} == dict.fromkeys(filled, 2) | {
         "freshness": 3
@@ -681,6 +684,8 @@ def test_sms_reader_can_select_what_is_listed_and_nothing_else(database):
             "ltv_scores_history",
             "recall_scores",
             "recall_scores_history",
+            "return_values",
+            "return_values_history",
         )
     }
     rights = database.rows(

@@ -44,9 +44,9 @@ def published(publish):
 def test_populations_are_the_published_rows_of_two_weeks(published):
     run_id, *_ = published
 
-    recall, ltv = gather(DAY, run_id).products
+    recall, ltv, value = gather(DAY, run_id).products
 
-    assert (recall.name, ltv.name) == ("recall", "ltv")
+    assert (recall.name, ltv.name, value.name) == ("recall", "ltv", "return_value")
     assert recall.populations == {DAYS_BEFORE[1]: 41, DAYS_BEFORE[2]: 42, DAY: 60}
     assert recall.publish.run_id == run_id
     assert recall.about.startswith("The chance that a lapsed user")
@@ -55,7 +55,7 @@ def test_populations_are_the_published_rows_of_two_weeks(published):
 def test_distributions_equal_a_recount_of_what_was_published(published):
     run_id, probabilities, values = published
 
-    recall, ltv = gather(DAY, run_id).products
+    recall, ltv, _ = gather(DAY, run_id).products
     (probability,) = recall.scores
     _, value, year = ltv.scores
 
@@ -77,7 +77,7 @@ def test_distributions_equal_a_recount_of_what_was_published(published):
 def test_the_first_published_day_has_none_before_it(publish):
     run_id = publish(DAY, *scores_of(1, 5))
 
-    recall, _ = gather(DAY, run_id).products
+    recall, *_ = gather(DAY, run_id).products
 
     assert recall.scores[0].before is None
 
@@ -97,7 +97,7 @@ def test_the_list_holds_the_highest_scores_with_reasons_and_value(published):
     first = top.users[0]
     assert first.score == Decimal(str(probabilities[first.user_id]))
     assert first.reasons == (("last active 9 days ago", "-0.35"),)
-    assert set(first.others) == {"ltv_30", "ltv_90"}
+    assert set(first.others) == {"ltv_30", "ltv_90", "value_if_returns"}
     assert first.others["ltv_90"] == values[first.user_id]
 
 
@@ -124,7 +124,7 @@ def test_reads_stages_checks_and_freshness_of_the_run(published, database):
     assert [(stage.stage, stage.detail) for stage in facts.stages] == [("ingest orders", {"delivered": 3})]
     assert "raw.orders" in {check.table_name for check in facts.checks}
     assert [(f.table_name, f.day) for f in facts.freshness] == [
-        (name, DAY) for name in ("audience", "ltv_scores", "recall_scores")
+        (name, DAY) for name in ("audience", "ltv_scores", "recall_scores", "return_values")
     ]
     assert facts.eligible_count == database.value("select count(*) from sms.audience where eligible") == 0
     assert facts.sources["users"] == "state"

@@ -136,7 +136,7 @@ def test_who_scored_is_read_from_what_was_published(publish):
     records.append_promotion("recall", "1", "a" * 64, DAY - timedelta(5), "gate passed", "training")
     run_id = publish(DAY, {"u1": 0.5, "u2": 0.4}, {"u1": Decimal(1)})
 
-    recall, ltv = (product.scored_by for product in gather(DAY, run_id).products)
+    recall, ltv, _ = (product.scored_by for product in gather(DAY, run_id).products)
 
     (one,) = recall
     assert (one.version, one.users, one.since, one.gate.why) == ("1", 2, DAY - timedelta(5), "auc 0.760 beats it")
