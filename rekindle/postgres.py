@@ -10,7 +10,7 @@ import atexit
 import os
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -19,8 +19,8 @@ from rekindle.errors import InputError
 from rekindle.settings import PROJECT, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from datetime import date
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import date, datetime
 
 RETRY_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
 """Pauses before each further attempt: a restart of Postgres takes a few seconds, an outage is a person's work."""
@@ -283,6 +283,22 @@ def _lock(name: str, wait_seconds: float) -> Iterator[Lock]:
 def _try_lock(connection: Connection, name: str) -> bool:
     question = "select pg_try_advisory_lock(hashtextextended('rekindle ' || %s, 0))"
     return only_value(connection.execute(question, [name]))
+
+
+COPIED_AT_ONCE_BYTES = 1 << 20
+
+
+def copy_csv(connection: Connection, table: str, columns: Iterable[str], file: IO[bytes]) -> None:
+    """Copy a file of CSV without a header into a table, from its beginning."""
+    file.seek(0)
+    with connection.cursor().copy(f"copy {table} ({', '.join(columns)}) from stdin (format csv)") as copy:
+        while block := file.read(COPIED_AT_ONCE_BYTES):
+            copy.write(block)
+
+
+def clock(connection: Connection) -> datetime:
+    """Return the time by Postgres' clock."""
+    return only_value(connection.execute("select clock_timestamp()"))
 
 
 def only_value(cursor: psycopg.Cursor[Any]) -> Any:

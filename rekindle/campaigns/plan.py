@@ -19,7 +19,7 @@ from rekindle.campaigns.messages import check, segments_of
 from rekindle.campaigns.offers import NO_OFFER, offers
 from rekindle.campaigns.power import power
 from rekindle.errors import CheckFailedError, InputError
-from rekindle.postgres import only_value, transact
+from rekindle.postgres import clock, transact
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def plan(asked: Asked, messages: Mapping[str, str], *, at: datetime | None = Non
             return before
         reading.refuse_other_day(connection, asked.day)
         conditions = filtering.parse(asked.where, reading.columns(connection))
-        planned_at = at or only_value(connection.execute("select clock_timestamp()"))
+        planned_at = at or clock(connection)
         cost = asked.cost
         read = reading.read(
             connection, conditions, planned_at, offers().cost_of_segment if cost is None else lambda _: cost

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from rekindle import publishing
 from rekindle.erasure import personal
 from rekindle.landing import tombstones
-from rekindle.postgres import only_value, transact
+from rekindle.postgres import clock, only_value, transact
 from rekindle.publishing import erasing, publications
 from rekindle.settings import settings
 
@@ -55,7 +55,7 @@ def begin(user_ids: Collection[str], at: datetime | None, run_id: str) -> dateti
     hmacs = tombstones.by_hmac(ids)
 
     def work(connection: Connection) -> datetime:
-        began: datetime = at or only_value(connection.execute("select clock_timestamp()"))
+        began = at or clock(connection)
         until = began + timedelta(settings().erasure_feed_days)
         for hashed, user_id in hmacs.items():
             connection.execute(

@@ -19,7 +19,7 @@ from rekindle.errors import InputError
 from rekindle.exporting.files import part_file
 from rekindle.exporting.forms import CHANGED_AT, FORMS, PERMITTED, PHONE
 from rekindle.exporting.watermark import Watermark
-from rekindle.postgres import only_value, transact
+from rekindle.postgres import clock, transact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -159,7 +159,7 @@ def _export(  # noqa: PLR0917 - what an export is of
 ) -> Exported:
     def work(connection: Connection) -> Exported:
         connection.execute("set transaction isolation level repeatable read, read only")
-        moment = at or only_value(connection.execute("select clock_timestamp()"))
+        moment = at or clock(connection)
         selected, rows = select(moment), _Counted(since)
         with part_file(to if to.is_dir() else to.parent) as part:
             with connection.cursor("export", row_factory=dict_row) as cursor:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from rekindle.postgres import copy_csv
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -23,22 +24,10 @@ if TYPE_CHECKING:
 
     from rekindle.postgres import Connection
 
-BYTES_AT_ONCE = 1 << 20
-
 COLUMNS = {
     "permission": (
-        *(
-            "user_id",
-            "day",
-            "code",
-            "phone_hmac",
-            "phone_hmacs",
-            "phone_e164",
-            "consent_at",
-            "consent_source",
-            "policy_version",
-        ),
-        *("zones", "country", "usual_hour"),
+        *("user_id", "day", "code", "phone_hmac", "phone_hmacs", "phone_e164"),
+        *("consent_at", "consent_source", "policy_version", "zones", "country", "usual_hour"),
     ),
     "profile": ("user_id", "day", "country", "segment"),
     "sent_elsewhere": ("campaign_id", "user_id", "assigned_at"),
@@ -107,12 +96,7 @@ def load(connection: Connection, known: Known, day: date) -> None:
     """Make Postgres' tables what the day knows; what it does not know stays."""
     for table, file in known.files.items():
         connection.execute(f"truncate rekindle.{table}")
-        file.seek(0)
-        with connection.cursor().copy(
-            f"copy rekindle.{table} ({', '.join(COLUMNS[table])}) from stdin (format csv)"
-        ) as copy:
-            while block := file.read(BYTES_AT_ONCE):
-                copy.write(block)
+        copy_csv(connection, f"rekindle.{table}", COLUMNS[table], file)
         # Who was erased after the day's tables were read would come back.
         connection.execute(f"delete from rekindle.{table} where user_id in (select user_id from rekindle.erasure)")
         connection.execute(f"analyze rekindle.{table}")

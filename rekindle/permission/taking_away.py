@@ -17,7 +17,7 @@ from rekindle.errors import CheckFailedError
 from rekindle.landing.zone import LandingZone
 from rekindle.permission import withdrawals
 from rekindle.permission.withdrawals import NO_KEY, SOURCES, Context, digest_of
-from rekindle.postgres import only_value, transact
+from rekindle.postgres import clock, only_value, transact
 from rekindle.publishing import amend
 from rekindle.publishing.publications import MEMBER
 from rekindle.settings import settings
@@ -86,7 +86,7 @@ def main(run_id: str, *, at: datetime | None = None, zone: LandingZone | None = 
     `at` is Postgres' time unless it is given. What lies in the landing zone of a time that is not over then is left for
     later, so that a simulated time knows nothing of its future.
     """
-    done = Taken(at or transact(lambda connection: only_value(connection.execute("select clock_timestamp()"))))
+    done = Taken(at or transact(clock))
     for part, file in _new_files(zone or LandingZone(), done.at):
         _take_in(zone or LandingZone(), part, file, done)
     amend(lambda connection, publication, stamps: _turn(connection, publication, stamps, done), run_id, at=at)

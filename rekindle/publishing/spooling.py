@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from rekindle.errors import InputError
+from rekindle.postgres import copy_csv
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from rekindle.publishing.publications import Publication
 
 ROWS_AT_ONCE = 10_000
-BYTES_AT_ONCE = 1 << 20
 
 COLLATION = {"text": ' collate "C"'}
 """As the keys in schema `sms`: sorting and comparing by bytes is also several times faster."""
@@ -82,10 +82,7 @@ def stage(connection: Connection, spooled: Spooled) -> None:
     columns = ", ".join(f"{name} {kind}{COLLATION.get(kind, '')}" for name, kind in spooled.types.items())
     staging = spooled.publication.staging
     connection.execute(f"create temporary table {staging} ({columns}) on commit drop")
-    spooled.file.seek(0)
-    with connection.cursor().copy(f"copy {staging} ({', '.join(spooled.types)}) from stdin (format csv)") as copy:
-        while block := spooled.file.read(BYTES_AT_ONCE):
-            copy.write(block)
+    copy_csv(connection, staging, spooled.types, spooled.file)
 
 
 def _refuse_missing(publication: Publication, names: list[str]) -> None:
