@@ -124,10 +124,12 @@ def render(
 
 
 def _shown(days: Sequence[ReportedDay]) -> list[date]:
-    """The days of the trends: the last ones, no further back than there is something to see."""
-    if not days:
-        return []
-    newest, oldest = days[0].day, days[-1].day
+    """The days of the trends."""
+    return days_shown(days[-1].day, days[0].day) if days else []
+
+
+def days_shown(oldest: date, newest: date) -> list[date]:
+    """The days of a trend: the last ones, no further back than there is something to see."""
     count = min(TREND_DAYS, max(SHOWN_MIN_DAYS, (newest - oldest).days + 1))
     return [newest - timedelta(n) for n in reversed(range(count))]
 

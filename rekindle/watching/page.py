@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rekindle import records
 from rekindle.report import charts, folder, words
+from rekindle.report.index import TREND_DAYS, days_shown
 from rekindle.report.page import css, template
 from rekindle.settings import settings
 from rekindle.watching.judging import DRIFT, SHARE, WATCHED
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from rekindle.records import RecordedCheck
-
-SHOWN_DAYS = 90
-MIN_DAYS = 14
-"""A history of three days is not drawn as if it were a long one."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +40,10 @@ class Watched:
 
 
 def write(day: date) -> Path:
-    """Write `<home>/reports/watching.html` from what was recorded up to `day`, and return its path."""
+    """Write `<home>/reports/watching/index.html` from what was recorded up to `day`, and return its path."""
     path = settings().home / "reports" / folder.WATCHING
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = records.checks_since(day - timedelta(SHOWN_DAYS - 1), f"%{WATCHED}")
+    found = records.checks_since(day - timedelta(TREND_DAYS - 1), f"%{WATCHED}")
     folder.write(path, render([check for check in found if check.day <= day], day))
     return path
 
@@ -54,8 +51,7 @@ def write(day: date) -> Path:
 def render(found: Sequence[RecordedCheck], day: date) -> str:
     """Make the page of checks of one or many days; the figures that have moved come first."""
     oldest = min((check.day for check in found), default=day)
-    count = min(SHOWN_DAYS, max(MIN_DAYS, (day - oldest).days + 1))
-    shown = [day - timedelta(n) for n in reversed(range(count))]
+    shown = days_shown(oldest, day)
     drifts = sorted(_figures(found, DRIFT, "index", shown), key=lambda one: -one.rank)
     return template("watching.html.j2", Path(__file__).parent, Path(words.__file__).parent).render(
         day=day,
