@@ -24,15 +24,28 @@ TIMEOUT_SECONDS = 5
 def of_moved(day: str, airflow_run: str, moved: Sequence[str]) -> dict[str, str | None]:
     """Tell which watched figures have moved within a week."""
     return {
-        "dag": "daily_scores",
-        "day": day,
-        "task": "watch",
-        "run": airflow_run,
+        **_of_day(day, airflow_run, "watch"),
         "code": "moved",
         "what": f"Moved within a week: {', '.join(moved)}.",
         "todo": "Look at the page of what is watched; a source that stopped or changed comes first.",
         "safe": "Scores and permissions are published as usual: nothing is stopped by it.",
     }
+
+
+def of_no_new_permission(day: str, airflow_run: str, why: str) -> dict[str, str | None]:
+    """Tell of a day on which nobody is permitted anew."""
+    return {
+        **_of_day(day, airflow_run, "permission_is_supplied"),
+        "code": "no_new_permission",
+        "what": f"Nobody is permitted anew: {why}.",
+        "todo": "Deliver what is missing, and run the day again.",
+        "safe": "Scores are published; permission is still taken away, and who had it keeps it until it runs out.",
+    }
+
+
+def _of_day(day: str, airflow_run: str, task: str) -> dict[str, str | None]:
+    """Say where something is news that has failed nothing: in a task of the daily run."""
+    return {"dag": "daily_scores", "day": day, "task": task, "run": airflow_run}
 
 
 def send(alert: Mapping[str, str | None]) -> bool:

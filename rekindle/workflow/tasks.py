@@ -252,24 +252,10 @@ def permission_is_supplied() -> Any:
             why = None if kind == "backfill" else supply.why_no_new_permission(days.first)
             notes.detail = {"no_new_permission": why} if why else {}
         if why:
-            alerts.send(no_new_permission("daily_scores", day, airflow_run, why))
+            alerts.send(alerts.of_no_new_permission(day, airflow_run, why))
         return lines.permitted(days.first, why)
 
     return run(**CONTEXT)
-
-
-def no_new_permission(dag: str, day: str, airflow_run: str, why: str) -> dict[str, str | None]:
-    """What a webhook is told of a day on which nobody is permitted anew."""
-    return {
-        "dag": dag,
-        "day": day,
-        "task": "permission_is_supplied",
-        "run": airflow_run,
-        "code": "no_new_permission",
-        "what": f"Nobody is permitted anew: {why}.",
-        "todo": "Deliver what is missing, and run the day again.",
-        "safe": "Scores are published; permission is still taken away, and who had it keeps it until it runs out.",
-    }
 
 
 def publish() -> Any:
