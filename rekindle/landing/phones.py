@@ -26,9 +26,9 @@ def phone_hmac(text: str | None, key: str) -> str | None:
     return keyed(digits, key) if digits else None
 
 
-def keyed(digits: str, key: str) -> str:
-    """The HMAC of digits that a number is named by."""
-    return hmac.new(key.encode(), digits.encode(), sha256).hexdigest()
+def keyed(text: str, key: str) -> str:
+    """HMAC-SHA256, in hexadecimal, of the digits that a number is named by, or of what else is told again by one."""
+    return hmac.new(key.encode(), text.encode(), sha256).hexdigest()
 
 
 def digits_of(text: str) -> str:

@@ -6,17 +6,16 @@ The key is that of the phones. It lies neither in the warehouse nor in the datab
 
 from __future__ import annotations
 
-import hmac
 import re
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from rekindle.errors import InputError
+from rekindle.landing.phones import keyed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-PURPOSE = b"user\x00"
+PURPOSE = "user\x00"
 """Stands before an id, which may consist of digits: no HMAC of a user is one of a phone."""
 
 BLANKS = (
@@ -30,7 +29,7 @@ WORDS = re.compile(r"""[^\s,;:|"'{}\[\]()<>=]+""")
 
 def user_hmac(user_id: str, key: str) -> str:
     """HMAC-SHA256 of a user's id, in hexadecimal."""
-    return hmac.new(key.encode(), PURPOSE + user_id.strip(BLANKS).encode(), sha256).hexdigest()
+    return keyed(PURPOSE + user_id.strip(BLANKS), key)
 
 
 def of_user(user_id: str) -> str:
