@@ -23,6 +23,3 @@ CODES = (
     "holdout",
 )
 """In order: the first that matches is the reason. `holdout` is last, so that who is in it would have been texted."""
-
-OF_THE_WAREHOUSE = CODES[CODES.index("consent_withdrawn") : CODES.index("unknown_timezone")]
-"""What marts.permission decides, from deliveries alone; the others need scores, a clock or Postgres' ledgers."""

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     Campaign = Callable[[Business, date, Lives], Assigned | None]
     """Chooses who is in it on the morning of a day, from where each user stood at the end of the day before."""
 
-HOUR_US = 60 * MINUTE_US
-
 
 def standing(business: Business, day: date, lives: Lives) -> Assigned | None:
     """Assign lapsed users who want messages by lot, on some days of the week."""
