@@ -92,7 +92,7 @@ class Loop:
         from rekindle.workflow import backfill
 
         _say(backfill.build(self.history, None, _say, SILENT, score=False).text)
-        for product in PRODUCTS:
+        for product in (product for product in PRODUCTS if product.is_trained):
             done = trained(product, self.history.last, SILENT)
             _say(f"  {product.name}: {'champion' if done.promoted else 'not promoted'}: {done.verdict.why}")
 
