@@ -7,7 +7,7 @@ and small both for who comes anyway and for who hardly will.
 
     expected gain = uplift * value_if_returns - cost of the message and its offer
 
-The same formula stands in SQL for sms.audience, from `expected_gain_sql`, so that both are of one place.
+The query of sms.audience has the same formula in SQL, as `expected_gain_sql` writes it; a test holds it to that.
 """
 
 from __future__ import annotations
