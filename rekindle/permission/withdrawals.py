@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rekindle.landing.formats import NOTHING, Columns, UnreadableFileError, is_utf8, rows_of
 from rekindle.landing.phones import phone_hmac
+from rekindle.landing.tombstones import BLANKS
 from rekindle.permission.replies import is_opt_out
 
 if TYPE_CHECKING:
@@ -190,8 +191,8 @@ def _plain(text: str | None) -> str:
 
 
 def _id(text: str | None) -> str | None:
-    """Return an id as ingestion loads it; None of what is none."""
-    bare = (text or "").strip()
+    """Return an id as ingestion loads it, without the blanks around it that nobody sees; None of what is none."""
+    bare = (text or "").strip().strip(BLANKS)
     return bare if bare.casefold() not in NOTHING and is_utf8(bare) and "\x00" not in bare else None
 
 

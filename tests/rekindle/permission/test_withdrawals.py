@@ -94,6 +94,13 @@ def test_who_asks_to_be_erased_is_named_by_the_file_alone():
     assert "u1" not in one.source_id
 
 
+def test_blanks_that_nobody_sees_keep_nobody_subscribed():
+    """Ingestion takes a byte order mark and a space without width off an id: the hour must find the same user."""
+    (one,) = reads("erasures", {"user_id": "\ufeffu1\u200b "}).withdrawals
+
+    assert one.user_id == "u1"
+
+
 def test_the_hour_and_the_day_that_repeats_it_say_the_same():
     hourly = reads("replies", REPLY, name="hour.jsonl")
     daily = reads(
