@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rekindle import groups
 from rekindle.report import charts, words
 from rekindle.report import page as reports
 from rekindle.report.folder import write as write_whole
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from rekindle.campaigns.plan import Planned
 
 FOLDER = Path(__file__).parent
-
-SMALLEST_GROUP = 10
-"""Of a smaller group no page says how many are in it."""
 
 LEFT_OUT = 0.01
 """Share of the people, the first ones, of whom the chart of the marginal return says nothing."""
@@ -40,7 +38,7 @@ def render(planned: Planned) -> str:
     return reports.template("plan.html.j2", FOLDER, reports.FOLDER).render(
         planned=planned,
         planned_at=words.moment(planned.planned_at),
-        smallest=SMALLEST_GROUP,
+        smallest=groups.SMALLEST,
         told=summary,
         ended_by=ENDED_BY[summary["ended_by"]],
         charts=_charts(summary),

@@ -173,12 +173,18 @@ def _finite(interval: tuple[float, float]) -> list[float | None]:
 def _text(found: Analysis) -> RenderableType:
     from rich.console import Group
 
+    from rekindle import groups
+
     sizes = ", ".join(f"{name} {size:,}" for name, size in found.ratio.found.items())
     return Group(
         f"Units: {sizes}. Against {found.control}. Sample ratio p = {found.ratio.p_value:.4f}: {found.ratio.told}",
         *found.notes,
         *(part for of in found.outcomes for part in _outcome_text(of)),
-        *([f"Segments with fewer than 10 units in an arm: {found.small_segments}."] if found.small_segments else []),
+        *(
+            [f"Segments with fewer than {groups.SMALLEST} units in an arm: {found.small_segments}."]
+            if found.small_segments
+            else []
+        ),
     )
 
 

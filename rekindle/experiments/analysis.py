@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rekindle import groups
 from rekindle.experiments import looks, worth
 from rekindle.experiments.compare import compare
 from rekindle.experiments.estimates import mean
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from rekindle.experiments.sample_ratio import SampleRatio
     from rekindle.experiments.sums import Sums
     from rekindle.experiments.table import Asked, Units
-
-MIN_GROUP = 10
-"""A segment in which an arm has fewer users is not shown: it would tell of persons, and of nothing else."""
 
 
 @dataclass(frozen=True)
@@ -140,4 +138,4 @@ def _segments(units: Units) -> dict[str, NDArray[np.bool_]]:
 
 
 def _is_large(units: Units, chosen: NDArray[np.bool_]) -> bool:
-    return all(of_arm.sum() >= MIN_GROUP for _, of_arm in _by_arm(units, chosen))
+    return all(groups.may_be_shown(of_arm.sum()) for _, of_arm in _by_arm(units, chosen))

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rekindle import groups
 from rekindle.report import charts, words
 from rekindle.report.page import css, template
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from rekindle.lifecycle.gathering import Cohort, Flow, Lifecycle, Week
-
-LEAST_USERS = 10
-"""Of fewer users nothing is shown: a figure would tell of somebody."""
 
 MOST_COHORTS = 13
 
@@ -61,7 +59,7 @@ def render(found: Lifecycle, currency: str) -> str:
         stages_after=STAGES,
         rows=rows,
         months=max((len(row.shares) for row in rows), default=0),
-        least=LEAST_USERS,
+        least=groups.SMALLEST,
         currency=currency,
         words=words,
         css=css(),
@@ -70,14 +68,14 @@ def render(found: Lifecycle, currency: str) -> str:
 
 def _stages(weeks: Sequence[Week], day: date, currency: str) -> Iterator[Figure]:
     def of(value: Callable[[Week], int], whole: Callable[[Week], int]) -> dict[date, float]:
-        return {w.day: value(w) / whole(w) for w in weeks if whole(w) >= LEAST_USERS}
+        return {w.day: value(w) / whole(w) for w in weeks if groups.may_be_shown(whole(w))}
 
     counted = partial(_figure, day=day, say=words.whole)
     shared = partial(_figure, day=day, say=words.percent)
     yield from counted(
         "Acquisition",
         "users registered",
-        {w.day: w.registered_users for w in weeks if w.registered_users >= LEAST_USERS},
+        {w.day: w.registered_users for w in weeks if groups.may_be_shown(w.registered_users)},
     )
     yield from shared(
         "Activation",
@@ -90,7 +88,7 @@ def _stages(weeks: Sequence[Week], day: date, currency: str) -> Iterator[Figure]
         of(lambda w: w.retained_users, lambda w: w.active_before_users),
     )
     yield from counted(
-        "Revenue", f"{currency} net", {w.day: float(w.net_revenue) for w in weeks if w.buyers >= LEAST_USERS}
+        "Revenue", f"{currency} net", {w.day: float(w.net_revenue) for w in weeks if groups.may_be_shown(w.buyers)}
     )
     yield from shared(
         "Referral", "of registrations were referred", of(lambda w: w.referred_users, lambda w: w.registered_users)
@@ -104,7 +102,7 @@ def _moves(flows: Sequence[Flow], day: date) -> Iterator[Figure]:
         for one in sorted({flow.day for flow in flows}):
             of = [flow for flow in flows if flow.day == one and flow.stage_before == before]
             whole = sum(flow.users for flow in of)
-            if whole >= LEAST_USERS:
+            if groups.may_be_shown(whole):
                 shares[one] = sum(flow.users for flow in of if flow.stage == after) / whole
         yield from _figure(name.capitalize(), f"of the {before} of a week before", shares, day=day, say=words.percent)
 
@@ -131,11 +129,11 @@ def _rows(cohorts: Sequence[Cohort]) -> Iterator[Row]:
     for month in sorted(by_month, reverse=True)[:MOST_COHORTS]:
         known = by_month[month]
         latest = known[max(known)]
-        if latest.users < LEAST_USERS:
+        if not groups.may_be_shown(latest.users):
             continue
         shares = [
-            known[n].active_users / known[n].users if n in known and known[n].users >= LEAST_USERS else None
+            known[n].active_users / known[n].users if n in known and groups.may_be_shown(known[n].users) else None
             for n in range(max(known) + 1)
         ]
-        enough = latest.buyers >= LEAST_USERS
+        enough = groups.may_be_shown(latest.buyers)
         yield Row(month, latest.users, shares, float(latest.net_revenue) / latest.users if enough else None)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rekindle import records
-from rekindle.docs import groups
+from rekindle import groups, records
 from rekindle.publishing import publications
 from rekindle.report.facts import kind_of
 

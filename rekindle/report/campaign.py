@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, unquote
 
-from rekindle import records
-from rekindle.experiments.analysis import MIN_GROUP
+from rekindle import groups, records
 from rekindle.experiments.compare import FROM_ZERO
 from rekindle.report import charts, folder, words
 from rekindle.report.effects import Effects, measure
@@ -117,7 +116,7 @@ def render(effects: Effects, currency: str, margin: float, notes: Sequence[str] 
         currency=currency,
         margin=margin,
         notes=notes,
-        least=MIN_GROUP,
+        least=groups.SMALLEST,
         ratio_of=ratio_of,
         say=say,
         words=words,
@@ -150,7 +149,7 @@ def _between(low: str, high: str | None) -> str:
 def _finding(effects: Effects) -> Finding:
     returns = effects.returns or next(iter(effects.labels))
     if effects.is_too_small:
-        return Finding("open", f"An arm has fewer than {MIN_GROUP} users, so nothing is shown.")
+        return Finding("open", f"An arm has fewer than {groups.SMALLEST} users, so nothing is shown.")
     if effects.ratio is not None and effects.ratio.verdict == "alarm":
         return Finding("failed", effects.ratio.told)
     if not returns.caused:

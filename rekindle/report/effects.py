@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from rekindle import groups
 from rekindle.experiments import Comparison, Estimate, SampleRatio, Sums, compare, looks, sample_ratio, worth
-from rekindle.experiments.analysis import MIN_GROUP
 from rekindle.experiments.estimates import mean
 from rekindle.report.came_true import window_of
 
@@ -155,7 +155,7 @@ def measure(campaign: Measured, rows: Sequence[CampaignResult]) -> Effects:
         ratio=_ratio([row for row in everybody if row.label == labels[0].label]),
         paid=(),
         small_segments=len({segment for _, segment in segments - shown}),
-        is_too_small=any(arm.users < MIN_GROUP for one in labels for arm in one.arms),
+        is_too_small=any(not groups.may_be_shown(arm.users) for one in labels for arm in one.arms),
     )
     return Effects(**(found.__dict__ | {"paid": tuple(_paid(found))}))
 
@@ -187,7 +187,7 @@ def _is_large(rows: Iterable[CampaignResult], arms: set[str]) -> bool:
     users = dict.fromkeys(arms, 0)
     for row in rows:
         users[row.arm] += row.users
-    return min(users.values()) >= MIN_GROUP
+    return groups.may_be_shown(min(users.values()))
 
 
 def _arms(rows: Iterable[CampaignResult]) -> tuple[Arm, ...]:
