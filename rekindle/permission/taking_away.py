@@ -19,6 +19,7 @@ from rekindle.permission import withdrawals
 from rekindle.permission.withdrawals import NO_KEY, SOURCES, Context, digest_of
 from rekindle.postgres import clock, only_value, transact
 from rekindle.publishing import amend
+from rekindle.publishing.erasing import ERASED, REASON
 from rekindle.publishing.publications import MEMBER
 from rekindle.settings import settings
 
@@ -40,8 +41,6 @@ ONLY_WHERE_ELIGIBLE = (
     *("timezone", "send_window_start", "send_window_end"),
 )
 """What Postgres lets no row have that is not eligible."""
-
-CODE, ERASED = "suppression_reason", "erased"
 
 
 @dataclass
@@ -178,7 +177,7 @@ def _turn(connection: Connection, publication: Publication, stamps: Stamps, done
             from {publication.target} as a
             left join rekindle.taken_away as t using (user_id)
             cross join (select valid_until from rekindle.freshness where table_name = %(table)s) as f
-            where a.eligible_before_holdout or (t.is_erased and a.{CODE} <> '{ERASED}')
+            where a.eligible_before_holdout or (t.is_erased and a.{REASON} <> '{ERASED}')
         )
         update {publication.target} as a set ({names}) = row({values})
         from turned as t
@@ -193,7 +192,7 @@ def _turn(connection: Connection, publication: Publication, stamps: Stamps, done
 
 def _turned(publication: Publication, column: PublishedColumn) -> str:
     """SQL of a column of a row that is turned."""
-    if column.name == CODE:
+    if column.name == REASON:
         return "t.code"
     if column.name in {publication.permits, "eligible_before_holdout"}:
         return "false"
