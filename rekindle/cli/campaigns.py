@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rekindle.cli.common import DayOption, JsonOption, answer, example, fail
+from rekindle.cli.common import AtOption, DayOption, JsonOption, answer, example, fail
 from rekindle.errors import InputError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from rich.console import RenderableType
 
     from rekindle.campaigns.messages import Checked
@@ -73,12 +71,7 @@ def plan(
     message: Annotated[
         list[str] | None, typer.Option(help="File with the text, or ARM=FILE; its segments say what a message costs.")
     ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            help="When it is planned, as ISO 8601 with zone; default: now. For historical and simulated data."
-        ),
-    ] = None,
+    at: AtOption = None,
     note: Annotated[
         str, typer.Option(help="Said on the page wherever figures are, for example that they are simulated.")
     ] = "",
@@ -95,7 +88,6 @@ def plan(
     from rekindle.campaigns import plan as planning
     from rekindle.settings import settings
 
-    moment = _moment(at) if at else None
     texts = dict(_message(one) for one in message or [])
     platform.attach()
     asked = planning.Asked(
@@ -112,7 +104,7 @@ def plan(
         min_gain=min_gain,
         note=note,
     )
-    planned = planning.plan(asked, texts, at=moment, dry_run=dry_run)
+    planned = planning.plan(asked, texts, at=at, dry_run=dry_run)
     path = page.write(planned) if planned.is_written else None
     told = {
         "campaign": campaign,
@@ -201,20 +193,6 @@ def _read(file: Path) -> str:
         raise InputError(
             f"{file.name} is not UTF-8 at byte {error.start}.", todo="Save it as UTF-8.", code="usage"
         ) from None
-
-
-def _moment(text: str) -> datetime:
-    from datetime import datetime
-
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise InputError(
-            f"--at {text[:40]!r} is no time with a zone.", todo="Write it as 2017-12-31T09:00:00Z.", code="usage"
-        )
-    return found
 
 
 def _text(planned: Planned, path: Path | None) -> RenderableType:
