@@ -47,10 +47,6 @@ def ingested(source: str, day: date, told: Detail) -> str:
     return f"{source} of {day}: {rows(told['delivered'])} delivered, {fates}{again}."
 
 
-def tried(step: str, day: date) -> str:
-    return f"{step} of {day} has been tried: what comes next does with what is there."
-
-
 def built(table: str, day: date, row_count: int) -> str:
     return f"{table} of {day}: {rows(row_count)}, released."
 

@@ -111,7 +111,8 @@ def test_each_task_leaves_one_line_of_what_it_did(first_day: Shop, platform: Pat
         select("select run_id from rekindle.run where dag_run_id = %s", run_id)[0][0],
     )
 
-    assert set(said) == DAILY_TASKS
+    # What comes after another task however it ended is called done by Airflow, and says nothing.
+    assert set(said) == {task for task in DAILY_TASKS if not task.endswith(".tried")}
     expected = {
         "begin": f"The daily run of {FIRST_DAY} has begun; its id in our tables is {ours}.",
         "wait_for_deliveries": f"All that is expected for {FIRST_DAY} has been delivered: users, orders.",
