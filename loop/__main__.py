@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loop.gateway import Gateway
+from loop.learning import learn, let_go_of_spark
 from loop.sender import send, some_say_stop
 from rekindle import platform, records
 from rekindle.days import Days
@@ -39,7 +40,7 @@ def main(users: int, history_days: int, days: int) -> None:
         with Gateway(datetime.min.replace(tzinfo=UTC)) as gateway:
             Loop(users, history_days, days, gateway).run()
     finally:
-        _let_go_of_spark()
+        let_go_of_spark()
         # Pages and data stay to be looked at.
         platform.down(HOME)
 
@@ -61,7 +62,7 @@ class Loop:
         _say(SIMULATED)
         self._simulate(self.history)
         platform.up(HOME, lambda step, seconds: _say(f"  {step:<24}{seconds:6.1f} s"))
-        self._learn()
+        learn(self.history, _say)
         for number, day in enumerate(self.lived):
             self._live(number, day)
         self._tell()
@@ -84,17 +85,6 @@ class Loop:
                 "sent_at": pa.array([row["sent_at"] for row in delivered], pa.timestamp("us", "UTC")),
             }
         )
-
-    def _learn(self) -> None:
-        from ml.products import PRODUCTS
-        from rekindle.cli.models import trained
-        from rekindle.progress import SILENT
-        from rekindle.workflow import backfill
-
-        _say(backfill.build(self.history, None, _say, SILENT, score=False).text)
-        for product in (product for product in PRODUCTS if product.is_trained):
-            done = trained(product, self.history.last, SILENT)
-            _say(f"  {product.name}: {'champion' if done.promoted else 'not promoted'}: {done.verdict.why}")
 
     def _live(self, number: int, day: date) -> None:
         """A day of the business, then the morning after it: score, hear who said stop, plan, send."""
@@ -136,14 +126,6 @@ class Loop:
         """The planted effect: by how many the expected returns of those who were sent a message were raised."""
         found: Path = settings().home / "truth" / "effects.parquet"
         return sum(pq.read_table(found)["uplift"].to_pylist()) if found.exists() else 0.0
-
-
-def _let_go_of_spark() -> None:
-    """Stop the session: one that is left open calls the server when Python ends, and waits ten minutes for one that is gone."""
-    from pyspark.sql import SparkSession
-
-    if session := SparkSession.getActiveSession():
-        session.stop()
 
 
 def _codes() -> dict[str, int]:

@@ -7,8 +7,11 @@ import pytest
 
 from quality import __main__ as quality
 from quality.campaigns import campaign
-from quality.checks import campaign_intervals, cuped, looks, simulator_campaigns
+from quality.checks import campaign_intervals, cuped, looks, simulator_campaigns, who_is_texted
 from quality.figures import Figure, lots
+from quality.mornings import morning
+from rekindle.days import Days
+from rekindle.landing.filling.simulation.parameters import parameters
 
 
 def test_intervals_of_few_campaigns_cover_the_truth_about_as_often_as_they_say():
@@ -22,6 +25,31 @@ def test_a_campaign_of_the_simulated_business_is_lived_and_compared_with_its_tru
 
     assert {value.value, returns.value} <= {0.0, 1.0}
     assert campaigns.value == 1 and texted.value > 1_000
+
+
+def test_three_choices_are_compared_by_the_truth_at_equal_volume():
+    """The score is here the truth itself, and the plan's choice that by lot of half of those whom a message moves most."""
+    conf = parameters()
+    begun = morning(conf, 2_000, Days.one(conf.first_day), conf.first_day)
+    moved = who_is_texted.highest(begun.told["value_uplift"], 300)
+    is_sent = lots("half").random(300) < 0.5
+    assigned = dict(zip(begun.lapsed[moved].tolist(), is_sent.tolist(), strict=True))
+    audience = who_is_texted.Audience(begun.lapsed, begun.told["return_probability"], assigned)
+
+    found = {figure.name: figure for figure in who_is_texted.compared(begun, audience)}
+
+    assert found["users texted by each"].value == is_sent.sum()
+    assert found["the same response, of what the true probabilities reach"].value == 1
+    # On its first day the business is livelier than later.
+    assert [name for name, figure in found.items() if not figure.holds] == [
+        "share of the lapsed who truly return by themselves"
+    ]
+    gain = {who: found[f"{who}: true gain, margin less cost"].value for who in ("random", "the plan")}
+    assert gain["the plan"] > gain["random"]
+    caused = found["the plan: true incremental returns"].value
+    assert caused == pytest.approx(begun.told["uplift"][moved][is_sent].sum())
+    low, high = (found[f"the plan, measured: {end} end of the 95 % interval"].value for end in ("lower", "upper"))
+    assert low < found["the plan, measured: incremental returns"].value < high
 
 
 def test_a_few_experiments_with_five_looks_are_fooled_seldom():

@@ -1,0 +1,187 @@
+"""At equal volume in the simulated business: the likeliest to return, anybody, and those that a plan chooses."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from loop.learning import learn, let_go_of_spark
+from quality.figures import Figure
+from quality.mornings import Morning, lived, morning
+from rekindle import platform
+from rekindle.days import Days
+from rekindle.experiments import ALPHA, compare, sums_of
+from rekindle.landing.filling.simulation.parameters import parameters
+from rekindle.landing.filling.simulation.simulate import simulate
+from rekindle.postgres import transact
+from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Users = NDArray[np.intp]
+
+USERS, HISTORY_DAYS = 12_000, 140
+VOLUME = 0.1
+"""Share of those who may be texted whom each sends a message."""
+
+MESSAGE_COST = 0.04
+BASE_RATE = 0.06
+"""At most so many of the lapsed come back by themselves, in the business of whom the seed's claim is made."""
+
+CLAIMED, REACHED = 2.67, 0.5
+"""The seed's 8 % for 3 %; and of what the truth's own probabilities would reach, the least share that the scores must."""
+
+EVENING = time(3, 30)
+"""UTC, on the morning after the day that is scored."""
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who may be texted on the morning, as users of the business, and what was published about them."""
+
+    users: Users
+    return_probability: Floats
+    """The score."""
+    assigned: dict[int, bool]
+    """By user: who is in the plan's campaign, and whether a message is for them."""
+
+
+def figures(size: float = 1.0) -> Iterator[Figure]:
+    """Score a business on a platform of its own, let three choose, and ask the truth what each has chosen."""
+    users, conf = round(USERS * size), parameters()
+    history = Days.between(conf.first_day, conf.first_day + timedelta(HISTORY_DAYS - 1))
+    with own_platform():
+        audience = published(users, history)
+    begun = morning(conf, users, history, history.last + timedelta(1))
+    yield from compared(begun, audience)
+
+
+def compared(begun: Morning, audience: Audience) -> Iterator[Figure]:
+    """Hold the three beside each other: what they are answered, what they cause, what they earn; and what could be reached."""
+    of_lapsed = {user: number for number, user in enumerate(begun.lapsed)}
+    may_be = np.array([of_lapsed[user] for user in audience.users])
+    told = {name: values[may_be] for name, values in begun.told.items()}
+    in_plan = np.array([audience.assigned.get(user, False) for user in audience.users])
+    volume = int(in_plan.sum())
+    yield Figure(
+        "share of the lapsed who truly return by themselves", begun.told["return_probability"].mean(), None, BASE_RATE
+    )
+    yield Figure("lapsed users who may be texted", len(may_be), digits=0)
+    yield Figure("users texted by each", volume, at_least=100, digits=0)
+
+    response = told["return_probability_if_messaged"]
+    likeliest, best = highest(audience.return_probability, volume), highest(told["return_probability"], volume)
+    ratio = response[likeliest].mean() / response.mean()
+    reached = response[likeliest].mean() / response[best].mean()
+    yield Figure("response of the highest return probabilities, times random's", ratio, CLAIMED)
+    yield Figure("cost per return of the highest return probabilities, of random's", 1 / ratio, at_most=0.5)
+    yield Figure("the same response, of what the true probabilities reach", reached, REACHED)
+
+    chosen = {
+        "random": (np.arange(len(may_be)), volume / len(may_be)),
+        "the highest return probabilities": (likeliest, 1.0),
+        "the plan": (np.flatnonzero(in_plan), 1.0),
+    }
+    for name, (who, share) in chosen.items():
+        gain = settings().margin * told["value_uplift"][who].sum() * share - MESSAGE_COST * volume
+        yield Figure(f"{name}: true response", response[who].mean())
+        yield Figure(f"{name}: true incremental returns", told["uplift"][who].sum() * share, digits=1)
+        yield Figure(f"{name}: true gain, margin less cost", gain, digits=2)
+    yield from observed(begun, audience)
+
+
+def observed(begun: Morning, audience: Audience) -> Iterator[Figure]:
+    """
+    Live the days after the plan's campaign once, and measure it as Rekindle does: against its control.
+
+    One interval may miss the truth; how often they do is another check's.
+    """
+    score = dict(zip(audience.users, audience.return_probability, strict=True))
+    assigned = np.array(sorted(audience.assigned))
+    is_treated = np.array([audience.assigned[user] for user in assigned])
+    returned, _spent = lived(begun, "after the plan", assigned[is_treated])
+    before = np.array([score[user] for user in assigned])
+    arms = {
+        arm: sums_of(returned[assigned[chosen]], before[chosen])
+        for arm, chosen in (("sent", is_treated), ("control", ~is_treated))
+    }
+    (found,) = compare(arms, "control", has_covariate=True)
+    volume = int(is_treated.sum())
+    low, high = (volume * end for end in found.effect.interval(ALPHA))
+    yield Figure("the plan, measured: response", returned[assigned[is_treated]].mean())
+    yield Figure("the plan, measured: incremental returns", volume * found.effect.value, digits=1)
+    yield Figure("the plan, measured: lower end of the 95 % interval", low, digits=1)
+    yield Figure("the plan, measured: upper end of the 95 % interval", high, digits=1)
+
+
+def highest(values: Floats, volume: int) -> Users:
+    """Where the highest values are."""
+    return np.argsort(-values, kind="stable")[:volume]
+
+
+def published(users: int, history: Days) -> Audience:
+    """Deliver the business, learn, score its last day and plan: who may be texted, and what the plan says."""
+    from rekindle.campaigns.plan import Asked, plan
+    from rekindle.workflow import running
+
+    say = partial(print, file=sys.stderr, flush=True)
+    simulate(users, history)
+    learn(history, say)
+    at = datetime.combine(history.last + timedelta(1), EVENING, UTC)
+    running.run_days("daily_scores", Days.one(history.last), {"kind": "daily", "at": at.isoformat()})
+    rows = transact(
+        lambda c: c.execute("select user_id, return_probability from sms.audience where eligible").fetchall()
+    )
+    volume = round(VOLUME * len(rows))
+    asked = Asked(
+        "who",
+        history.last,
+        budget=MESSAGE_COST * volume,
+        control_share=0.5,
+        cost=MESSAGE_COST,
+        offers=(),
+        note="Simulated.",
+    )
+    plan(asked, {}, at=at)
+    listed = transact(
+        lambda c: c.execute(
+            "select user_id, not is_control from sms.campaign_list where campaign_id = 'who'"
+        ).fetchall()
+    )
+    numbers = np.array([number(user) for user, _ in rows])
+    return Audience(numbers, np.array([p for _, p in rows]), {number(user): is_sent for user, is_sent in listed})
+
+
+def number(user_id: str) -> int:
+    """Which user of the business an id is."""
+    return int(user_id.removeprefix("u"))
+
+
+@contextmanager
+def own_platform() -> Iterator[None]:
+    """Start a platform of the check's own, which ends with it."""
+    home, before = Path(tempfile.mkdtemp(prefix="rekindle-quality-")), dict(os.environ)
+    os.environ["REKINDLE_HOME"], os.environ["REKINDLE_LANDING"] = str(home), str(home / "landing")
+    settings.cache_clear()
+    try:
+        platform.up(home)
+        yield
+    finally:
+        let_go_of_spark()
+        platform.delete(home)
+        os.environ.clear()
+        os.environ |= before
+        settings.cache_clear()
