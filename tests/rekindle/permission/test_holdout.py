@@ -7,44 +7,25 @@ import random
 
 import pytest
 
+from quality import ledger as ledgers
 from rekindle.permission import holdout
 from rekindle.settings import settings
-from tests.rekindle.permission.rows import MONDAY, given, hmac, permission
-
-QUERY = "select user_id, true as eligible_before_holdout from candidate_user"
+from tests.rekindle.permission.rows import given, hmac, permission
 
 
-class Ledger:
-    """Decides on users by their phones, as a publish does."""
+class Ledger(ledgers.Ledger):
+    """Knows phones by their numbers, and finds some by what is decided of them."""
 
     def __init__(self, database):
-        self.connection = database.connect()
-        self.connection.execute("create temporary table candidate_user (user_id text)")
+        super().__init__(database.connect())
         self.used = set()
 
     def decide(self, phones, share=0.05, salt="salt"):
-        self.connection.execute("truncate candidate_user, rekindle.permission")
-        with self.connection.cursor().copy(
-            "copy rekindle.permission (user_id, day, code, phone_hmac) from stdin"
-        ) as copy:
-            for user, phone in phones.items():
-                copy.write_row((user, MONDAY, "not_mobile", hmac(phone)))
-        self.connection.execute("insert into candidate_user select user_id from rekindle.permission")
-        asked = {"holdout_salt": salt, "holdout_share": share, "table_day": MONDAY}
-        holdout.decide(self.connection, QUERY, asked)
-        return self.arms
-
-    @property
-    def arms(self):
-        rows = self.connection.execute("select user_id, bool_or(is_held_out) from rekindle.holdout group by user_id")
-        return dict(rows.fetchall())
+        return super().decide({user: hmac(phone) for user, phone in phones.items()}, share, salt)
 
     @property
     def rows(self):
         return self.connection.execute("select count(*) from rekindle.holdout").fetchone()[0]
-
-    def lose(self):
-        self.connection.execute("truncate rekindle.holdout")
 
     def phone_that_is(self, held_out, share=0.5):
         """Return a phone whose hash decides so."""
