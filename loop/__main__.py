@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from psycopg.conninfo import make_conninfo
 
 from loop.gateway import Gateway
 from loop.learning import learn, let_go_of_spark
 from loop.sender import send, some_say_stop
 from rekindle import platform, records
 from rekindle.days import Days
+from rekindle.platform.credentials import credentials
+from rekindle.platform.home import Home
 from rekindle.settings import PROJECT, settings
 
 if TYPE_CHECKING:
@@ -109,7 +112,7 @@ class Loop:
         planned = plan(asked, {"": TEXT}, at=at)
         self.campaigns.append(name)
         self.gateway.at = at
-        told = send(self.gateway, settings().database_url, name, TEXT, some_say_stop)
+        told = send(self.gateway, _of_reader(), name, TEXT, some_say_stop)
         _say(f"  {name}: {page.write(planned)}")
         _say(f"  the gateway's answers: {dict(told)}; STOP list: {len(self.gateway.stopped)}")
 
@@ -126,6 +129,11 @@ class Loop:
         """The planted effect: by how many the expected returns of those who were sent a message were raised."""
         found: Path = settings().home / "truth" / "effects.parquet"
         return sum(pq.read_table(found)["uplift"].to_pylist()) if found.exists() else 0.0
+
+
+def _of_reader() -> str:
+    """Where a tool logs in: as sms_reader, which may select what is published."""
+    return make_conninfo(settings().database_url, user="sms_reader", password=credentials(Home(HOME)).sms_reader)
 
 
 def _codes() -> dict[str, int]:

@@ -11,15 +11,26 @@ if TYPE_CHECKING:
 
 
 def learn(history: Days, say: Callable[..., None]) -> None:
-    """Build raw, features and marts, and train each product that has a model; tell what came of it."""
+    """
+    Build raw, features and marts, and train each product that has a model; tell what came of it.
+
+    Of a history that is too short for a product's windows, that product is not trained, and daily runs skip it.
+    """
     from ml.products import PRODUCTS
     from rekindle.cli.models import trained
+    from rekindle.errors import CheckFailedError
     from rekindle.progress import SILENT
     from rekindle.workflow import backfill
 
     say(backfill.build(history, None, say, SILENT, score=False).text)
     for product in (product for product in PRODUCTS if product.is_trained):
-        done = trained(product, history.last, SILENT)
+        try:
+            done = trained(product, history.last, SILENT)
+        except CheckFailedError as error:
+            if error.code != "not_enough_history":
+                raise
+            say(f"  {product.name}: not trained: {error.what}")
+            continue
         say(f"  {product.name}: {'champion' if done.promoted else 'not promoted'}: {done.verdict.why}")
 
 

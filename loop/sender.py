@@ -40,9 +40,13 @@ STOP_SHARE, THANKS_SHARE = 0.06, 0.04
 
 
 def send(gateway: Gateway, url: str, campaign_id: str, body: str, answers: Answers) -> Counter[int]:
-    """Send what a campaign's list says; returns how often the gateway gave which answer. Its time moves on to each window."""
+    """
+    Send what a campaign's list says, as who logs in at `url` may read it; returns how often the gateway gave which answer.
+
+    The gateway's time moves on to each window.
+    """
     told: Counter[int] = Counter()
-    with psycopg.connect(url, autocommit=True, options="-c role=sms_reader") as reader:
+    with psycopg.connect(url, autocommit=True) as reader:
         for row in _listed(reader, campaign_id, gateway.at):
             gateway.at = max(gateway.at, row["send_window_start"])
             # Somebody may have said stop since the list was read.

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pyarrow.parquet as pq
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from loop.gateway import Gateway
 from loop.sender import send
@@ -41,6 +42,7 @@ def lived(database, monkeypatch, tmp_path):
         lot = int(hmac(message_id + phone)[:8], 16)
         return STOPS[lot % len(STOPS)] if lot % 7 == 0 else None
 
+    reader = make_conninfo(database.url, options="-c role=sms_reader")
     with Gateway(MORNING) as gateway:
         for number, day in enumerate(DAYS):
             at = MORNING + timedelta(days=number)
@@ -50,7 +52,7 @@ def lived(database, monkeypatch, tmp_path):
             name = f"day-{number}"
             plan(Asked(name, day, budget=100.0, control_share=0.2, capacity=12), {}, at=at + timedelta(hours=1))
             gateway.at = max(gateway.at, at + timedelta(hours=1))
-            send(gateway, database.url, name, "Come back. Reply STOP to end", answers)
+            send(gateway, reader, name, "Come back. Reply STOP to end", answers)
             gateway.deliver(tmp_path, Days.between(MONDAY, day + timedelta(days=1)))
         gateway.deliver(tmp_path, Days.between(MONDAY, gateway.at.date() + timedelta(days=1)))
         yield gateway, tmp_path, database
