@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-FIRST, LAST = date(2022, 10, 1), date(2023, 9, 30)
+FIRST, LAST = date(2022, 11, 28), date(2023, 9, 30)
 """The deliveries. The last days are run one by one: by the command line, by the scheduler, and with a planted batch."""
 USERS = 240
 
@@ -117,7 +117,11 @@ def spark(platform: Path) -> Iterator[SparkSession]:  # noqa: ARG001 - must run,
 
 @pytest.fixture(scope="module")
 def scheduler(platform: Path) -> Iterator[str]:
-    """A running Airflow: API server, scheduler, DAG processor, triggerer; the address of its pages."""
+    """
+    A running Airflow: API server, scheduler, DAG processor, triggerer; the address of its pages.
+
+    What it starts inherits the landing zone: ask for it after what sets one.
+    """
     home = Home(platform)
     port = airflow.start(home, os.environ, credentials(home))
     yield f"http://localhost:{port}"
@@ -126,7 +130,7 @@ def scheduler(platform: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A year of deliveries of users and orders."""
+    """Ten months of deliveries of users and orders."""
     made = Shop(tmp_path_factory.mktemp("shop") / "landing", {}, {})
     for offset in range((LAST - FIRST).days + 1):
         day = FIRST + timedelta(offset)

@@ -59,16 +59,10 @@ def first_day(trained: Shop) -> Shop:
 
 
 @pytest.fixture(scope="module")
-def second_day(first_day: Shop, request: pytest.FixtureRequest) -> Shop:
+def second_day(first_day: Shop, scheduler: str) -> Shop:  # noqa: ARG001 - must run
     """The second day, triggered in Airflow and run by its scheduler task by task."""
-    # Started only now: what Airflow starts inherits the landing zone.
-    request.getfixturevalue("scheduler")
     conf = json.dumps({"day": SECOND_DAY.isoformat()})
-    airflow("dags", "unpause", "daily_scores")
-    airflow("dags", "trigger", "daily_scores", "--run-id", "by-hand", "--conf", conf)
-    state = wait_for_run("by-hand")
-    airflow("dags", "pause", "daily_scores")
-    assert state == "success", task_states("by-hand")
+    assert _scheduled("daily_scores", "by-hand", conf) == "success", task_states("by-hand")
     return first_day
 
 
@@ -148,6 +142,16 @@ def test_who_is_scheduled_on_a_published_table_hears_of_each_that_was_renewed(fi
     }
 
 
+@pytest.mark.usefixtures("first_day", "scheduler")
+def test_an_hour_goes_through_the_scheduler():
+    """The DAG of few tasks, and without Spark: of the day's each is a process of its own, too, which takes minutes."""
+    assert _scheduled("permissions", "this-hour") == "success", task_states("this-hour")
+
+    assert task_states("this-hour") == dict.fromkeys(("begin", "take_away", "end"), "success")
+    assert select("select status from rekindle.run where dag_run_id = 'this-hour'") == [("done",)]
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("second_day")
 def test_the_next_day_goes_through_the_scheduler(record_property: Callable[[str, object], None]):
     one_process, scheduler = seconds_of(_run_of(FIRST_DAY)), seconds_of("by-hand")
@@ -161,6 +165,7 @@ def test_the_next_day_goes_through_the_scheduler(record_property: Callable[[str,
     assert (settings().home / "reports" / f"{SECOND_DAY}.html").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("second_day")
 def test_a_day_run_by_hand_brings_no_run_of_the_present_with_it():
     """The DAG had to be unpaused for it; what the scheduler makes by itself begins with the next time to come."""
@@ -172,7 +177,7 @@ def test_a_day_run_by_hand_brings_no_run_of_the_present_with_it():
     assert due > datetime.now(UTC)
 
 
-@pytest.mark.usefixtures("second_day")
+@pytest.mark.usefixtures("first_day")
 def test_reasons_and_baseline_add_up_to_what_ranks(spark: SparkSession):
     total = "aggregate(reasons, 0D, (sum, r) -> sum + r.contribution) + baseline + other_contribution"
     for table in ("scores.recall_daily", "scores.ltv_daily"):
@@ -261,6 +266,15 @@ def test_airflow_backfills_days_into_history_only():
     airflow("dags", "pause", "daily_scores")
     assert state == "success", task_states(run_id)
     assert _published()[:2] == published
+
+
+def _scheduled(dag_id: str, run_id: str, conf: str = "{}") -> str:
+    """Let the scheduler run a DAG once, and return how that ended."""
+    airflow("dags", "unpause", dag_id)
+    airflow("dags", "trigger", dag_id, "--run-id", run_id, "--conf", conf)
+    state = wait_for_run(run_id)
+    airflow("dags", "pause", dag_id)
+    return state
 
 
 def _run_of(day: date) -> str:

@@ -48,7 +48,7 @@ KEYS = {
     user_item_day.TABLE: ("day", "user_id", "activity_on", "item_id"),
     user.TABLE: ("day", "user_id"),
 }
-RANGE_DAYS = 4
+RANGE_DAYS = 3
 """So many days are built as a range and one by one: enough to see whether a range is several times faster."""
 
 
