@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from rekindle import yml
 from rekindle.errors import InputError
 from rekindle.settings import PROJECT, settings
 
@@ -94,7 +95,7 @@ NONE = Offer(name=NO_OFFER, says="a message without an offer")
 def offers(path: Path = FILE) -> Offers:
     """Read conf/offers.yml; without the file there is no offer but none."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+        raw = yml.read(path) if path.exists() else {}
         return Offers.model_validate(raw or {})
     except (ValidationError, yaml.YAMLError) as error:
         told = (

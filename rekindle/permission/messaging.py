@@ -6,9 +6,9 @@ from collections.abc import Mapping  # noqa: TC003 - read when the model is made
 from functools import cache
 from typing import Annotated, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rekindle import yml
 from rekindle.settings import PROJECT
 
 FILE = PROJECT / "conf" / "messaging.yml"
@@ -65,4 +65,4 @@ class Messaging(BaseModel):
 @cache
 def messaging() -> Messaging:
     """Read the file, once per process."""
-    return Messaging(**yaml.safe_load(FILE.read_text(encoding="utf-8")))
+    return Messaging(**yml.read(FILE))

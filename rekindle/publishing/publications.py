@@ -13,8 +13,7 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import yaml
-
+from rekindle import yml
 from rekindle.errors import InputError
 from rekindle.warehouse import contracts
 
@@ -329,7 +328,7 @@ def _refuse_wrong_columns(p: Publication) -> None:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return yml.read(path)
 
 
 def _refuse_unknown(where: str, spec: Mapping[str, Any], known: set[str]) -> None:

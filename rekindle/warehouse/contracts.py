@@ -16,8 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import yaml
-
+from rekindle import yml
 from rekindle.errors import InputError
 from rekindle.settings import PROJECT, settings
 
@@ -278,8 +277,8 @@ def load(table: str) -> Contract:
     if not path.is_file():
         raise InputError(f"There is no table {table!r} with a contract.", todo=f"Choose one of: {', '.join(tables())}.")
     text = path.read_text().replace("$currency", settings().currency)
-    raw = yaml.safe_load(text)
-    shared = yaml.safe_load((FOLDER / "shared.yml").read_text())
+    raw = yml.loads(text)
+    shared = yml.read(FOLDER / "shared.yml")
     _refuse_unknown(table, raw, CONTRACT_KEYS)
     columns = tuple(
         column

@@ -17,8 +17,7 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
+from rekindle import yml
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.settings import PROJECT, settings
 from rekindle.warehouse import contracts
@@ -319,7 +318,7 @@ def _marts(models: Path, others: Sequence[str]) -> list[Table]:
     """The marts, from the yml beside each model. A group is the folder under `marts/`; `scores.*` is every one of `others`."""
     found = []
     for path in sorted((models / "marts").rglob("*.sql")):
-        (described,) = yaml.safe_load(path.with_suffix(".yml").read_text())["models"]
+        (described,) = yml.read(path.with_suffix(".yml"))["models"]
         meta = described.get("config", {}).get("meta", {})
         reads: dict[str, Reach] = {}
         any_of: set[str] = set()

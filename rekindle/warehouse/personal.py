@@ -11,8 +11,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from rekindle import yml
 from rekindle.warehouse import contracts, dbt, lineage
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def by_name(column: str) -> Personal | None:
 @cache
 def _shared() -> Mapping[str, Personal]:
     """Columns that mean the same wherever they appear."""
-    shared = yaml.safe_load((contracts.FOLDER / "shared.yml").read_text(encoding="utf-8"))
+    shared = yml.read(contracts.FOLDER / "shared.yml")
     return {name: spec["personal"] for name, spec in shared.items() if "personal" in spec}
 
 

@@ -6,9 +6,9 @@ from datetime import date  # noqa: TC003 - pydantic reads the annotations when t
 from functools import cache
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from rekindle import yml
 from rekindle.settings import PROJECT, Weekday
 
 FILE = PROJECT / "conf" / "simulation.yml"
@@ -197,4 +197,4 @@ class Parameters(Group):
 @cache
 def parameters() -> Parameters:
     """Read the file once per process."""
-    return Parameters.model_validate(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+    return Parameters.model_validate(yml.read(FILE))
