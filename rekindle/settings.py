@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     cap_messages: PositiveInt
     cap_days: PositiveInt
     cool_down_days: Annotated[int, Field(ge=0)]
+    usual_hour_days: PositiveInt
     send_from_hour: Annotated[int, Field(ge=0, le=23)]
     send_until_hour: Annotated[int, Field(ge=1, le=24)]
     send_on_sundays: bool

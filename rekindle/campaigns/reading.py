@@ -28,7 +28,7 @@ ELIGIBLE = sql.SQL(
         q.user_id, coalesce(p.phone_hmac, q.user_id), p.phone_hmac, q.return_probability::float8,
         q.value_if_returns::float8, coalesce(q.value_if_returns_low, q.value_if_returns)::float8,
         coalesce(q.value_if_returns_high, q.value_if_returns)::float8, q.lapsed_days, q.country, q.segment
-    from sms.audience as q
+    from (select a.*, f.channel from sms.audience as a left join rekindle.profile as f using (user_id)) as q
     left join rekindle.permission as p on p.user_id = q.user_id
     where q.eligible and q.return_probability is not null and q.value_if_returns is not null
         and (q.valid_until is null or q.valid_until > %(at)s)
@@ -38,7 +38,11 @@ ELIGIBLE = sql.SQL(
     order by q.user_id
     """
 )
-"""Who is eligible is no member of the global holdout: that is the last reason not to be."""
+"""
+By what the audience says, and the channel that is known beside; tools have no column more than they can take.
+
+Who is eligible is no member of the global holdout: that is the last reason not to be.
+"""
 
 RECENT = """
     create temporary table recent on commit drop as
@@ -109,11 +113,11 @@ def read(
 
 
 def columns(connection: Connection) -> set[str]:
-    """Return the columns that the audience has."""
+    """Return the columns that a condition may be about: those of the audience, and what is known of its users beside."""
     found = connection.execute(
         "select attname from pg_attribute where attrelid = 'sms.audience'::regclass and attnum > 0 and not attisdropped"
     )
-    return {name for (name,) in found}
+    return {name for (name,) in found} | {"channel"}
 
 
 def refuse_other_day(connection: Connection, day: date) -> None:

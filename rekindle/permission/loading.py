@@ -27,12 +27,19 @@ if TYPE_CHECKING:
 COLUMNS = {
     "permission": (
         *("user_id", "day", "code", "phone_hmac", "phone_hmacs", "phone_e164"),
-        *("consent_at", "consent_source", "policy_version", "zones", "country", "usual_hour"),
+        *("consent_at", "consent_source", "policy_version", "zones", "country"),
     ),
-    "profile": ("user_id", "day", "country", "segment"),
+    "profile": ("user_id", "day", "country", "channel", "segment", "usual_hour"),
     "sent_elsewhere": ("campaign_id", "user_id", "assigned_at"),
 }
 """By table of schema `rekindle`, what is loaded into it."""
+
+USUAL_HOURS = """
+update rekindle.permission as p set usual_hour = f.usual_hour
+from rekindle.profile as f
+where f.user_id = p.user_id and p.code is null and p.usual_hour is distinct from f.usual_hour
+"""
+"""Of whom a window is asked for."""
 
 Rows: TypeAlias = pa.Table | pa.RecordBatchReader
 
@@ -100,6 +107,7 @@ def load(connection: Connection, known: Known, day: date) -> None:
         # Who was erased after the day's tables were read would come back.
         connection.execute(f"delete from rekindle.{table} where user_id in (select user_id from rekindle.erasure)")
         connection.execute(f"analyze rekindle.{table}")
+    connection.execute(USUAL_HOURS)
     if "permission" in known.files:
         connection.execute(
             """

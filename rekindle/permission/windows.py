@@ -86,8 +86,8 @@ def next_window(  # noqa: PLR0917 - what it depends on, and nothing else
     """
     Find the window that is open or opens next, or say by its code why there is none.
 
-    `zones` stand with | between; `country` is the number's, whose holidays count; `usual_hour` is a local hour of the first
-    zone, from which the window begins where it lies within. The window ends with the permission, and no later than the
+    `zones` stand with | between; `country` is the number's, whose holidays count; `usual_hour` is an hour (UTC) in
+    which the window begins where it lies within. The window ends with the permission, and no later than the
     rules look ahead. Of a number without a country, or whose holidays nobody knows, no day is known to be allowed.
     """
     places = _places(zones)
@@ -101,7 +101,7 @@ def next_window(  # noqa: PLR0917 - what it depends on, and nothing else
     for starts, ends in stretches:
         if not all(_is_allowed_day(starts.astimezone(zone).date(), country, said) for zone in places):
             continue
-        begins = _preferred(starts, min(ends, limit), usual_hour, places[0])
+        begins = _preferred(starts, min(ends, limit), usual_hour)
         if _is_left(begins, min(ends, limit), at):
             return Window(begins, min(ends, limit), places[0].key)
     return NO_SEND_WINDOW
@@ -165,12 +165,13 @@ def _holidays(country: str, year: int) -> frozenset[date] | None:
         return None
 
 
-def _preferred(starts: datetime, ends: datetime, usual_hour: int | None, place: ZoneInfo) -> datetime:
-    """Move the beginning to the usual hour where it lies within."""
+def _preferred(starts: datetime, ends: datetime, usual_hour: int | None) -> datetime:
+    """Move the beginning to the usual hour where it lies within, or leave it where it is in that hour."""
     if usual_hour is None:
         return starts
-    usual = _instant(starts.astimezone(place).date(), usual_hour, place)
-    return usual if starts <= usual < ends else starts
+    usual = starts.replace(hour=usual_hour, minute=0, second=0, microsecond=0)
+    usual = usual if usual + ONE_HOUR > starts else usual + ONE_DAY
+    return max(starts, usual) if usual < ends else starts
 
 
 def _is_left(starts: datetime, ends: datetime, at: datetime) -> bool:

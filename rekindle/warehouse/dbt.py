@@ -16,8 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from rekindle import yml
 from rekindle.errors import CheckFailedError, RekindleError
 from rekindle.permission import places
 from rekindle.permission.messaging import messaging
@@ -152,6 +151,7 @@ def decided() -> dict[str, Any]:
         "consent_valid_days": conf.consent_valid_days,
         "cap_days": conf.cap_days,
         "dedup_days": conf.dedup_days,
+        "usual_hour_days": conf.usual_hour_days,
         "zones": places.zones(),
         "zones_by_country": places.zones_by_country(),
         "segments": messaging().segments.model_dump(),
@@ -216,5 +216,5 @@ def description(mart: str) -> str:
 
 def _described(mart: str) -> dict[str, Any]:
     (found,) = lineage.MODELS.rglob(f"marts/*/{mart.split('.')[1]}.yml")
-    (described,) = yaml.safe_load(found.read_text())["models"]
+    (described,) = yml.read(found)["models"]
     return described

@@ -46,6 +46,8 @@ comment on column rekindle.permission.phone_hmacs is
 comment on column rekindle.permission.phone_e164 is 'Only where code is null: what sms.audience shows where eligible.';
 comment on column rekindle.permission.zones is
     'Time zones that number and address allow, sorted, with | between; null where none is known.';
+comment on column rekindle.permission.usual_hour is
+    'Hour of the day (UTC) at which the user usually comes, as rekindle.profile says it of who may be texted.';
 comment on column rekindle.permission.window_key is 'Whose windows are the same: a window is found once for all of them.';
 create index on rekindle.permission (phone_hmac);
 
@@ -61,7 +63,9 @@ create table rekindle.profile (
     user_id text collate "C" primary key,
     day date not null,
     country text,
-    segment text
+    channel text,
+    segment text,
+    usual_hour smallint check (usual_hour between 0 and 23)
 );
 comment on table rekindle.profile is
     'What marts.profile says of the newest day that was published. One row per user who is scored for recall.';

@@ -33,7 +33,6 @@ def test_conditions_are_read_with_quotes_and_lists():
         "value>nan",
         "value>=inf",
         "phone_e164=1",
-        "channel=ads",  # this audience has none
         "country=DE or 1=1",
         "; drop table sms.audience",
         "country=D\0E",

@@ -114,6 +114,18 @@ def test_where_and_costs_by_hand(many, database):
     assert told["expected"]["cost"] == 0.5 * told["texted"]
 
 
+def test_the_channel_is_known_beside_the_audience(many, database):
+    """Of whom it is not known, no condition on it holds."""
+    many(20)
+    users = [f"u{n:05}" for n in range(7)]
+    database.execute(
+        "insert into rekindle.profile (user_id, day, channel) select unnest(%s::text[]), %s, 'ads'", users, DAY
+    )
+
+    assert plan(replace(SPRING, campaign="ads", where="channel=ads"), {}, at=AT, dry_run=True).summary["eligible"] == 7
+    assert plan(replace(SPRING, campaign="not", where="channel!=ads"), {}, at=AT, dry_run=True).summary["eligible"] == 0
+
+
 def test_a_dry_run_writes_nothing(many, database):
     many(30)
 

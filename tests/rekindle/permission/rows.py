@@ -22,11 +22,13 @@ SCHEMAS = {
             ("phone_hmacs", pa.list_(pa.string())),
             *(("phone_e164", pa.string()), ("consent_at", TIME), ("consent_source", pa.string())),
             *(("policy_version", pa.string()), ("zones", pa.string()), ("country", pa.string())),
-            ("usual_hour", pa.int32()),
         ]
     ),
     "profile": pa.schema(
-        [("user_id", pa.string()), ("day", pa.date32()), ("country", pa.string()), ("segment", pa.string())]
+        [
+            *(("user_id", pa.string()), ("day", pa.date32()), ("country", pa.string()), ("channel", pa.string())),
+            *(("segment", pa.string()), ("usual_hour", pa.int32())),
+        ]
     ),
     "sent_elsewhere": pa.schema([("campaign_id", pa.string()), ("user_id", pa.string()), ("assigned_at", TIME)]),
 }

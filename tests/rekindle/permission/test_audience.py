@@ -49,6 +49,18 @@ def test_who_may_be_texted_has_all_that_it_takes(audience):
     assert {nobody[name] for name in (*PERMISSION, "valid_until", "holdout")} == {None}
 
 
+def test_the_window_begins_at_the_hour_at_which_a_user_usually_comes(audience):
+    hours = {"afternoon": 15, "night": 2, "unknown": None}
+    profile = [{"user_id": user, "day": MONDAY, "usual_hour": hour} for user, hour in hours.items()]
+    audience.publish(list(hours), given(*map(permission, hours), profile=profile))
+
+    assert {user: row["send_window_start"].hour for user, row in audience.rows.items()} == {
+        "afternoon": 15,
+        "night": 8,
+        "unknown": 8,
+    }
+
+
 def test_the_first_code_that_matches_is_the_reason(audience):
     """Each user has what the code before theirs was about as well, but for what comes before everything."""
     long_ago = MORNING - timedelta(days=1200)

@@ -118,9 +118,18 @@ def test_a_usual_hour_within_the_window_is_where_it_begins():
     morning = at("2017-06-06T00:00")
     ends = at("2017-06-06T19:00")
 
-    assert found("Europe/London", usual_hour=17, time=morning) == (at("2017-06-06T16:00"), ends)
-    for outside in (3, 20, 23):
+    assert found("Europe/London", usual_hour=16, time=morning) == (at("2017-06-06T16:00"), ends)
+    for outside in (3, 7, 19, 23):
         assert found("Europe/London", usual_hour=outside, time=morning) == (at("2017-06-06T08:00"), ends)
+
+
+def test_a_usual_hour_may_be_that_in_which_the_window_begins_or_lie_after_midnight():
+    night = at("2017-06-06T00:00")
+    assert found("Asia/Kolkata", "IN", usual_hour=3, time=night)[0] == at("2017-06-06T03:30")
+
+    evening = at("2017-12-06T05:00")
+    assert found("America/Los_Angeles", "US", usual_hour=2, time=evening)[0] == at("2017-12-07T02:00")
+    assert found("America/Los_Angeles", "US", usual_hour=18, time=evening)[0] == at("2017-12-06T18:00")
 
 
 def test_a_window_ends_with_the_permission_and_none_begins_after_it():

@@ -329,9 +329,7 @@ coded as (
                     '|'
                 )
         end as zones,
-        found.number.number_country as country,
-        -- No feature says at which hour a user is active.
-        cast(null as int) as usual_hour
+        found.number.number_country as country
     from answered
     left join current_addresses
         on current_addresses.day = answered.day and current_addresses.user_id = answered.user_id
