@@ -84,6 +84,12 @@ def write(campaign: Measured, until: date) -> Path:
     return path
 
 
+def unbalanced(day: date) -> list[str]:
+    """Name the campaigns of which a day's delivery made something known, and whose arms are not of the sizes planned."""
+    found = [(one, measure(one, records.campaign_results(one, day))) for one in records.measured_on(day)]
+    return [one.campaign_id for one, effects in found if effects.ratio and effects.ratio.verdict == "alarm"]
+
+
 def path_of(campaign: Measured) -> Path:
     """Return where a page is: that of the holdout among the reports, of a campaign by its name, which may be any text."""
     home = settings().home

@@ -32,6 +32,17 @@ def of_moved(day: str, airflow_run: str, moved: Sequence[str]) -> dict[str, str 
     }
 
 
+def of_unbalanced(day: str, airflow_run: str, campaigns: Sequence[str]) -> dict[str, str | None]:
+    """Tell of campaigns whose arms have other sizes than chance would give them."""
+    return {
+        **_of_day(day, airflow_run, "report"),
+        "code": "sample_ratio",
+        "what": f"Arms are not of the sizes planned: {', '.join(campaigns)}.",
+        "todo": "Trust no figure of them before it is known why: see whom the assignment or the messages leave out.",
+        "safe": "Scores and permissions are published as usual: nothing is stopped by it.",
+    }
+
+
 def of_no_new_permission(day: str, airflow_run: str, why: str) -> dict[str, str | None]:
     """Tell of a day on which nobody is permitted anew."""
     return {

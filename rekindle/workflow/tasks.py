@@ -302,13 +302,16 @@ def report() -> Any:
     @task(task_id="report", trigger_rule="none_failed")
     def run(day: str, airflow_run: str, kind: str) -> str:
         from rekindle import lifecycle, records, report
-        from rekindle.workflow import lines
+        from rekindle.report import campaign
+        from rekindle.workflow import alerts, lines
 
         with _stage(day, airflow_run, "report") as (run_id, days, _notes):
             records.finish_run(run_id, "done")
             if kind == "daily":
                 lifecycle.write(days.first)
             page = report.write(days.first, run_id)
+        if kind == "daily" and (unbalanced := campaign.unbalanced(days.first)):
+            alerts.send(alerts.of_unbalanced(day, airflow_run, unbalanced))
         return lines.reported(days.first, page)
 
     return run(**CONTEXT)

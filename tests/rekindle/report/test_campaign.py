@@ -203,6 +203,15 @@ def test_each_picture_says_in_words_what_it_shows():
     assert re.search(r'aria-label="Effect on active_1_7, of a hundred users: sent \d\.\d, between', page)
 
 
+@pytest.mark.parametrize(("sizes", "named"), [((44_700, 45_489), []), ((44_000, 46_000), ["spring"])])
+def test_an_alarm_names_the_campaign_and_a_warning_does_not(monkeypatch, sizes, named):
+    monkeypatch.setattr(records, "measured_on", lambda _day: [SPRING])
+    sent, control = ((size, 0.07) for size in sizes)
+    monkeypatch.setattr(records, "campaign_results", lambda _campaign, _until: rows(sent, control))
+
+    assert campaign.unbalanced(DAY) == named
+
+
 def test_writes_the_pages_of_what_became_known(monkeypatch, tmp_path):
     monkeypatch.setenv("REKINDLE_HOME", str(tmp_path))
     settings.cache_clear()

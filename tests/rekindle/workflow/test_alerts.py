@@ -108,6 +108,13 @@ def test_a_failed_task_tells_our_own_sentences_and_of_any_other_error_the_type(e
     assert alert == {"dag": "daily_scores", "day": "2017-12-31", "task": "publish", "run": "run-1", **told}
 
 
+def test_arms_of_other_sizes_than_planned_are_told_by_the_names_of_their_campaigns():
+    alert = alerts.of_unbalanced("2024-03-10", "run", ["spring"])
+
+    assert alert["what"] == "Arms are not of the sizes planned: spring."
+    assert (alert["code"], alert["task"]) == ("sample_ratio", "report")
+
+
 def test_what_has_moved_within_a_week_is_told_and_stops_nothing():
     alert = alerts.of_moved("2024-03-10", "run", ["share of no_consent", "drift of orders_28d"])
 
