@@ -18,6 +18,8 @@ from loop.learning import learn, let_go_of_spark
 from quality.figures import Figure
 from quality.mornings import Morning, lived, morning
 from rekindle import platform
+from rekindle.campaigns.choosing import Arm, Candidates, Terms, choose
+from rekindle.campaigns.offers import NONE
 from rekindle.days import Days
 from rekindle.experiments import ALPHA, compare, sums_of
 from rekindle.landing.filling.simulation.parameters import parameters
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
 USERS, HISTORY_DAYS = 12_000, 140
 VOLUME = 0.1
-"""Share of those who may be texted whom each sends a message."""
+"""Share of the lapsed users whom each sends a message. Whether they have agreed to it is another check's: few have a phone."""
 
 MESSAGE_COST = 0.04
 BASE_RATE = 0.06
@@ -44,17 +46,22 @@ BASE_RATE = 0.06
 CLAIMED, REACHED = 2.67, 0.5
 """The seed's 8 % for 3 %; and of what the truth's own probabilities would reach, the least share that the scores must."""
 
-EVENING = time(3, 30)
+MORNING = time(3, 30)
 """UTC, on the morning after the day that is scored."""
 
 
+SCORED = """
+select user_id, return_probability::float8, value_if_returns::float8, lapsed_days::float8
+from sms.audience where in_population and value_if_returns is not null
+"""
+
+
 @dataclass(frozen=True)
-class Audience:
-    """Who may be texted on the morning, as users of the business, and what was published about them."""
+class Scored:
+    """Who is lapsed on the morning, as users of the business, what was published about them, and what the plan chose."""
 
     users: Users
     return_probability: Floats
-    """The score."""
     assigned: dict[int, bool]
     """By user: who is in the plan's campaign, and whether a message is for them."""
 
@@ -64,26 +71,29 @@ def figures(size: float = 1.0) -> Iterator[Figure]:
     users, conf = round(USERS * size), parameters()
     history = Days.between(conf.first_day, conf.first_day + timedelta(HISTORY_DAYS - 1))
     with own_platform():
-        audience = published(users, history)
+        scored = published(users, history)
     begun = morning(conf, users, history, history.last + timedelta(1))
-    yield from compared(begun, audience)
+    yield from compared(begun, scored)
 
 
-def compared(begun: Morning, audience: Audience) -> Iterator[Figure]:
+def compared(begun: Morning, scored: Scored) -> Iterator[Figure]:
     """Hold the three beside each other: what they are answered, what they cause, what they earn; and what could be reached."""
-    of_lapsed = {user: number for number, user in enumerate(begun.lapsed)}
-    may_be = np.array([of_lapsed[user] for user in audience.users])
-    told = {name: values[may_be] for name, values in begun.told.items()}
-    in_plan = np.array([audience.assigned.get(user, False) for user in audience.users])
+    known = {user: number for number, user in enumerate(begun.lapsed)}
+    # Some of whom the platform has not heard yet are back.
+    place = np.array([known.get(user, -1) for user in scored.users])
+    is_lapsed, place = place >= 0, place[place >= 0]
+    told = {name: values[place] for name, values in begun.told.items()}
+    users, score = scored.users[is_lapsed], scored.return_probability[is_lapsed]
+    in_plan = np.array([scored.assigned.get(user, False) for user in users])
     volume = int(in_plan.sum())
     yield Figure(
-        "share of the lapsed who truly return by themselves", begun.told["return_probability"].mean(), None, BASE_RATE
+        "share of the lapsed who truly return by themselves", told["return_probability"].mean(), None, BASE_RATE
     )
-    yield Figure("lapsed users who may be texted", len(may_be), digits=0)
+    yield Figure("lapsed users", len(users), digits=0)
     yield Figure("users texted by each", volume, at_least=100, digits=0)
 
     response = told["return_probability_if_messaged"]
-    likeliest, best = highest(audience.return_probability, volume), highest(told["return_probability"], volume)
+    likeliest, best = highest(score, volume), highest(told["return_probability"], volume)
     ratio = response[likeliest].mean() / response.mean()
     reached = response[likeliest].mean() / response[best].mean()
     yield Figure("response of the highest return probabilities, times random's", ratio, CLAIMED)
@@ -91,7 +101,7 @@ def compared(begun: Morning, audience: Audience) -> Iterator[Figure]:
     yield Figure("the same response, of what the true probabilities reach", reached, REACHED)
 
     chosen = {
-        "random": (np.arange(len(may_be)), volume / len(may_be)),
+        "random": (np.arange(len(users)), volume / len(users)),
         "the highest return probabilities": (likeliest, 1.0),
         "the plan": (np.flatnonzero(in_plan), 1.0),
     }
@@ -100,18 +110,18 @@ def compared(begun: Morning, audience: Audience) -> Iterator[Figure]:
         yield Figure(f"{name}: true response", response[who].mean())
         yield Figure(f"{name}: true incremental returns", told["uplift"][who].sum() * share, digits=1)
         yield Figure(f"{name}: true gain, margin less cost", gain, digits=2)
-    yield from observed(begun, audience)
+    yield from observed(begun, scored)
 
 
-def observed(begun: Morning, audience: Audience) -> Iterator[Figure]:
+def observed(begun: Morning, scored: Scored) -> Iterator[Figure]:
     """
     Live the days after the plan's campaign once, and measure it as Rekindle does: against its control.
 
     One interval may miss the truth; how often they do is another check's.
     """
-    score = dict(zip(audience.users, audience.return_probability, strict=True))
-    assigned = np.array(sorted(audience.assigned))
-    is_treated = np.array([audience.assigned[user] for user in assigned])
+    score = dict(zip(scored.users, scored.return_probability, strict=True))
+    assigned = np.array(sorted(scored.assigned))
+    is_treated = np.array([scored.assigned[user] for user in assigned])
     returned, _spent = lived(begun, "after the plan", assigned[is_treated])
     before = np.array([score[user] for user in assigned])
     arms = {
@@ -132,42 +142,42 @@ def highest(values: Floats, volume: int) -> Users:
     return np.argsort(-values, kind="stable")[:volume]
 
 
-def published(users: int, history: Days) -> Audience:
-    """Deliver the business, learn, score its last day and plan: who may be texted, and what the plan says."""
-    from rekindle.campaigns.plan import Asked, plan
+def published(users: int, history: Days) -> Scored:
+    """Deliver the business, learn, score its last day, and choose among all lapsed users as a plan does."""
     from rekindle.workflow import running
 
     say = partial(print, file=sys.stderr, flush=True)
     simulate(users, history)
     learn(history, say)
-    at = datetime.combine(history.last + timedelta(1), EVENING, UTC)
+    at = datetime.combine(history.last + timedelta(1), MORNING, UTC)
     running.run_days("daily_scores", Days.one(history.last), {"kind": "daily", "at": at.isoformat()})
-    rows = transact(
-        lambda c: c.execute("select user_id, return_probability from sms.audience where eligible").fetchall()
+    rows = transact(lambda connection: connection.execute(SCORED).fetchall())
+    name, chance, value, lapsed = (np.array(column) for column in zip(*rows, strict=True))
+    numbers = np.array([int(user.removeprefix("u")) for user in name])
+    candidates = Candidates(
+        user_id=name,
+        unit=name,
+        probability=chance,
+        value=value,
+        value_low=value,
+        value_high=value,
+        lapsed_days=lapsed,
+        segment_cost=np.full(len(name), MESSAGE_COST),
     )
-    volume = round(VOLUME * len(rows))
-    asked = Asked(
-        "who",
-        history.last,
+    conf, volume = settings(), round(VOLUME * len(name))
+    terms = Terms(
+        campaign="who",
+        salt=conf.holdout_salt,
         budget=MESSAGE_COST * volume,
         control_share=0.5,
-        cost=MESSAGE_COST,
-        offers=(),
-        note="Simulated.",
+        arms=(Arm("treatment", 1.0),),
+        offers=(NONE,),
+        prior_lift=conf.prior_lift,
+        margin=conf.margin,
     )
-    plan(asked, {}, at=at)
-    listed = transact(
-        lambda c: c.execute(
-            "select user_id, not is_control from sms.campaign_list where campaign_id = 'who'"
-        ).fetchall()
-    )
-    numbers = np.array([number(user) for user, _ in rows])
-    return Audience(numbers, np.array([p for _, p in rows]), {number(user): is_sent for user, is_sent in listed})
-
-
-def number(user_id: str) -> int:
-    """Which user of the business an id is."""
-    return int(user_id.removeprefix("u"))
+    chosen = choose(candidates, terms)
+    is_sent = (~chosen.is_control).tolist()
+    return Scored(numbers, chance, dict(zip(numbers[chosen.place].tolist(), is_sent, strict=True)))
 
 
 @contextmanager

@@ -34,9 +34,9 @@ def test_three_choices_are_compared_by_the_truth_at_equal_volume():
     moved = who_is_texted.highest(begun.told["value_uplift"], 300)
     is_sent = lots("half").random(300) < 0.5
     assigned = dict(zip(begun.lapsed[moved].tolist(), is_sent.tolist(), strict=True))
-    audience = who_is_texted.Audience(begun.lapsed, begun.told["return_probability"], assigned)
+    scored = who_is_texted.Scored(begun.lapsed, begun.told["return_probability"], assigned)
 
-    found = {figure.name: figure for figure in who_is_texted.compared(begun, audience)}
+    found = {figure.name: figure for figure in who_is_texted.compared(begun, scored)}
 
     assert found["users texted by each"].value == is_sent.sum()
     assert found["the same response, of what the true probabilities reach"].value == 1
