@@ -38,7 +38,7 @@ ui: setup ## Start the platform with the web pages of Airflow and MLflow
 e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken day, an erasure
 	@$(BIN)/python -m pytest $(WORKFLOW) $(ERASURE)
 
-bench: setup ## Measure how fast it is, on a made-up business of 50,000 users
+bench: setup ## Measure how fast it is, on a simulated business of 50,000 users
 	@$(BIN)/python -m bench
 
 quality: setup ## Check at full numbers what is claimed of large ones, on simulated figures: an hour at most

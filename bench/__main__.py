@@ -1,4 +1,4 @@
-"""`python -m bench [USERS] [DAYS]`: a platform of its own, a made-up business, and the seconds that each step of it takes."""
+"""`python -m bench [USERS] [DAYS]`: a platform of its own, a simulated business, and the seconds that each step of it takes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import world
 from rekindle import platform, records
 from rekindle.days import Days
+from rekindle.landing.filling.simulation.parameters import parameters
+from rekindle.landing.filling.simulation.simulate import simulate
 from rekindle.platform import spark_connect
 from rekindle.platform.home import Home
 from rekindle.settings import settings
@@ -42,10 +43,12 @@ def main(users: int, days: int) -> None:
     os.environ["REKINDLE_HOME"], os.environ["REKINDLE_LANDING"] = str(home), str(home / "landing")
     settings.cache_clear()
     try:
-        rows = world.fill(home / "landing", users, days)
-        print(f"{users:,} users, {days} days, {rows:,} orders, made up")
+        first = parameters().first_day
+        done = simulate(users, Days.between(first, first + timedelta(days - 1)))
+        delivered = ", ".join(f"{written.rows:,} {written.source}" for written in done.written)
+        print(f"{users:,} users, {days} days, simulated: {delivered}")
         platform.up(home, tools=())
-        measure(Days.between(world.FIRST, world.FIRST + timedelta(days - 1)))
+        measure(done.days)
         print(f"{'peak memory of Spark':<60}{peak_memory_gib(home):8.1f} GiB")
     finally:
         platform.delete(home)
