@@ -34,7 +34,8 @@ def test_three_choices_are_compared_by_the_truth_at_equal_volume():
     moved = who_is_texted.highest(begun.told["value_uplift"], 300)
     is_sent = lots("half").random(300) < 0.5
     assigned = dict(zip(begun.lapsed[moved].tolist(), is_sent.tolist(), strict=True))
-    scored = who_is_texted.Scored(begun.lapsed, begun.told["return_probability"], assigned)
+    sent = frozenset(user for user, is_for_them in assigned.items() if is_for_them)
+    scored = who_is_texted.Scored(begun.lapsed, begun.told["return_probability"], sent, assigned)
 
     found = {figure.name: figure for figure in who_is_texted.compared(begun, scored)}
 
@@ -48,8 +49,10 @@ def test_three_choices_are_compared_by_the_truth_at_equal_volume():
     assert gain["the plan"] > gain["random"]
     caused = found["the plan: true incremental returns"].value
     assert caused == pytest.approx(begun.told["uplift"][moved][is_sent].sum())
-    low, high = (found[f"the plan, measured: {end} end of the 95 % interval"].value for end in ("lower", "upper"))
-    assert low < found["the plan, measured: incremental returns"].value < high
+    low, high = (
+        found[f"the plan with a control, measured: {end} end of the 95 % interval"].value for end in ("lower", "upper")
+    )
+    assert low < found["the plan with a control, measured: incremental returns"].value < high
 
 
 def test_a_few_experiments_with_five_looks_are_fooled_seldom():
