@@ -27,6 +27,7 @@ DAILY_TASKS = {
     *(f"ingest.{source}" for source in ("users", "items", "events", "orders")),
     *(f"ingest.{source}" for source in OPTIONAL),
     "ingest.consents.tried",
+    "ingest.messages.tried",
     "marts.campaigns.tried",
     *(f"features.{table}" for table in ("user_day", "user_item_day", "user")),
     *(f"permission.{table}" for table in ("numbers", "opt_outs")),

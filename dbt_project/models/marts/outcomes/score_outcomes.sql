@@ -1,7 +1,10 @@
 {#
   The scores of a day meet what their users did once it is known. Predictions are taken by label, not by horizon: those of
   horizons are sums of increments, and so are theirs here. A day that nobody scored has no rows.
+
+  Scores say what users do by themselves: who was sent a message before the window was over is left out.
 #}
+{% set longest = var('outcomes') | map(attribute='to_day') | max | default(0) %}
 with scored as (
     {% for outcome in var('outcomes') %}
     select
@@ -9,6 +12,7 @@ with scored as (
         '{{ outcome.product }}' as product,
         '{{ outcome.label }}' as label,
         day as scored_on,
+        date_add(day, {{ outcome.to_day }}) as window_ends,
         user_id,
         decile,
         is_backfilled,
@@ -22,6 +26,7 @@ with scored as (
         '' as product,
         label,
         feature_day as scored_on,
+        feature_day as window_ends,
         user_id,
         1 as decile,
         false as is_backfilled,
@@ -32,6 +37,18 @@ with scored as (
 
 known as (
     select * from {{ ref('labels') }} where {{ being_built() }}
+),
+
+messaged as (
+    select
+        user_id,
+        date(sent_at) as sent_on,
+        min(day) as told_on
+    from {{ ref('stg_messages') }}
+    where arm = 'treatment'
+        and date(sent_at) > date_sub({{ from_day() }}, {{ longest + var('lateness_days') }})
+        and day <= {{ to_day() }}
+    group by user_id, date(sent_at)
 ),
 
 came_true as (
@@ -50,6 +67,11 @@ came_true as (
             and known.feature_day = scored.scored_on
             and known.label = scored.label
             and known.user_id = scored.user_id
+    left anti join messaged
+        on messaged.user_id = scored.user_id
+            and messaged.sent_on > scored.scored_on
+            and messaged.sent_on <= scored.window_ends
+            and messaged.told_on <= scored.day
     -- A score about another horizon, or one that was not to be had, predicted nothing of this label.
     where scored.predicted is not null
 ),
