@@ -130,13 +130,16 @@ class Known:
         ours = {"message_channel": self.rules.channel, "purpose": self.rules.purpose}
         return all((row[name] or "").strip().casefold() in ("", "all", our) for name, our in ours.items())
 
-    def held(self, user: str, at: datetime) -> set[str | None]:
-        """Return the numbers that a user had on any part of the date: nobody knows the hour of a delivery."""
+    def states(self, user: str, at: datetime) -> list[Row]:
+        """Return what was held on any part of the date: nobody knows the hour of a delivery."""
         on = at.astimezone(UTC).date()
         states = self.contacts.get(user, [])
         before = [row for day, row in states if day < on]
-        rows = before[-1:] + [row for day, row in states if day == on]
-        return {_number(row["phone"], row["country"]) for row in rows}
+        return before[-1:] + [row for day, row in states if day == on]
+
+    def held(self, user: str, at: datetime) -> set[str | None]:
+        """Return the numbers among them."""
+        return {_number(row["phone"], row["country"]) for row in self.states(user, at)}
 
     @cached_property
     def stopped(self) -> dict[str, list[datetime]]:
@@ -173,7 +176,11 @@ class Known:
         if not times:
             return set()
         since = [row for on, row in self.contacts.get(user, []) if on > min(times).astimezone(UTC).date()]
-        numbers = self.held(user, min(times)) | {_number(row["phone"], row["country"]) for row in since}
+        # What is no number of a country that anybody knows may be that of whoever has its digits.
+        numbers = {
+            _number(row["phone"], row["country"]) or re.sub(r"\D", "", row["phone"] or "") or None
+            for row in [*self.states(user, min(times)), *since]
+        }
         return numbers.union(*(_named(one.row["phone"], self.regions(user)) for one in standing))
 
     @cached_property
@@ -283,7 +290,7 @@ class Person:
     def is_shared(self) -> bool:
         """Whether anybody else has opted out of the number. Who held it when it said stop has answered for themselves."""
         number = self.number
-        others = self.known.opted_out.get(str(number), set()) - {self.user}
+        others = set().union(*(self.known.opted_out.get(name, set()) for name in _names(str(number)))) - {self.user}
         answered = {at for at in self.known.stopped.get(self.user, []) if number in self.known.held(self.user, at)}
         is_strange = any(n == number and at not in answered for n, at in self.known.stops)
         return bool(others - {None}) or is_strange
@@ -406,6 +413,14 @@ def _sent_from(text: str) -> str | None:
 def _named(text: str | None, regions: set[str | None]) -> set[str | None]:
     """Numbers that a consent may mean."""
     return {_number(text, region) for region in regions} | {_sent_from(text or "")} - {None}
+
+
+def _names(number: str) -> set[str]:
+    """E.164, and the digits by which it may be named: with its country, without, and as it is dialled within."""
+    parsed = phonenumbers.parse(number)
+    dialled = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
+    within = {phonenumbers.national_significant_number(parsed), re.sub(r"\D", "", dialled)}
+    return {number, number.removeprefix("+")} | within
 
 
 def _is_blank(value: object) -> bool:
