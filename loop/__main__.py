@@ -21,6 +21,7 @@ from rekindle.platform.home import Home
 from rekindle.settings import PROJECT, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 HOME = PROJECT / ".loop"
@@ -121,14 +122,40 @@ class Loop:
         _say(
             f"Messages: {len(self._sent()):,}; refused: {self.gateway.refused}; STOP list: {len(self.gateway.stopped):,}"
         )
-        _say(f"What the messages truly changed: {self._truly():+.1f} returns.")
+        effects = _effects()
+        _say(f"What the messages truly changed: {sum(effects.values()):+.1f} returns.")
+        for name in self.campaigns:
+            _say(f"  {name}: {_measured(name, self.lived.last)}; {truly(name, self.gateway, effects):+.1f} truly")
         for page in sorted((HOME / "campaigns").glob("*/*.html")):
             _say(f"  {page}")
 
-    def _truly(self) -> float:
-        """The planted effect: by how many the expected returns of those who were sent a message were raised."""
-        found: Path = settings().home / "truth" / "effects.parquet"
-        return sum(pq.read_table(found)["uplift"].to_pylist()) if found.exists() else 0.0
+
+def truly(campaign: str, gateway: Gateway, effects: Mapping[tuple[str, date], float]) -> float:
+    """The planted effect of a campaign: by how much it has raised the expected number of returns."""
+    sent = [row for row in gateway.sent.values() if row["campaign_id"] == campaign]
+    return sum(effects.get((row["user_id"], row["sent_at"].date()), 0.0) for row in sent)
+
+
+def _effects() -> dict[tuple[str, date], float]:
+    """By how much each message has raised the chance of a return, by its user and day."""
+    found: Path = settings().home / "truth" / "effects.parquet"
+    rows = pq.read_table(found).to_pylist() if found.exists() else []
+    return {(row["user_id"], row["day"]): row["uplift"] for row in rows}
+
+
+def _measured(name: str, until: date) -> str:
+    """What a campaign's page says that it caused."""
+    from rekindle.experiments import ALPHA
+    from rekindle.report.effects import measure
+
+    campaign = records.Measured("planned", name)
+    rows = records.campaign_results(campaign, until)
+    returns = measure(campaign, rows).returns if rows else None
+    if returns is None:
+        return "nothing is known yet"
+    (caused,) = returns.caused
+    low, high = (caused.users * end for end in caused.comparison.effect.interval(ALPHA))
+    return f"{caused.total:+.1f} returns measured ({low:+.1f} to {high:+.1f})"
 
 
 def _of_reader() -> str:

@@ -53,5 +53,17 @@ def test_what_was_sent_is_delivered_and_changes_what_is_to_come(home):
     assert len(delivered(home, "messages")) == 20
     assert delivered(home, "replies") == []
     assert {path.name for path in home.glob("landing/replies/*")} == {f"day={first}", f"day={second}"}
-    assert business._truly() != 0
+    assert sum(running._effects().values()) != 0
     assert second - first == timedelta(days=1)
+
+
+def test_the_planted_effect_of_a_campaign_is_that_of_its_own_messages():
+    day = datetime(2024, 5, 1, 10, tzinfo=UTC)
+    with Gateway(day) as gateway:
+        for number, (user, campaign) in enumerate([("a", "spring"), ("b", "spring"), ("a", "summer")]):
+            at = day + timedelta(days=7 * (campaign == "summer"))
+            gateway.sent[f"m{number}"] = {"user_id": user, "campaign_id": campaign, "sent_at": at}
+        effects = {("a", day.date()): 0.25, ("b", day.date()): -0.5, ("a", day.date() + timedelta(days=7)): 4.0}
+
+        assert running.truly("spring", gateway, effects) == -0.25
+        assert running.truly("summer", gateway, effects) == 4.0
