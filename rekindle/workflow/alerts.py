@@ -21,42 +21,43 @@ TIMEOUT_SECONDS = 5
 """Whoever waits for the webhook is a task that has failed already."""
 
 
+NOTHING_STOPPED = "Scores and permissions are published as usual: nothing is stopped by it."
+
+
 def of_moved(day: str, airflow_run: str, moved: Sequence[str]) -> dict[str, str | None]:
     """Tell which watched figures have moved within a week."""
-    return {
-        **_of_day(day, airflow_run, "watch"),
-        "code": "moved",
-        "what": f"Moved within a week: {', '.join(moved)}.",
-        "todo": "Look at the page of what is watched; a source that stopped or changed comes first.",
-        "safe": "Scores and permissions are published as usual: nothing is stopped by it.",
-    }
+    return _news(
+        *(day, airflow_run, "watch", "moved"),
+        what=f"Moved within a week: {', '.join(moved)}.",
+        todo="Look at the page of what is watched; a source that stopped or changed comes first.",
+    )
 
 
 def of_unbalanced(day: str, airflow_run: str, campaigns: Sequence[str]) -> dict[str, str | None]:
     """Tell of campaigns whose arms have other sizes than chance would give them."""
-    return {
-        **_of_day(day, airflow_run, "report"),
-        "code": "sample_ratio",
-        "what": f"Arms are not of the sizes planned: {', '.join(campaigns)}.",
-        "todo": "Trust no figure of them before it is known why: see whom the assignment or the messages leave out.",
-        "safe": "Scores and permissions are published as usual: nothing is stopped by it.",
-    }
+    return _news(
+        *(day, airflow_run, "report", "sample_ratio"),
+        what=f"Arms are not of the sizes planned: {', '.join(campaigns)}.",
+        todo="Trust no figure of them before it is known why: see whom the assignment or the messages leave out.",
+    )
 
 
 def of_no_new_permission(day: str, airflow_run: str, why: str) -> dict[str, str | None]:
     """Tell of a day on which nobody is permitted anew."""
-    return {
-        **_of_day(day, airflow_run, "permission_is_supplied"),
-        "code": "no_new_permission",
-        "what": f"Nobody is permitted anew: {why}.",
-        "todo": "Deliver what is missing, and run the day again.",
-        "safe": "Scores are published; permission is still taken away, and who had it keeps it until it runs out.",
-    }
+    return _news(
+        *(day, airflow_run, "permission_is_supplied", "no_new_permission"),
+        what=f"Nobody is permitted anew: {why}.",
+        todo="Deliver what is missing, and run the day again.",
+        safe="Scores are published; permission is still taken away, and who had it keeps it until it runs out.",
+    )
 
 
-def _of_day(day: str, airflow_run: str, task: str) -> dict[str, str | None]:
-    """Say where something is news that has failed nothing: in a task of the daily run."""
-    return {"dag": "daily_scores", "day": day, "task": task, "run": airflow_run}
+def _news(
+    day: str, airflow_run: str, task: str, code: str, *, what: str, todo: str, safe: str = NOTHING_STOPPED
+) -> dict[str, str | None]:
+    """Say what has failed nothing, and in which task of the daily run it was found."""
+    where = {"dag": "daily_scores", "day": day, "task": task, "run": airflow_run}
+    return {**where, "code": code, "what": what, "todo": todo, "safe": safe}
 
 
 def send(alert: Mapping[str, str | None]) -> bool:
