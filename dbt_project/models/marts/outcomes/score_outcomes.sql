@@ -47,7 +47,8 @@ messaged as (
     from {{ ref('stg_messages') }}
     where arm = 'treatment'
         and date(sent_at) > date_sub({{ from_day() }}, {{ longest + var('lateness_days') }})
-        and day <= {{ to_day() }}
+        -- Nothing is told of a message more than minutes before it is sent: earlier deliveries need not be read.
+        and day between date_sub({{ from_day() }}, {{ longest + var('lateness_days') }}) and {{ to_day() }}
     group by user_id, date(sent_at)
 ),
 
