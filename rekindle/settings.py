@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     alert_url: str = ""
     """Webhook that is told of failed tasks; empty: none. From the environment, because it may hold a token."""
 
+    mlflow_passwords: Path | None = None
+    """
+    Folder with the files `mlflow_trainer`, `mlflow_promoter` and `mlflow_scorer`, where MLflow knows these accounts. None, as
+    on one machine: whoever reaches it may do everything.
+    """
+
     phone_key: SecretStr = SecretStr("")
     """
     Key of the HMACs by which phones are told again without being kept. From the environment: it is to lie neither in the

@@ -97,8 +97,13 @@ class Product:
 
     @property
     def model_name(self) -> str:
-        """Name in the model registry."""
+        """Name in the model registry, of the experiment and of what was trained in it."""
         return f"rekindle_{self.name}"
+
+    @property
+    def champion_name(self) -> str:
+        """Name in the model registry of what was promoted: who may train may not promote."""
+        return f"{self.model_name}_champion"
 
 
 def labels_of(products: Iterable[Product], business: Business) -> list[dict[str, str | int]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from ml.registry.acting import PROMOTER, acting_as
 from ml.registry.versions import aliased, files_of, refuse_failed, set_alias, versions
 from ml.registry.versions import version as version_numbered
 from rekindle import records
@@ -175,4 +176,5 @@ def rollback(product: Product, *, run_id: str) -> Version:
 def _move(product: Product, chosen: Version, effective_from_day: date, reason: str, run_id: str) -> None:
     """Write the log first: an alias without an entry would score days that no backfill could repeat."""
     records.append_promotion(product.name, chosen.version, chosen.digest, effective_from_day, reason, run_id)
-    set_alias(chosen, CHAMPION)
+    with acting_as(PROMOTER):
+        set_alias(product, chosen, CHAMPION)

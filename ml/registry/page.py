@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from ml.products import Product
     from ml.registry.trained import Trained
 
 FILE = "page.md"
@@ -29,7 +30,7 @@ SNAPSHOTS = "snapshot."
 class Place:
     """Where a version stands in MLflow."""
 
-    product: str
+    product: Product
     number: str
     experiment_id: str
     run_id: str
@@ -72,7 +73,7 @@ def _page(trained: Trained, place: Place, why: str, horizons: Iterable[str], par
         "### What to do",
         _what_to_do(trained, place),
         "### How to go back",
-        f"`rekindle rollback {place.product}`: the champion before scores again, for all days since this one took effect.",
+        f"`rekindle rollback {place.product.name}`: the champion before scores again, for all days since this one took effect.",
         "### Data and days",
         _table(("what", "value"), params.items()),
     )
@@ -130,11 +131,12 @@ def _what_to_do(trained: Trained, place: Place) -> str:
     if not trained.verdict.passed:
         return "Nothing. It is kept to be looked at; it can neither be promoted nor score."
     return (
-        "Training made it champion, unless the champion was trained on a later day: *Aliases*, above, says. By hand: "
-        f"`rekindle promote {place.product} {place.number}`, or give this version the alias `champion` here. The next daily "
-        "run scores with it.\n\n"
-        "*Promote model* copies the version to a model of another name and does nothing here. Tags are for people: "
-        "scoring reads the verdict in Postgres (`rekindle.gates`)."
+        "Training made it champion, unless the champion was trained on a later day: `rekindle models` says. By hand: "
+        f"`rekindle promote {place.product.name} {place.number}`, or here *Promote model*, above, to "
+        f"`{place.product.champion_name}`, and there the alias `champion` for the new version, which has this page too. The next "
+        "daily run scores with it.\n\n"
+        "An alias on this model does nothing: who may train may set it. Tags are for people: scoring reads the verdict in "
+        "Postgres (`rekindle.gates`)."
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ml.model import artifact
 from ml.registry import flavour, page
+from ml.registry.acting import TRAINER, acting_as, be_somebody
 from rekindle import records
 from rekindle.errors import InputError
 from rekindle.records import Gate
@@ -70,6 +71,7 @@ class Version:
         return self.judged.trained_day
 
 
+@acting_as(TRAINER)
 def register(product: Product, trained: Trained) -> Version:
     """
     Store a model with all that was found out about it.
@@ -104,7 +106,7 @@ def register(product: Product, trained: Trained) -> Version:
                 "run_id": trained.run_id,
             },
         )
-        place = page.Place(product.name, str(created.version), run.info.experiment_id, run_id)
+        place = page.Place(product, str(created.version), run.info.experiment_id, run_id)
         client.log_text(run_id, page.whole(trained, place), page.FILE)
         client.update_model_version(product.model_name, place.number, page.description(trained, place))
     gate = Gate(
@@ -162,15 +164,30 @@ def version(product: Product, number: str) -> Version:
 
 
 def aliased(product: Product, alias: str) -> Version | None:
-    """Return the version that has an alias, if there is one, whatever its gate said."""
-    models = _client().search_registered_models(f"name = '{product.model_name}'")
+    """
+    Return the candidate that has an alias, if there is one, whatever its gate said.
+
+    An alias is on a copy that a promoter made. Of what did not come from a candidate nobody has judged anything.
+    """
+    client = _client()
+    models = client.search_registered_models(f"name = '{product.champion_name}'")
     number = models[0].aliases.get(alias) if models else None
-    return version(product, str(number)) if number is not None else None
+    if number is None:
+        return None
+    copy = client.get_model_version(product.champion_name, str(number))
+    from_model, _, candidate = str(copy.source).rpartition("/")
+    if from_model == f"models:/{product.model_name}" and candidate.isdecimal():
+        return version(product, candidate)
+    return Version(product.name, copy.name, str(copy.version), str(copy.source), None)
 
 
-def set_alias(found: Version, alias: str) -> None:
-    """Move an alias to a version."""
-    _client().set_registered_model_alias(found.name, alias, found.version)
+def set_alias(product: Product, found: Version, alias: str) -> None:
+    """Copy a candidate to what was promoted, unless it is there, and move an alias to the copy."""
+    client, source = _client(), f"models:/{found.name}/{found.version}"
+    copies = client.search_model_versions(f"name = '{product.champion_name}'")
+    copy = next((one for one in copies if one.source == source), None)
+    copy = copy or client.copy_model_version(source, product.champion_name)
+    client.set_registered_model_alias(product.champion_name, alias, copy.version)
 
 
 def files_of(found: Version) -> dict[str, bytes]:
@@ -254,6 +271,7 @@ def _client() -> MlflowClient:
     """Return a client of the registry that MLFLOW_TRACKING_URI names, without chatter: what matters is raised."""
     from mlflow import MlflowClient
 
+    be_somebody()
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return MlflowClient()

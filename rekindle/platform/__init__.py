@@ -12,13 +12,13 @@ import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rekindle.errors import InputError
-from rekindle.platform import airflow, mlflow, postgres, spark_connect
+from rekindle.platform import airflow, databases, mlflow, postgres, spark_connect
 from rekindle.platform.credentials import credentials
 from rekindle.platform.home import Home
 from rekindle.settings import PROJECT, settings
@@ -186,10 +186,10 @@ def _timed(tell: Tell, step: str, work: Callable[..., T], *arguments: Any) -> T:
 
 def _start_postgres(home: Home, passwords: Credentials) -> int:
     port = postgres.start(home, passwords.postgres)
-    databases = " ".join((*postgres.DATABASES, postgres.CATALOG_IDLE_TIMEOUT, *postgres.READER_LIMITS.values()))
-    if not home.is_done("databases", databases):
-        postgres.create_databases(port, passwords)
-        home.set_done("databases", databases)
+    wanted = " ".join(databases.WHAT_IS_SET)
+    if not home.is_done("databases", wanted):
+        databases.create("127.0.0.1", port, asdict(passwords))
+        home.set_done("databases", wanted)
     return port
 
 

@@ -24,33 +24,15 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from rekindle.errors import InputError, RekindleError
+from rekindle.errors import InputError
 from rekindle.platform.home import did_not_start, write_private
 from rekindle.platform.processes import end, free_port
 
 if TYPE_CHECKING:
-    from rekindle.platform.credentials import Credentials
     from rekindle.platform.home import Home
 
 TITLE = "Postgres"
-DATABASES = "airflow", "lake", "mlflow", "scores"
-"""Each is owned by a role of the same name, and nobody else can connect to it."""
-
-CATALOG_IDLE_TIMEOUT = "2min"
-"""
-Spark leaves the catalog connection of each session open when the session ends (SPARK-54367), and a scheduled day has a
-session per task: in a week they would use up all connections. conf/spark-defaults.conf has Iceberg connect again.
-"""
-
 OS_USER = "embedded_postgres"
-READER_LIMITS = {
-    "default_transaction_read_only": "on",
-    "statement_timeout": "60s",
-    "idle_in_transaction_session_timeout": "300s",
-    "idle_session_timeout": "1h",
-}
-"""A guard rail on top of the grants. The migration sets limits only where its own role has made the reader; here it has not."""
-
 ELSEWHERE = Path("/var/lib/rekindle")
 ATTEMPTS = 5
 """A start fails when the port was taken in between, or while the last children of a killed server are still ending."""
@@ -127,48 +109,6 @@ def stop(home: Home) -> bool:
 def delete(home: Home) -> None:
     """Delete all data of a stopped Postgres, wherever they live."""
     shutil.rmtree((home.path / "postgres").resolve(), ignore_errors=True)
-
-
-def create_databases(port: int, passwords: Credentials) -> None:
-    """Create what is missing: a database and its owner for each purpose, and the role that SMS tools log in with."""
-    import psycopg
-    from psycopg.sql import SQL, Identifier, Literal
-
-    try:
-        connection = psycopg.connect(
-            host="127.0.0.1",
-            port=port,
-            user="postgres",
-            password=passwords.postgres,
-            dbname="postgres",
-            autocommit=True,
-        )
-    except psycopg.OperationalError as error:
-        raise RekindleError(
-            f"Postgres on 127.0.0.1:{port} does not let its administrator in.",
-            todo="Put back the secrets.json that this home was made with, or start anew: rekindle down --delete",
-            safe="All data are kept.",
-        ) from error
-    with connection:
-        roles = {name for (name,) in connection.execute("select rolname from pg_roles")}
-        for role in (*DATABASES, "sms_reader"):
-            verb = SQL("alter" if role in roles else "create")
-            # The verifier, not the password: a failing statement is logged.
-            verifier = connection.pgconn.encrypt_password(
-                getattr(passwords, role).encode(), role.encode(), b"scram-sha-256"
-            ).decode()
-            connection.execute(SQL("{} role {} login password {}").format(verb, Identifier(role), Literal(verifier)))
-        connection.execute(SQL("alter role lake set idle_session_timeout = {}").format(Literal(CATALOG_IDLE_TIMEOUT)))
-        databases = {name for (name,) in connection.execute("select datname from pg_database")}
-        for name in DATABASES:
-            if name not in databases:
-                connection.execute(SQL("create database {0} owner {0}").format(Identifier(name)))
-        for name in (*DATABASES, "postgres", "template1"):
-            connection.execute(SQL("revoke all on database {} from public").format(Identifier(name)))
-        connection.execute("grant connect on database scores to sms_reader")
-        for name, value in READER_LIMITS.items():
-            limit = SQL("alter role sms_reader in database scores set {} = {}")
-            connection.execute(limit.format(Identifier(name), Literal(value)))
 
 
 def _data(home: Home) -> Path:

@@ -7,10 +7,11 @@ from datetime import date
 import pytest
 
 from ml.objectives import OBJECTIVES, pictures
+from ml.products import product_named
 from ml.registry import Trained, page
 from ml.training import gate
 
-PLACE = page.Place("ltv", "7", "3", "abc")
+PLACE = page.Place(product_named("ltv"), "7", "3", "abc")
 BESIDE = {
     "version": "6",
     "trained_day": "2001-08-01",
@@ -80,7 +81,7 @@ def test_the_page_says_what_to_do_here_and_how_to_go_back(trained):
 
     assert "`rekindle promote ltv 7`" in told
     assert "`rekindle rollback ltv`" in told
-    assert "*Promote model* copies the version to a model of another name and does nothing here" in told
+    assert "*Promote model*, above, to `rekindle_ltv_champion`, and there the alias `champion`" in told
 
 
 def test_a_refused_version_is_not_to_be_promoted(trained):

@@ -65,6 +65,13 @@ def promote(product):
     return lambda version, **given: registry.promote(product, version.version, run_id="a run", reason="test", **given)
 
 
+def name_champion(product, number):
+    """What somebody does in MLflow's pages: *Promote model*, then the alias."""
+    client = MlflowClient()
+    copy = client.copy_model_version(f"models:/{product.model_name}/{number}", product.champion_name)
+    client.set_registered_model_alias(product.champion_name, registry.CHAMPION, copy.version)
+
+
 def folder_of(version: registry.Version) -> Path:
     return Path(url2pathname(urlparse(registry.model_location(version)).path))
 
@@ -136,7 +143,7 @@ def test_there_is_no_champion_before_one_is_promoted(product, register):
 
 def test_a_champion_whose_alias_is_gone_is_missed_and_not_skipped(product, register, promote):
     promote(register())
-    MlflowClient().delete_registered_model_alias(product.model_name, registry.CHAMPION)
+    MlflowClient().delete_registered_model_alias(product.champion_name, registry.CHAMPION)
 
     assert registry.has_had_champion(product)
     with pytest.raises(InputError, match="no_champion"):
@@ -202,7 +209,7 @@ def test_a_version_that_failed_the_gate_is_never_champion(product, register, pro
         promote(failed)
     assert records.promotions(product.name) == []
 
-    MlflowClient().set_registered_model_alias(product.model_name, registry.CHAMPION, failed.version)
+    name_champion(product, failed.version)
     with pytest.raises(InputError, match="gate_not_passed"):
         registry.champion(product)
     with pytest.raises(InputError, match="gate_not_passed"):
@@ -213,7 +220,7 @@ def test_an_alias_on_a_version_registered_by_hand_is_refused(product, register):
     register()
     client = MlflowClient()
     by_hand = client.create_model_version(product.model_name, "file:///nowhere")
-    client.set_registered_model_alias(product.model_name, registry.CHAMPION, by_hand.version)
+    name_champion(product, by_hand.version)
 
     with pytest.raises(InputError, match="no_gate"):
         registry.champion(product)
@@ -280,7 +287,7 @@ def test_versions_of_an_earlier_rekindle_are_taken_over_once(product, register, 
     digest = client.get_model_version(product.model_name, forged.version).tags["digest"]
     records.append_promotion(product.name, forged.version, "f" * 64, SUNDAY, "test", "a run")
     by_hand = client.create_model_version(product.model_name, "file:///nowhere")
-    client.set_registered_model_alias(product.model_name, registry.CHAMPION, passed.version)
+    name_champion(product, passed.version)
     with pytest.raises(InputError, match=r"no_gate: .*`rekindle migrate` takes its verdict over"):
         registry.champion(product)
 

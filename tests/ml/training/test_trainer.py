@@ -216,7 +216,8 @@ def test_a_champion_that_nobody_judged_keeps_nobody_from_office(spark, product):
     trainer.train(spark, product, DAY - timedelta(weeks=1), "a run")
     client = MlflowClient()
     by_hand = client.create_model_version(product.model_name, "file:///nowhere")
-    client.set_registered_model_alias(product.model_name, registry.CHAMPION, by_hand.version)
+    copy = client.copy_model_version(f"models:/{product.model_name}/{by_hand.version}", product.champion_name)
+    client.set_registered_model_alias(product.champion_name, registry.CHAMPION, copy.version)
 
     done = trainer.train(spark, product, DAY, "another")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-from rekindle.platform import delete, postgres
+from rekindle.platform import databases, delete, postgres
 from rekindle.platform.credentials import credentials
 from rekindle.platform.home import Home
 from tests.homes import HOMES
@@ -23,7 +24,7 @@ def home(server: None) -> Iterator[Home]:  # noqa: ARG001 - says that it is one
     """A home with a Postgres that has its databases; a test may stop or kill it, `postgres.start` brings it back."""
     home = Home(HOMES.new())
     passwords = credentials(home)
-    postgres.create_databases(postgres.start(home, passwords.postgres), passwords)
+    databases.create("127.0.0.1", postgres.start(home, passwords.postgres), asdict(passwords))
     yield home
     delete(home.path)
 

@@ -8,7 +8,7 @@ import psutil
 import psycopg
 import pytest
 
-from rekindle.platform import delete, postgres
+from rekindle.platform import databases, delete, postgres
 from rekindle.platform.credentials import credentials
 from rekindle.platform.home import Home
 from tests.rekindle.platform.conftest import connect
@@ -94,21 +94,21 @@ def test_answers_on_this_machine_only(home, port):
     assert [(at.ip, at.port) for at in listening] == [("127.0.0.1", port)]
 
 
-@pytest.mark.parametrize("role", [*postgres.DATABASES, "sms_reader", "postgres"])
+@pytest.mark.parametrize("role", [*databases.DATABASES, "sms_reader", "postgres"])
 @pytest.mark.parametrize("password", [None, "", "postgres"])
 def test_nobody_logs_in_without_their_password(port, role, password):
     with pytest.raises(psycopg.OperationalError, match="password"), connect(port, role, password, "scores"):
         pass
 
 
-@pytest.mark.parametrize("role", [*postgres.DATABASES, "sms_reader"])
+@pytest.mark.parametrize("role", [*databases.DATABASES, "sms_reader"])
 def test_a_role_connects_to_its_own_database_only(home, port, role):
     own = "scores" if role == "sms_reader" else role
     password = getattr(credentials(home), role)
 
     with connect(port, role, password, own) as connection:
         assert connection.execute("select current_user").fetchone() == (role,)
-    for other in {*postgres.DATABASES, "postgres", "template1"} - {own}:
+    for other in {*databases.DATABASES, "postgres", "template1"} - {own}:
         with pytest.raises(psycopg.OperationalError, match="permission denied"), connect(port, role, password, other):
             pass
 

@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Literal
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from rekindle.platform import postgres, spark_connect
+from rekindle.platform import databases, postgres, spark_connect
 from rekindle.platform.credentials import credentials
 from rekindle.platform.home import Home
 from rekindle.platform.machine import GIB
@@ -138,9 +138,9 @@ def test_a_catalog_connection_that_postgres_has_closed_is_opened_again(home, sta
         before = connections()
         time.sleep(2)
 
-        assert kept == [f"idle_session_timeout={postgres.CATALOG_IDLE_TIMEOUT}"]
+        assert kept == [f"idle_session_timeout={databases.CATALOG_IDLE_TIMEOUT}"]
         assert connections() < before
         spark.sql("insert into scratch.u values (2)")
         assert spark.table("scratch.u").count() == 2
         spark.stop()
-        idle_for(postgres.CATALOG_IDLE_TIMEOUT)
+        idle_for(databases.CATALOG_IDLE_TIMEOUT)

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Starts the Spark Connect server. What is secret goes from files into a file that only this user reads, never on a command line.
+set -eu
+umask 077
+mkdir -p /var/lib/rekindle/spark
+place=/tmp/place.conf
+{
+  cat /app/docker/spark/connect.conf
+  # The cluster's, where there is one.
+  [ -z "${SPARK_CLUSTER_CONF:-}" ] || cat "/app/docker/spark/$SPARK_CLUSTER_CONF"
+  [ ! -r /run/secrets/spark_cluster ] || echo "spark.authenticate.secret $(cat /run/secrets/spark_cluster)"
+  echo "spark.connect.authenticate.token $(cat /run/secrets/spark_token)"
+  echo "spark.sql.catalog.lake.jdbc.password $(cat /run/secrets/lake)"
+  echo "spark.driver.memory ${SPARK_DRIVER_MEMORY:-4g}"
+  echo "spark.driver.extraJavaOptions -Duser.timezone=UTC -XX:-UsePerfData -Dlog4j2.configurationFile=file:/app/docker/spark/log4j2.properties ${SPARK_JAVA_OPTIONS:-}"
+} > $place
+exec /opt/venv/lib/python3.11/site-packages/pyspark/bin/spark-submit --load-spark-defaults --properties-file $place \
+  --class org.apache.spark.sql.connect.service.SparkConnectServer spark-internal

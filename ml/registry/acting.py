@@ -1,0 +1,56 @@
+"""
+As whom this process speaks to a team's MLflow: it reads as the scorer, trains as the trainer, promotes as the promoter.
+
+MLflow takes the account from the environment with each request, so the environment is what changes. Where no passwords are
+named, as on one machine, nothing does.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rekindle.errors import InputError
+from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TRAINER, PROMOTER, SCORER = "trainer", "promoter", "scorer"
+ACCOUNT, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+
+
+@contextmanager
+def acting_as(role: str) -> Iterator[None]:
+    """Speak to MLflow as this role during the block."""
+    before = {name: os.environ.get(name) for name in (ACCOUNT, PASSWORD)}
+    _become(role)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def be_somebody() -> None:
+    """Speak as the scorer, who may only read, where nobody has said otherwise."""
+    if ACCOUNT not in os.environ:
+        _become(SCORER)
+
+
+def _become(role: str) -> None:
+    if not (folder := settings().mlflow_passwords):
+        return
+    file = folder / f"mlflow_{role}"
+    if not file.is_file():
+        raise InputError(
+            f"There is no password for MLflow's account {role}: looked for {file}.",
+            todo="Give this service the secret, or do it where there is one: only weekly_training trains and promotes.",
+            safe="Nothing was registered and nobody was promoted.",
+            code="no_secret",
+        )
+    os.environ |= {ACCOUNT: role, PASSWORD: file.read_text(encoding="utf-8").strip()}
