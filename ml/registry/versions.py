@@ -91,7 +91,7 @@ def register(product: Product, trained: Trained) -> Version:
         signature = trained.scorer.inputs, [forecast.label for forecast in trained.scorer.forecasts]
         Model.log(None, flavour, model_id=model.model_id, run_id=run_id, files=files, signature=signature)
         _log_metrics(client, run, model.model_id, trained.metrics)
-        _create_registered_model(client, product)
+        _create_registered_model(client, product, product.model_name)
         created = client.create_model_version(
             product.model_name,
             f"models:/{model.model_id}",
@@ -186,8 +186,20 @@ def set_alias(product: Product, found: Version, alias: str) -> None:
     client, source = _client(), f"models:/{found.name}/{found.version}"
     copies = client.search_model_versions(f"name = '{product.champion_name}'")
     copy = next((one for one in copies if one.source == source), None)
-    copy = copy or client.copy_model_version(source, product.champion_name)
-    client.set_registered_model_alias(product.champion_name, alias, copy.version)
+    client.set_registered_model_alias(product.champion_name, alias, (copy or _copied(client, product, found)).version)
+
+
+def _copied(client: MlflowClient, product: Product, found: Version) -> ModelVersion:
+    """Do what MLflow's *Promote model* does, without the lines that its own function prints."""
+    _create_registered_model(client, product, product.champion_name)
+    candidate = client.get_model_version(found.name, found.version)
+    return client.create_model_version(
+        product.champion_name,
+        f"models:/{found.name}/{found.version}",
+        run_id=candidate.run_id,
+        tags=candidate.tags,
+        description=candidate.description,
+    )
 
 
 def files_of(found: Version) -> dict[str, bytes]:
@@ -262,9 +274,9 @@ def _log_metrics(client: MlflowClient, run: Run, model_id: str, metrics: Mapping
     )
 
 
-def _create_registered_model(client: MlflowClient, product: Product) -> None:
-    if not client.search_registered_models(f"name = '{product.model_name}'"):
-        client.create_registered_model(product.model_name, description=product.title)
+def _create_registered_model(client: MlflowClient, product: Product, name: str) -> None:
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name, description=product.title)
 
 
 def _client() -> MlflowClient:
