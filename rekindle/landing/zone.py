@@ -1,115 +1,32 @@
 """
-Deliveries: what lies in the landing zone, looked at without loading it.
+Deliveries of all sources, looked at without loading them: what is expected, what is there, and what of it cannot be used.
 
-`landing/<source>/day=YYYY-MM-DD/` is a delivery; it is complete when `_SUCCESS` is there. The landing zone is a local
-folder or any URL that pyarrow's file systems read (s3://, gs://, hdfs:// …).
+Where a source's deliveries come from is its `Origin`'s: by default folders of the landing zone.
 
 Some sources may deliver hours of a day ahead, `day=YYYY-MM-DD/hour=HH/` with a `_SUCCESS` of its own: permission is taken away
 by them. The day's delivery holds the same rows again, and is all that is loaded.
-
-Rows are counted here, from the files, by other code than the one that loads them: that is what the law
-*delivered = loaded + duplicates + quarantined* is asserted against.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import re
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rekindle.days import NotADayError, parse_day
+from rekindle.days import Days
 from rekindle.errors import InputError
-from rekindle.landing.formats import (
-    DUPLICATE_COLUMN,
-    UnreadableFileError,
-    form_of,
-    is_utf8,
-    outline,
-    repeated,
-    unsupported_type,
-)
+from rekindle.landing.folders import Folders
+from rekindle.landing.formats import DUPLICATE_COLUMN, is_utf8, repeated, unsupported_type
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import date
 
     from pyarrow.fs import FileSystem
 
-    from rekindle.days import Days
+    from rekindle.landing.delivery import Delivery, FoundFile, Origin, Part
     from rekindle.warehouse.contracts import Contract
-
-SUCCESS = "_SUCCESS"
-HOUR = re.compile(r"hour=([01]\d|2[0-3])")
-UNSEEN = ("_", ".")
-"""What a file or folder of a delivery begins with that is nobody's data: markers, and files that are being written."""
-
-
-@dataclass(frozen=True)
-class LandedFile:
-    """
-    One file of a delivery, named by its path within it.
-
-    `rows` is what it holds, 1 where it is unreadable (it is then one quarantined thing).
-    """
-
-    name: str
-    path: str
-    size: int
-    sha256: str
-    rows: int
-    columns: tuple[str, ...]
-    types: dict[str, str]
-    unreadable: str | None = None
-
-    @property
-    def format(self) -> str:
-        return form_of(self.name)
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """One complete delivery of a source."""
-
-    source: str
-    day: date
-    files: tuple[LandedFile, ...]
-
-    @cached_property
-    def content_digest(self) -> str:
-        """SHA-256 over the names and digests of the files, in the order of their names."""
-        return hashlib.sha256("".join(f"{f.name}\n{f.sha256}\n" for f in self.files).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Part:
-    """What a source has delivered of a day, whole or of one of its hours, and says is complete."""
-
-    source: str
-    day: date
-    hour: int | None
-    path: str
-
-    @property
-    def is_over_at(self) -> datetime:
-        """When the time that it is about was over."""
-        hours = timedelta(hours=24 if self.hour is None else self.hour + 1)
-        return datetime.combine(self.day, time(), UTC) + hours
-
-
-@dataclass(frozen=True)
-class FoundFile:
-    """A file of a part that has not been looked into; `modified_at` is the file system's."""
-
-    name: str
-    path: str
-    size: int
-    modified_at: datetime
 
 
 class LandingZone:
@@ -123,6 +40,15 @@ class LandingZone:
     def __init__(self, url: str | None = None) -> None:
         self.url = url or settings().landing_zone
         self._looked: dict[tuple[str, date], Delivery] = {}
+        self._origins: dict[str, Origin] = {}
+        self._first_days: dict[str, date] = {}
+
+    def _origin(self, source: str) -> Origin:
+        """Where the source's deliveries come from."""
+        if source not in self._origins:
+            system, root = self._root
+            self._origins[source] = Folders(source, system, root, self.url)
+        return self._origins[source]
 
     @cached_property
     def _root(self) -> tuple[FileSystem, str]:
@@ -133,82 +59,38 @@ class LandingZone:
         return fs.LocalFileSystem(), self.url
 
     def folder(self, source: str, day: date) -> str:
-        """Path of a delivery, as people write it."""
-        return f"{self.url.rstrip('/')}/{source}/day={day}"
+        """Where a delivery is, as people write it."""
+        return self._origin(source).place(day)
+
+    def sign(self, source: str, day: date) -> str:
+        """What says that a delivery is complete, as people write it."""
+        return self._origin(source).sign(day)
 
     def days_of(self, source: str) -> list[date]:
         """Days on which the source has a complete delivery."""
-        return [day for day in self._folders(source) if self.is_complete(source, day)]
+        return self._origin(source).days()
 
     def first_day(self, source: str) -> date | None:
         """The first day on which the source has a complete delivery."""
-        return next((day for day in self._folders(source) if self.is_complete(source, day)), None)
+        # Asked for each product and source; what has begun does not begin again.
+        if source not in self._first_days and (first := self._origin(source).first_day()):
+            self._first_days[source] = first
+        return self._first_days.get(source)
 
-    def _folders(self, source: str) -> list[date]:
-        from pyarrow import fs
-
-        system, root = self._root
-        found = []
-        for info in system.get_file_info(fs.FileSelector(f"{root}/{source}", allow_not_found=True)):
-            name = info.base_name
-            if info.type != fs.FileType.Directory or not name.startswith("day="):
-                continue
-            try:
-                found.append(parse_day(name.removeprefix("day=")))
-            except NotADayError as error:
-                raise InputError(
-                    f"The landing zone has a folder {source}/{name}.", todo=f"{error} Rename or remove the folder."
-                ) from error
-        return sorted(found)
+    def is_complete(self, source: str, day: date) -> bool:
+        return self._origin(source).is_complete(day)
 
     def parts(self, source: str, since: date) -> list[Part]:
         """Complete deliveries of days from `since` on, and complete hours of them, in the order in which they are over."""
-        _, root = self._root
-        found = []
-        for day in self._folders(source):
-            if day >= since:
-                folder = f"{root}/{source}/day={day}"
-                found += [Part(source, day, hour, path) for hour, path in self._complete_within(folder)]
-        return sorted(found, key=lambda part: (part.is_over_at, part.hour is None))
-
-    def _complete_within(self, folder: str) -> Iterator[tuple[int | None, str]]:
-        from pyarrow import fs
-
-        system, _ = self._root
-        infos = system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-        folders = {info.base_name: info.path for info in infos if info.type == fs.FileType.Directory}
-        hours = [(int(named[1]), path) for name, path in folders.items() if (named := HOUR.fullmatch(name))]
-        for hour, path in [*hours, (None, folder)]:
-            if system.get_file_info(f"{path}/{SUCCESS}").type == fs.FileType.File:
-                yield hour, path
+        return self._origin(source).parts(since)
 
     def files(self, part: Part) -> list[FoundFile]:
         """Files of a part, by name. Those of hours are no files of their day."""
-        from pyarrow import fs
+        return self._origin(part.source).files(part)
 
-        system, _ = self._root
-        infos = system.get_file_info(fs.FileSelector(part.path, recursive=True))
-        named = [(_below(part.path, info.path), info) for info in infos if info.type == fs.FileType.File]
-        return sorted(
-            (
-                FoundFile(name, info.path, info.size, info.mtime or datetime.fromtimestamp(0, UTC))
-                for name, info in named
-                if _is_data(name, by_hour=part.hour is None)
-            ),
-            key=lambda file: file.name,
-        )
-
-    def content(self, path: str) -> bytes:
-        """Read a file."""
-        system, _ = self._root
-        with system.open_input_stream(path) as stream:
-            return bytes(stream.read())
-
-    def is_complete(self, source: str, day: date) -> bool:
-        from pyarrow import fs
-
-        system, root = self._root
-        return system.get_file_info(f"{root}/{source}/day={day}/{SUCCESS}").type == fs.FileType.File
+    def content(self, part: Part, file: FoundFile) -> bytes:
+        """Read a file of a part."""
+        return self._origin(part.source).content(file.path)
 
     def deliveries(self, contract: Contract, days: Days) -> list[Delivery]:
         """
@@ -218,14 +100,10 @@ class LandingZone:
         that there is for its day: nothing is loaded of such a source.
         """
         source = contract.lands.source
-        unseen = [day for day in days if (source, day) not in self._looked]
-        with ThreadPoolExecutor(8) as pool:
-            complete = pool.map(lambda day: self.is_complete(source, day), unseen)
-            present = [day for day, is_there in zip(unseen, complete, strict=True) if is_there]
-            found = list(pool.map(lambda day: self._delivery(contract, day), present))
-        for delivery in found:
-            _refuse_unusable(contract, delivery, self.folder(source, delivery.day))
-            self._looked[source, delivery.day] = delivery
+        if unseen := tuple(day for day in days if (source, day) not in self._looked):
+            for delivery in self._origin(source).look(contract, Days(unseen)):
+                _refuse_unusable(contract, delivery, self.folder(source, delivery.day))
+                self._looked[source, delivery.day] = delivery
         return [self._looked[source, day] for day in days if (source, day) in self._looked]
 
     def refuse_unusable(self, days: Days) -> None:
@@ -239,21 +117,6 @@ class LandingZone:
         for source in contracts.landing_sources():
             if source not in contracts.permission_sources():
                 self.deliveries(contracts.landing_contract(source), days)
-
-    def _delivery(self, contract: Contract, day: date) -> Delivery:
-        from pyarrow import fs
-
-        system, root = self._root
-        source = contract.lands.source
-        folder = f"{root}/{source}/day={day}"
-        infos = system.get_file_info(fs.FileSelector(folder, recursive=True))
-        named = [(_below(folder, info.path), info) for info in infos if info.type == fs.FileType.File]
-        files = [
-            _look(system, info.path, name, info.size)
-            for name, info in named
-            if _is_data(name, by_hour=contract.lands.by_hour)
-        ]
-        return Delivery(source, day, tuple(sorted(files, key=lambda f: f.name)))
 
     def why_unsupplied(self, sources: Iterable[str], day: date) -> str | None:
         """Say which of the sources had no complete delivery up to `day`; None where all had one."""
@@ -297,7 +160,7 @@ def no_delivery(zone: LandingZone, day: date, missing: list[str]) -> InputError:
     """The error of a day whose deliveries did not come."""
     from rekindle.warehouse import contracts
 
-    paths = ", ".join(f"{zone.folder(source, day)}/{SUCCESS}" for source in missing)
+    paths = ", ".join(zone.sign(source, day) for source in missing)
     either = [
         source
         for source in missing
@@ -310,31 +173,6 @@ def no_delivery(zone: LandingZone, day: date, missing: list[str]) -> InputError:
         safe="Nothing was written; the published tables stay as they are.",
         code="no_delivery",
     )
-
-
-def _is_data(name: str, *, by_hour: bool) -> bool:
-    """Whether a file of a delivery is somebody's data; those of hours are none of a source that delivers hours ahead."""
-    folder, *below = name.split("/")
-    is_of_an_hour = by_hour and bool(below) and HOUR.fullmatch(folder) is not None
-    return not is_of_an_hour and not any(part.startswith(UNSEEN) for part in (folder, *below))
-
-
-def _below(folder: str, path: str) -> str:
-    """The path of a file within a folder; file systems write the way to the folder in their own manner."""
-    marker = f"/{'/'.join(folder.split('/')[-2:])}/"
-    return path.split(marker, f"{folder}/".count(marker))[-1]
-
-
-def _look(system: FileSystem, path: str, name: str, size: int) -> LandedFile:
-    """Digest and columns of a file, and how many rows it holds."""
-    with system.open_input_stream(path) as stream:
-        content = stream.read()
-    digest = hashlib.sha256(content).hexdigest()
-    try:
-        rows, columns, types = outline(name, content)
-    except UnreadableFileError as error:
-        return LandedFile(name, path, size, digest, 1, (), {}, error.reason)
-    return LandedFile(name, path, size, digest, rows, columns, types)
 
 
 def _refuse_unusable(contract: Contract, delivery: Delivery, folder: str) -> None:

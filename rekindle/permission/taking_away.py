@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from rekindle.landing.zone import FoundFile, Part
+    from rekindle.landing.delivery import FoundFile, Part
     from rekindle.permission.withdrawals import Read
     from rekindle.postgres import Connection
     from rekindle.publishing.merge import Stamps
@@ -111,7 +111,7 @@ def _known() -> Mapping[tuple[str, str], tuple[int, datetime]]:
 
 def _take_in(zone: LandingZone, part: Part, file: FoundFile, done: Taken) -> None:
     """Record what a file takes away, and that it was read."""
-    content = zone.content(file.path)
+    content = zone.content(part, file)
     digest = digest_of(content)
     read = withdrawals.read(file.name, content, Context(settings(), done.at, part, digest))
     done.files += 1

@@ -21,8 +21,8 @@ from rekindle.permission.replies import is_opt_out
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from rekindle.landing.delivery import Part
     from rekindle.landing.formats import Row
-    from rekindle.landing.zone import Part
     from rekindle.settings import Settings
 
 Kind = Literal["stop", "consent", "erasure"]

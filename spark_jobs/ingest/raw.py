@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column as Expression
     from pyspark.sql import DataFrame, Row, SparkSession
 
-    from rekindle.landing.zone import Delivery
+    from rekindle.landing.delivery import Delivery
     from rekindle.warehouse.contracts import Contract
 
 MASKED = "masked"

@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from rekindle.errors import InputError
-from rekindle.landing.zone import SUCCESS, LandingZone
+from rekindle.landing.folders import SUCCESS
+from rekindle.landing.zone import LandingZone
 from rekindle.warehouse.contracts import landing_contract, landing_sources
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from rekindle.days import Days
 from rekindle.errors import InputError
-from rekindle.landing import zone as zone_module
+from rekindle.landing.folders import Folders
 from rekindle.landing.zone import LandingZone
 from rekindle.warehouse.contracts import landing_contract
 
@@ -66,8 +66,8 @@ def test_a_landing_zone_may_be_told_from_where_one_stands(deliver, monkeypatch):
 def test_a_file_is_read_once_whichever_days_are_asked_for(deliver, monkeypatch):
     for day in DAYS:
         deliver("a.csv", "x/b.csv", day=day)
-    read, look = [], zone_module._look
-    monkeypatch.setattr(zone_module, "_look", lambda *file: (read.append(file[1]), look(*file))[1])
+    read, content = [], Folders.content
+    monkeypatch.setattr(Folders, "content", lambda self, path: (read.append(path), content(self, path))[1])
     zone = LandingZone(str(deliver("a.csv")))
 
     zone.refuse_unusable(DAYS)

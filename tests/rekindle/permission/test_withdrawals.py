@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from rekindle.landing.delivery import Part
 from rekindle.landing.phones import phone_hmac
-from rekindle.landing.zone import Part
 from rekindle.permission.withdrawals import Context, Withdrawal, read
 from rekindle.settings import settings
 
