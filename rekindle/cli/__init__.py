@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from rekindle.cli import campaigns, daily, demo, erasure, experiments, export, landing, models, platform, prepare
+from rekindle.cli import accept, campaigns, daily, demo, erasure, experiments, export, landing, models, platform, prepare
 from rekindle.cli.common import answer
 from rekindle.errors import RekindleError
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     # Plain text: rich would read the brackets of a path or a type as styles.
     rich_markup_mode=None,
 )
-for group in (platform, landing, models, daily, campaigns, experiments, export, erasure, prepare, demo):
+for group in (platform, landing, models, daily, accept, campaigns, experiments, export, erasure, prepare, demo):
     group.register(app)
 
 

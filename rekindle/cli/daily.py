@@ -251,13 +251,16 @@ def check(
     records.record_checks(run_id, day, table, results)
     records.finish_run(run_id, "done")
     lines = ["no rows: the day was built, and brought none"] if is_empty else []
-    lines += [f"{result.outcome:<10} {result.severity:<5} {result.rule}" for result in results]
+    lines += [
+        f"{'accepted' if records.is_accepted(result) else result.outcome:<10} {result.severity:<5} {result.rule}"
+        for result in results
+    ]
     answer(
         {"table": table, "day": day, "is_empty": is_empty, "results": [asdict(r) for r in results]},
         as_json=json,
         text="\n".join(lines),
     )
-    if any(r.severity == "stop" and r.outcome == "failed" for r in results):
+    if any(map(records.stops, results)):
         raise typer.Exit(CheckFailedError.exit_code)
 
 

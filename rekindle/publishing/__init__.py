@@ -23,8 +23,9 @@ from rekindle.postgres import only_value, transact
 from rekindle.publishing import merge, publications
 from rekindle.publishing.judging import judge
 from rekindle.publishing.spooling import spool, stage
-from rekindle.records import record_checks
+from rekindle.records import is_soft, passed_over, record_checks, stops
 from rekindle.settings import settings
+from rekindle.warehouse.checks import how_to_accept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -115,7 +116,8 @@ def publish(
             for one in spooled:
                 stage(connection, one)
                 _leave_out_erased(connection, one)
-                judged[one.publication.target] = list(judge(connection, one, day))
+                target = one.publication.target
+                judged[target] = passed_over(target, list(judge(connection, one, day)), connection)
             _refuse(day, judged)
             stamps = {"day": day, "run_id": run_id, "at": published_at}
             done = tuple(_publish_scores(connection, one, stamps, backfill=backfill) for one in spooled)
@@ -285,21 +287,28 @@ def _leave_out_erased(connection: Connection, spooled: Spooled) -> None:
 
 
 def _refuse(day: date, judged: Mapping[str, Sequence[CheckResult]]) -> None:
-    failed = [(table, r) for table, results in judged.items() for r in results if r.outcome == "failed"]
+    failed = [(table, r) for table, results in judged.items() for r in results if stops(r)]
     if failed:
         raise _refusal(
             day,
             "; ".join(
-                f"{table}: {r.rule}, " + (f"{r.failed_rows} rows" if r.failed_rows else f"{r.detail}")
-                for table, r in failed
+                f"{table}: {r.rule}, " + (f"{r.failed_rows} rows" if r.failed_rows else _seen(r)) for table, r in failed
             ),
+            "".join(how_to_accept(table, [r]) for table, r in failed) if all(is_soft(r) for _, r in failed) else "",
         )
 
 
-def _refusal(day: date, what: str) -> CheckFailedError:
+def _seen(result: CheckResult) -> str:
+    """The figures of a check about all rows."""
+    return ", ".join(
+        f"{name} {result.detail[name]:g}" for name in ("rows", "median", "change") if name in result.detail
+    )
+
+
+def _refusal(day: date, what: str, how_to_accept: str = "") -> CheckFailedError:
     return CheckFailedError(
         f"The scores of {day} are not fit to be published. {what}.",
-        todo="Find out which stage made them so, repair it, and run the day again.",
+        todo=f"Find out which stage made them so, repair it, and run the day again.{how_to_accept}",
         safe="Nothing was published: readers keep what they had.",
         code="check_failed",
     )

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rekindle.publishing.publications import PublishedColumn
-from rekindle.records import CheckResult
-from rekindle.warehouse.checks.days import HISTORY_DAYS, MIN_HISTORY_DAYS
+from rekindle.records import CheckResult, soft
+from rekindle.warehouse.checks.days import HISTORY_DAYS, MIN_HISTORY_DAYS, rows_change_name
 from rekindle.warehouse.checks.rules import rules_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def judge(connection: Connection, spooled: Spooled, day: date) -> Iterator[CheckResult]:
-    """Yield what each rule of the contract says of the staged rows."""
+    """Yield what each rule of the contract says of the staged rows. That their number has moved a person may accept."""
     publication = spooled.publication
     assert publication.contract is not None  # noqa: S101 - only scores are spooled
     stop_if = publication.contract.stop_if
@@ -61,7 +61,7 @@ def _broken_rows(spooled: Spooled, day: date) -> Iterator[tuple[str, str]]:
 
 def _judge_row_count(connection: Connection, name: str, day: date, row_count: int, limit: float) -> CheckResult:
     """Compare with the median of what was published for the days of the week before."""
-    rule = f"rows change by at most {limit:g} of the week's median"
+    rule = rows_change_name(limit)
     ((days, median),) = connection.execute(
         """
         select count(*), percentile_cont(0.5) within group (order by row_count)
@@ -76,7 +76,9 @@ def _judge_row_count(connection: Connection, name: str, day: date, row_count: in
         return CheckResult(rule, "stop", "not_judged", detail={"days": days})
     change = abs(row_count - median) / median
     detail = {"rows": row_count, "median": median, "change": round(change, 3)}
-    return CheckResult(rule, "stop", "passed" if change <= limit else "failed", detail=detail)
+    if change <= limit:
+        return CheckResult(rule, "stop", "passed", detail=detail)
+    return CheckResult(rule, "stop", "failed", detail=detail | soft("rows_change_by", {day: change}))
 
 
 def _result(rule: str, *, failed_rows: int) -> CheckResult:

@@ -4,6 +4,18 @@ What Rekindle records about its runs, in Postgres (schema `rekindle`).
 Every time comes from Postgres' clock, durations from a monotonic one.
 """
 
+from rekindle.records.acceptances import (
+    Acceptance,
+    append_acceptance,
+    is_accepted,
+    is_soft,
+    last_said,
+    passed_over,
+    soft,
+    stops,
+    to_accept,
+    with_accepted,
+)
 from rekindle.records.builds import Build, Input, builds, last_served, record_builds
 from rekindle.records.campaign_results import CampaignResult, Measured, campaign_results, measured_on
 from rekindle.records.checks import CheckResult, RecordedCheck, Severity, checks, checks_since, record_checks
@@ -43,6 +55,7 @@ from rekindle.records.runs import (
 
 __all__ = [
     "ROLLBACK",
+    "Acceptance",
     "Build",
     "CampaignResult",
     "CheckResult",
@@ -57,6 +70,7 @@ __all__ = [
     "Severity",
     "Stage",
     "StageNotes",
+    "append_acceptance",
     "append_promotion",
     "builds",
     "campaign_results",
@@ -68,10 +82,14 @@ __all__ = [
     "finish_run",
     "gates",
     "has_taken_over_gates",
+    "is_accepted",
+    "is_soft",
+    "last_said",
     "last_served",
     "measured_on",
     "new_run_id",
     "outcomes",
+    "passed_over",
     "promoted_products",
     "promotions",
     "record_builds",
@@ -86,9 +104,13 @@ __all__ = [
     "run_seconds",
     "runs",
     "snapshots",
+    "soft",
     "stage",
     "stages",
     "standing",
     "start_run",
+    "stops",
     "take_over_gates",
+    "to_accept",
+    "with_accepted",
 ]

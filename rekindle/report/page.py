@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from rekindle.records import is_accepted, stops
 from rekindle.report import charts, words
 from rekindle.report.facts import DAYS_SHOWN
 from rekindle.warehouse.checks.days import HISTORY_DAYS, MIN_HISTORY_DAYS
@@ -142,7 +143,8 @@ def render(facts: DayFacts, *, data_docs: str | None = None, links: Markup = NO_
         tables=tables,
         remarkable=[table for table in tables if table.findings],
         green=[table for table in tables if not table.findings],
-        outcomes=OUTCOMES,
+        outcomes=[outcome for outcome in OUTCOMES if outcome != "accepted" or totals[outcome]],
+        outcome_of=_outcome,
         totals=totals,
         told_totals=", ".join(f"{words.count(totals[o])} {o}" for o in OUTCOMES if totals[o]) + ".",
         scored_by=[one for product in facts.products for one in product.scored_by],
@@ -232,7 +234,7 @@ def _check_findings(tables: Sequence[Table], rows: Mapping[str, int]) -> Iterato
     """`rows` is how many a table's stage has written; of a table that nobody counted no share is known."""
     for table in tables:
         for check in table.findings:
-            severity: Severity = "failed" if check.severity == "stop" else "warned"
+            severity: Severity = "failed" if stops(check) else "warned"
             told = f"{table.name}: {words.rule(check)} \u2013 {words.figures(check)}."
             is_small = severity == "warned" and _is_about_few(check, rows.get(table.name, 0))
             yield Finding(severity, told, "checks", is_small)
@@ -317,10 +319,12 @@ def _population(product: ProductDay, facts: DayFacts) -> dict[str, Any]:
 # Checks
 
 
-OUTCOMES = ("passed", "warned", "failed", "not judged")
+OUTCOMES = ("passed", "warned", "accepted", "failed", "not judged")
 
 
 def _outcome(check: RecordedCheck) -> str:
+    if is_accepted(check):
+        return "accepted"
     if check.outcome == "failed" and check.severity == "warn":
         return "warned"
     return check.outcome.replace("_", " ")
@@ -335,7 +339,7 @@ def _tables(checks: Sequence[RecordedCheck]) -> list[Table]:
         Table(
             name,
             Counter(map(_outcome, results)),
-            tuple(sorted((c for c in results if c.outcome == "failed"), key=lambda c: c.severity)),
+            tuple(sorted((c for c in results if c.outcome == "failed"), key=lambda c: (not stops(c), c.severity))),
         )
         for name, results in by_table.items()
     ]

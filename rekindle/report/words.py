@@ -30,6 +30,9 @@ ACCEPTED = {
 }
 """What ingestion says of what it loaded, by the codes of `raw.deliveries`; other codes speak for themselves."""
 
+FOR_ACCEPTING = {"soft", "moved", "accepted_days"}
+"""What a result says for the command that accepts it: the days and figures beside it say the same to people."""
+
 FIGURES = {"auc": "AUC", "gini": "normalised Gini"}
 """Figures of an evaluation that have a name of their own; others speak for themselves."""
 
@@ -174,6 +177,8 @@ def _figures(failed_rows: int | None, detail: Mapping[str, Any]) -> Iterator[str
     if failed_rows is not None:
         yield rows(failed_rows)
     for name, value in detail.items():
+        if name in FOR_ACCEPTING:
+            continue
         told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         yield {"examples": "for example ", "error": "could not run: ", "days": "", "limit": "limit "}.get(
             name, f"{name.replace('_', ' ')} "

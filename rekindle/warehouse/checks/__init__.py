@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rekindle import records
 from rekindle.errors import CheckFailedError
 from rekindle.warehouse.checks import days as of_each_day
 from rekindle.warehouse.checks import rows as of_each_row
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from rekindle.records import CheckResult
     from rekindle.warehouse.contracts import Contract
 
-__all__ = ["audit", "build_data_docs", "data_docs_folder", "import_ahead", "refuse"]
+__all__ = ["audit", "build_data_docs", "data_docs_folder", "how_to_accept", "import_ahead", "refuse"]
+
+SHOWN_COMMANDS = 5
+"""How many commands an error names: of a history that has moved on more days, the declaration is to be looked at first."""
 
 
 def audit(
@@ -37,7 +41,7 @@ def audit(
     Run a contract on the rows of some days, written but not yet visible.
 
     `stored` is the released table, for what moved against the days before. Results are for the records; the caller
-    decides what a failed `stop` means (see `refuse`).
+    decides what a failed `stop` means (see `refuse`). What a person has accepted stays failed, and says so.
     """
     of_rows = list(of_each_row.expected_of(contract, days))
     of_days = list(of_each_day.expected_of(contract))
@@ -61,12 +65,12 @@ def audit(
                 validate(f"{contract.table} days", of_days, profile, run_id), of_days, strict=True
             )
         ]
-    return results
+    return records.passed_over(contract.table, results)
 
 
 def refuse(table: str, days: Days, results: Sequence[CheckResult]) -> None:
     """Raise CheckFailedError naming table, rule, how many rows and up to five of them, if a `stop` check failed."""
-    failed = [r for r in results if r.severity == "stop" and r.outcome == "failed"]
+    failed = [r for r in results if records.stops(r)]
     if not failed:
         return
     lines = []
@@ -79,7 +83,25 @@ def refuse(table: str, days: Days, results: Sequence[CheckResult]) -> None:
         )
     raise CheckFailedError(
         f"{table} of {days} broke its contract: {'; '.join(lines)}.",
-        todo=f"Look at contracts/{table}.yml and at the rows; a reference is the start of the SHA-256 of a row's key.",
+        todo=f"Look at contracts/{table}.yml and at the rows; a reference is the start of the SHA-256 of a row's key."
+        f"{how_to_accept(table, failed)}",
         safe="Nothing was released: readers keep the table as it was.",
         code="check_failed",
     )
+
+
+def how_to_accept(table: str, failed: Sequence[CheckResult]) -> str:
+    """
+    Name the commands that let what has failed pass, where a person may accept all of it; else nothing.
+
+    Beside a fault that nobody may accept, accepting the rest would not help.
+    """
+    if not all(map(records.is_soft, failed)):
+        return ""
+    commands = [
+        f"rekindle accept {table} {result.detail['soft']} --day {day} --because '…'"
+        for result in failed
+        for day in records.to_accept(result)
+    ]
+    more = f", and of {len(commands) - SHOWN_COMMANDS} more" if len(commands) > SHOWN_COMMANDS else ""
+    return f" If the move is true, as on a day of a sale, accept it for that day: {'; '.join(commands[:SHOWN_COMMANDS])}{more}."

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from rekindle import records
 from rekindle.records import CheckResult
 from rekindle.warehouse.checks.suites import Expected
 
@@ -32,31 +34,61 @@ ROWS_CHANGE = "rows_change"
 """Name of the figure that says by how much of the week's median a day's rows differ from it."""
 
 
-def expected_of(contract: Contract) -> Iterator[Expected]:
-    """Each rule reads one column of the day profile, in which null means: could not be judged."""
-    import great_expectations.expectations as gxe
+@dataclass(frozen=True)
+class DayRule:
+    """
+    What each day must be: a figure of the day profile, in which null means: could not be judged, and its limit.
 
-    def at_most(name: str, severity: Severity, column: str, limit: float) -> Expected:
-        return Expected(
-            name,
-            severity,
-            gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0, max_value=limit),
-            column=column,
-        )
+    A rule is *soft* where it compares a day with the days before it: a sale moves rows, and is no fault. Then a person may accept
+    that a day breaks it. What is wrong with rows as such nobody may accept.
+    """
 
+    condition: str
+    """As the contract names it, with its column."""
+    name: str
+    severity: Severity
+    figure: str
+    limit: float
+    is_soft: bool = False
+
+
+def rules_of(contract: Contract) -> Iterator[DayRule]:
+    """Yield what a contract says of each day."""
     for severity, conditions in contract.by_severity:
         if limit := conditions.get("rows_change_by"):
-            yield at_most(f"rows change by at most {limit:g} of the week's median", severity, ROWS_CHANGE, limit)
+            yield DayRule("rows_change_by", rows_change_name(limit), severity, ROWS_CHANGE, limit, is_soft=True)
         for column in conditions.get("constant", ()):
-            yield at_most(f"{column} is not constant", severity, f"constant_{column}", 0)
+            yield DayRule(f"constant.{column}", f"{column} is not constant", severity, f"constant_{column}", 0)
         for column, limit in conditions.get("null_share", {}).items():
-            yield at_most(f"at most {limit:g} of {column} is null", severity, f"null_share_{column}", limit)
+            name = f"at most {limit:g} of {column} is null"
+            yield DayRule(f"null_share.{column}", name, severity, f"null_share_{column}", limit)
         for column, limit in conditions.get("mean_moves_by", {}).items():
-            yield at_most(f"mean of {column} moves by at most {limit:g}", severity, f"mean_move_{column}", limit)
+            name, figure = f"mean of {column} moves by at most {limit:g}", f"mean_move_{column}"
+            yield DayRule(f"mean_moves_by.{column}", name, severity, figure, limit, is_soft=True)
         for column, spec in conditions.get("sums_differ", {}).items():
-            yield at_most(f"sum of {column} is that of {spec['of']}", severity, f"sum_gap_{column}", 0)
+            name = f"sum of {column} is that of {spec['of']}"
+            yield DayRule(f"sums_differ.{column}", name, severity, f"sum_gap_{column}", 0)
         if other := conditions.get("rows_match"):
-            yield at_most(f"rows are those of {other}", severity, "row_gap", 0)
+            yield DayRule("rows_match", f"rows are those of {other}", severity, "row_gap", 0)
+
+
+def rows_change_name(limit: float) -> str:
+    """What the rule about the number of rows says, of the warehouse's rows and of those that are to be published."""
+    return f"rows change by at most {limit:g} of the week's median"
+
+
+def expected_of(contract: Contract) -> Iterator[Expected]:
+    """Each rule reads one column of the day profile."""
+    import great_expectations.expectations as gxe
+
+    for rule in rules_of(contract):
+        yield Expected(
+            rule.name,
+            rule.severity,
+            gxe.ExpectColumnValuesToBeBetween(column=rule.figure, min_value=0, max_value=rule.limit),
+            column=rule.figure,
+            soft=rule.condition if rule.is_soft and rule.severity == "stop" else None,
+        )
 
 
 def profile(spark: SparkSession, contract: Contract, rows: DataFrame, days: Days, stored: DataFrame) -> pd.DataFrame:
@@ -190,5 +222,7 @@ def not_judged(result: CheckResult, expected: Expected, profile: pd.DataFrame) -
             # A change by half is much of a thousand rows, and nothing of six.
             counted = profile.set_index("day").loc[broken.index, ["rows", "median_rows"]].iloc[:SHOWN_DAYS]
             told |= {"rows": [int(n) for n in counted["rows"]], "median": [f"{n:g}" for n in counted["median_rows"]]}
+        if expected.soft:
+            told |= records.soft(expected.soft, {day: float(value) for day, value in broken.items()})
         return CheckResult(result.rule, result.severity, "failed", None, told)
     return result

@@ -32,6 +32,8 @@ class Expected:
     expectation: Any
     broken_where: str | None = None
     column: str | None = None
+    soft: str | None = None
+    """How the contract names it, where a person may accept for a day that it fails; None where nobody may."""
 
 
 @cache

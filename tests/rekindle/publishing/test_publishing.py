@@ -27,6 +27,8 @@ from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.publishing import due_day, merge, publish, renewed_by
 from rekindle.settings import PROJECT, settings
+from rekindle.warehouse import contracts
+from rekindle.warehouse.checks import accepting
 
 RECALL, LTV, RETURN_VALUE = product_named("recall"), product_named("ltv"), product_named("return_value")
 
@@ -501,6 +503,29 @@ def test_what_was_judged_is_recorded_whether_it_passed_or_not(a_week, published,
     on_monday = {check.rule: check for check in records.checks(run_id=run_id, day=MONDAY)}
     row_count = on_monday["rows change by at most 0.4 of the week's median"]
     assert (row_count.outcome, row_count.detail) == ("not_judged", {"days": 0})
+
+
+def test_what_a_person_has_accepted_is_published_for_that_day_and_no_other(a_week, published, database):
+    contract = contracts.load(RECALL.table)
+    with pytest.raises(CheckFailedError, match=r"accept sms.recall_scores rows_change_by --day 2017-06-08"):
+        published(recall(a_week[:5], THURSDAY), day=THURSDAY)
+    done = accepting.accept("sms.recall_scores", contract, "rows_change_by", THURSDAY, "ada", "a\nsale")
+
+    published(recall(a_week[:5], THURSDAY), day=THURSDAY)
+
+    assert len(users_in(database)) == 5
+    (check,) = [
+        c for c in records.checks(day=THURSDAY) if c.table_name == "sms.recall_scores" and c.outcome == "failed"
+    ]
+    assert check.detail["accepted"] == [done.words]
+    assert done.words.startswith("2017-06-08 by ada, ")
+    assert done.words.endswith(" UTC: a sale")
+    with pytest.raises(CheckFailedError, match="rows change"):
+        published(recall(a_week[:4], THURSDAY), day=THURSDAY)
+    with pytest.raises(CheckFailedError, match="rows change"):
+        published(recall(a_week[:5], FRIDAY), day=FRIDAY)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        database.execute("update rekindle.acceptance set because = 'another'")
 
 
 def test_an_honest_move_of_the_row_count_passes(a_week, published, database):

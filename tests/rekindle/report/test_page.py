@@ -11,7 +11,7 @@ import pytest
 
 from rekindle.report.came_true import CameTrue, Period, Sums
 from rekindle.report.facts import Publish
-from rekindle.report.page import FOLDER, render
+from rekindle.report.page import FOLDER, judge, render
 
 HOSTILE = '<script>alert("x")</script>'
 RIGHT_TO_LEFT = "שלם \u202eלעלם 🛒"
@@ -390,6 +390,21 @@ def test_a_broken_rule_comes_with_its_figures(a):
     read = text(render(a.facts(checks=(check,))))
 
     assert "negative sale. 1,234 rows; limit 0.4; 2017-06-14: 0.52; for example a3f09c, 77b0fe" in read
+
+
+def test_an_accepted_check_is_told_with_who_and_why_and_fails_nothing(a):
+    told = "2017-06-14 by ada, 2017-06-15 04:05 UTC: a <sale>"
+    detail = {"days": ["2017-06-14: 0.5"], "soft": "rows_change_by", "moved": {"2017-06-14": 0.5}}
+    check = a.check(
+        outcome="failed", rule="rows change", detail=detail | {"accepted_days": ["2017-06-14"], "accepted": [told]}
+    )
+    read = text(render(a.facts(checks=(check,))))
+
+    assert "1 warning " in read
+    assert "1 accepted." in read
+    assert f"accepted raw.orders: rows change. 2017-06-14: 0.5; accepted {told}" in read
+    assert "rows_change_by" not in read
+    assert judge(a.facts(checks=(check,))).headline.severity == "warned"
 
 
 def test_a_score_without_values_is_named_as_not_available(a):

@@ -219,6 +219,16 @@ def test_a_day_with_too_few_or_too_many_rows_is_named(week: dict[str, CheckResul
     assert (result.detail["rows"], result.detail["median"]) == ([5, 0, 30], ["10", "10", "10"])
 
 
+def test_by_how_much_each_day_has_moved_is_kept_for_who_accepts_it(week: dict[str, CheckResult]):
+    detail = week["stop rows change by at most 0.4 of the week's median"].detail
+
+    assert (detail["soft"], detail["moved"]) == (
+        "rows_change_by",
+        {str(back(5)): 0.5, str(back(4)): 1.0, str(back(3)): 2.0},
+    )
+    assert not [rule for rule, result in week.items() if records.is_soft(result) and "rows change" not in rule]
+
+
 def test_a_constant_is_named(week: dict[str, CheckResult]):
     assert days_in(week["stop chance is not constant"]) == [back(2)]
 
