@@ -5,6 +5,8 @@ BIN := .venv/bin
 WORKFLOW := tests/integration
 # Takes minutes too, and stands beside what it is about.
 ERASURE := tests/spark_jobs/test_erasure.py
+# Needs a Docker engine; without one `make e2e` says so and exits with 3.
+STACK := tests/stack
 # Two workers, also where there are more cores: each has a platform of its own, with its memory. A file stays with one worker.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
@@ -16,10 +18,10 @@ export GX_ANALYTICS_ENABLED = false
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check-machine demo unit test ui e2e bench quality loop lint format lock golden down clean
+.PHONY: help secrets stack stack-demo setup check-machine demo unit test ui e2e bench quality loop lint format lock golden down clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: check-machine .venv/ready ## Install what is needed into .venv: packages, Java if there is none, Spark's jars
 
@@ -35,8 +37,10 @@ test: lint ## The same with the tests on real servers
 ui: setup ## Start the platform with the web pages of Airflow and MLflow
 	@$(BIN)/rekindle ui
 
-e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken day, an erasure
+e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken day, an erasure, the stack
 	@$(BIN)/python -m pytest $(WORKFLOW) $(ERASURE)
+	@$(BIN)/python -m stack check
+	@$(BIN)/python -m pytest $(STACK)
 
 bench: setup ## Measure how fast it is, on a simulated business of 50,000 users
 	@$(BIN)/python -m bench
@@ -61,6 +65,15 @@ lock: ## Resolve requirements*.in anew and pin every package with its hashes
 
 golden: setup ## Record the golden files of the DAGs anew; look at the difference before you commit it
 	@$(BIN)/python -m pytest tests/dags --record-golden
+
+secrets: ## Make what docker-compose.yml reads from secrets/, each file for the containers' user alone
+	@scripts/secrets.sh
+
+stack: ## Start the platform as a team runs it, in containers; needs a Docker engine
+	@$(PYTHON) -m stack up
+
+stack-demo: stack ## Run a simulated day through it
+	@$(PYTHON) -m stack demo
 
 down: ## Stop the platform; data stay
 	@test ! -x $(BIN)/rekindle || $(BIN)/rekindle down

@@ -31,4 +31,6 @@ if [ -n "${AWS_ACCESS_KEY_ID:-}" ]; then
   AWS_SECRET_ACCESS_KEY=$(secret "s3_$AWS_ACCESS_KEY_ID")
   export AWS_SECRET_ACCESS_KEY
 fi
+# A service's log goes through our filter; who gives a command by hand reads what it prints.
+[ -z "${SERVICE:-}" ] || exec python -m rekindle.logs "$SERVICE" -- "$@"
 exec "$@"

@@ -11,7 +11,19 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from rekindle.cli import accept, campaigns, daily, demo, erasure, experiments, export, landing, models, platform, prepare
+from rekindle.cli import (
+    accept,
+    campaigns,
+    daily,
+    demo,
+    erasure,
+    experiments,
+    export,
+    landing,
+    models,
+    platform,
+    prepare,
+)
 from rekindle.cli.common import answer
 from rekindle.errors import RekindleError
 

@@ -1,4 +1,4 @@
-"""Commands about the landing zone: sample, import, simulate."""
+"""Commands about the landing zone: sample, import, simulate, upload."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=example("rekindle sample completejourney"))(sample)
     app.command("import", epilog=example("rekindle import orders orders.csv --lateness 0.05:3"))(import_)
     app.command(epilog=example("rekindle simulate --users 2000 --days 200"))(simulate)
+    app.command(epilog=example("REKINDLE_LANDING=s3://landing rekindle upload ./landing"))(upload)
 
 
 def sample(
@@ -201,6 +202,23 @@ def simulate(
     notes = (running.SIMULATED, f"The truth is in {done.truth}.")
     filled = Filled(done.zone, done.days, done.written, notes, delivered_days(done.zone))
     _tell(filled, as_json=json, simulated=True, truth=str(done.truth), ledger=done.ledger)
+
+
+def upload(
+    folder: Annotated[Path, typer.Argument(help="A local landing folder, as import and simulate fill it.")],
+    *,
+    replace: ReplaceOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Copy complete deliveries from a local folder to the landing zone, each with its files first and _SUCCESS last."""
+    from rekindle.landing.filling import upload as copying
+    from rekindle.settings import settings
+
+    zone = settings().landing_zone
+    with shown(as_json=json) as progress, progress.step("Copying deliveries") as step:
+        done = copying.upload(folder, zone, replace=replace, advance=step.reached)
+    text = f"{done.copied:,} deliveries copied to {zone}, {done.kept:,} were there already."
+    answer({"landing": zone, "copied": done.copied, "kept": done.kept}, as_json=json, text=text)
 
 
 def _messages(path: Path) -> Any:

@@ -1,0 +1,82 @@
+"""
+Copying a local landing folder to where a team's landing zone is, so that nobody takes half a delivery for a whole one.
+
+Of each delivery the files go first and `_SUCCESS` last; one that is replaced loses its `_SUCCESS` first.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rekindle.errors import InputError
+from rekindle.landing.filling.writer import silent
+from rekindle.landing.folders import SUCCESS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pyarrow.fs import FileSystem
+
+THREADS = 8
+"""An object store answers so many requests at once as soon as one."""
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """How many deliveries were copied, and how many were there already and stayed."""
+
+    copied: int
+    kept: int
+
+
+def upload(
+    folder: Path, zone: str, *, replace: bool = False, advance: Callable[[int, int], object] = silent
+) -> Uploaded:
+    """
+    Copy the complete deliveries of a local landing folder to the landing zone `zone`, a URL or a folder.
+
+    One that is complete there is kept, or replaced whole with `replace`. Raises InputError where there is none to copy.
+    """
+    from pyarrow import fs
+
+    deliveries = sorted(marker.parent for marker in folder.glob(f"*/day=*/{SUCCESS}"))
+    if not deliveries:
+        raise InputError(
+            f"{folder} holds no complete delivery: looked for SOURCE/day=YYYY-MM-DD/{SUCCESS}.",
+            todo="Name a landing folder, as `rekindle import` and `rekindle simulate` fill it.",
+            safe="Nothing was copied.",
+            code="nothing_to_upload",
+        )
+    system, root = fs.FileSystem.from_uri(zone) if "://" in zone else (fs.LocalFileSystem(), zone)
+    with ThreadPoolExecutor(THREADS) as pool:
+        targets = [f"{root.rstrip('/')}/{delivery.relative_to(folder)}" for delivery in deliveries]
+        done = pool.map(lambda pair: _copy(system, *pair, replace=replace), zip(deliveries, targets, strict=True))
+        copied = 0
+        for number, was_copied in enumerate(done, 1):
+            copied += was_copied
+            advance(number, len(deliveries))
+    return Uploaded(copied, len(deliveries) - copied)
+
+
+def _copy(system: FileSystem, delivery: Path, target: str, *, replace: bool) -> bool:
+    """Copy one delivery; False where it was there and stays."""
+    from pyarrow import fs
+
+    if system.get_file_info(f"{target}/{SUCCESS}").type == fs.FileType.File:
+        if not replace:
+            return False
+        system.delete_file(f"{target}/{SUCCESS}")
+    if replace:
+        system.delete_dir_contents(target, missing_dir_ok=True)
+    files = [path for path in sorted(delivery.rglob("*")) if path.is_file()]
+    # An hour's own `_SUCCESS` after its files, the day's at the very end.
+    for path in sorted(files, key=lambda path: (path.name == SUCCESS, path == delivery / SUCCESS)):
+        place = f"{target}/{path.relative_to(delivery)}"
+        if isinstance(system, fs.LocalFileSystem):
+            system.create_dir(place.rpartition("/")[0])
+        with system.open_output_stream(place) as stream:
+            stream.write(path.read_bytes())
+    return True
