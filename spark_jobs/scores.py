@@ -22,6 +22,7 @@ from ml.model.scorer import Scorer, archive_name, output_ddl, scoring_function
 from rekindle import records
 from rekindle.settings import settings
 from rekindle.warehouse import contracts, lineage
+from rekindle.warehouse.spark import send_file
 from rekindle.warehouse.tables import read_days, replace_days, snapshot_id
 
 if TYPE_CHECKING:
@@ -118,4 +119,4 @@ def _send(spark: SparkSession, digest: str, files: dict[str, bytes]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / archive_name(digest)
     archive.write_bytes(artifact.pack(files))
-    spark.addArtifacts(str(archive), file=True)
+    send_file(spark, archive)

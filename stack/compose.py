@@ -40,7 +40,7 @@ class Stack:
 
     def run(self, *arguments: str, check: bool = True, timeout_s: float = 3600) -> subprocess.CompletedProcess[str]:
         """Run a command of compose to its end. Raises CalledProcessError, whose text holds what it printed."""
-        command = ["docker", "compose", "--ansi", "never", "--progress", "quiet", *arguments]
+        command = ["docker", "compose", "--ansi", "never", *arguments]
         done = subprocess.run(
             command,
             cwd=PROJECT,

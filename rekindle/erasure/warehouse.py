@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rekindle import postgres
@@ -18,8 +19,10 @@ from rekindle.warehouse import tags
 from rekindle.warehouse.tables import CATALOG
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    import pyarrow as pa
+    from pyarrow.fs import FileSystem
     from pyspark.sql import SparkSession
 
     from rekindle.erasure.personal import Holding
@@ -28,6 +31,9 @@ NO_TAGS: Mapping[str, int] = {}
 
 DELETED = 2
 """Status of a manifest's entry about a file that its snapshot has deleted."""
+
+FOUND = "path string"
+"""A row is a file."""
 
 TARGET_SIZE = "commit.manifest.target-size-bytes"
 
@@ -157,9 +163,8 @@ def remove_orphans(spark: SparkSession, table: str) -> int:
     Delete files in a table's folder that no snapshot names: what attempts have left that were killed while they wrote.
 
     Iceberg's own procedure refuses files of less than a day, because it knows of no lock. Whoever calls this holds the table's.
+    The workers list and delete: they alone need to be allowed to reach the warehouse's files.
     """
-    from pyarrow import fs
-
     name = f"{CATALOG}.{table}"
     named = spark.sql(
         f"SELECT file FROM {name}.metadata_log_entries "
@@ -169,16 +174,40 @@ def remove_orphans(spark: SparkSession, table: str) -> int:
     )
     reachable = {plain(row[0]) for row in named.collect() if row[0]}
     location = _location(spark, name)
-    system, folder = (
-        fs.FileSystem.from_uri(location.replace("s3a://", "s3://", 1))
-        if "://" in location and not location.startswith("file:")
-        else (fs.LocalFileSystem(), "/" + plain(location))
-    )
-    files = system.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
-    orphans = [file.path for file in files if file.type == fs.FileType.File and plain(file.path) not in reachable]
-    for path in orphans:
-        system.delete_file(path)
+    files = spark.range(1).coalesce(1).mapInArrow(partial(_listed, location), FOUND).collect()
+    orphans = [(file.path,) for file in files if plain(file.path) not in reachable]
+    if orphans:
+        spark.createDataFrame(orphans, FOUND).coalesce(1).mapInArrow(partial(_deleted, location), FOUND).count()
     return len(orphans)
+
+
+def _listed(location: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """On a worker: the paths of all files below a folder."""
+    import pyarrow as pa
+    from pyarrow import fs
+
+    for _ in batches:
+        system, folder = _opened(location)
+        found = system.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
+        paths = [file.path for file in found if file.type == fs.FileType.File]
+        yield pa.record_batch({"path": pa.array(paths, pa.string())})
+
+
+def _deleted(location: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """On a worker: delete files, and pass their paths on."""
+    system, _ = _opened(location)
+    for batch in batches:
+        for path in batch.column("path").to_pylist():
+            system.delete_file(path)
+        yield batch
+
+
+def _opened(location: str) -> tuple[FileSystem, str]:
+    from pyarrow import fs
+
+    if "://" in location and not location.startswith("file:"):
+        return fs.FileSystem.from_uri(location.replace("s3a://", "s3://", 1))
+    return fs.LocalFileSystem(), "/" + plain(location)
 
 
 def _location(spark: SparkSession, name: str) -> str:

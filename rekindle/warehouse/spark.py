@@ -1,5 +1,5 @@
 """
-Sessions on the Spark server that the environment names (`SPARK_REMOTE`, or an Airflow connection).
+Sessions on the Spark server that the environment names (`SPARK_REMOTE`, or an Airflow connection), or of `spark-submit`.
 
 The workers get our Python code as one zip named by its digest: a session cannot replace a module it was sent, and a worker
 that runs code of another version than its driver is a defect that nobody finds.
@@ -51,11 +51,29 @@ def with_code(spark: SparkSession) -> SparkSession:
     """Send our code to the workers of a session; once per session, whoever opened it."""
     archive = str(_code_zip())
     if archive not in _sent(spark):
-        spark.addArtifacts(archive, pyfile=True)
+        if speaks_connect(spark):
+            spark.addArtifacts(archive, pyfile=True)
+        else:
+            spark.sparkContext.addPyFile(archive)
         # Spark also puts the zip before our own folders here, where templates and contracts stand beside the code.
         sys.path[:] = [entry for entry in sys.path if entry != archive]
         _sent(spark).add(archive)
     return spark
+
+
+def speaks_connect(spark: SparkSession) -> bool:
+    """Whether a session is a client of a Spark Connect server, and not a driver that `spark-submit` has started."""
+    from pyspark.sql.connect.session import SparkSession as ClientSession
+
+    return isinstance(spark, ClientSession)
+
+
+def send_file(spark: SparkSession, path: Path) -> None:
+    """Give a file to the workers, once per session, where `SparkFiles` finds it."""
+    if speaks_connect(spark):
+        spark.addArtifacts(str(path), file=True)
+    else:
+        spark.sparkContext.addFile(str(path))
 
 
 @contextmanager
@@ -86,11 +104,14 @@ def stream(frame: DataFrame) -> pa.RecordBatchReader:
     Return a frame's rows as Arrow batches that arrive while they are read: memory holds one at a time.
 
     The query begins with the first batch. Spark offers all rows at once (`toArrow`) or one by one (`toLocalIterator`): this
-    is the client's iterator that the latter stands on, and the only place that knows of it.
+    is the client's iterator that the latter stands on, and the only place that knows of it. A driver of `spark-submit` has no
+    such iterator, and holds all rows.
     """
     import pyarrow as pa
     from pyspark.sql.pandas.types import to_arrow_schema
 
+    if not speaks_connect(frame.sparkSession):
+        return frame.toArrow().to_reader()
     schema = to_arrow_schema(frame.schema, error_on_duplicated_field_names_in_struct=True)
 
     def batches() -> Iterator[pa.RecordBatch]:

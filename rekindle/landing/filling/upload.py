@@ -6,6 +6,7 @@ Of each delivery the files go first and `_SUCCESS` last; one that is replaced lo
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 THREADS = 8
 """An object store answers so many requests at once as soon as one."""
+PAUSES_S = 0.5, 2.0
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,6 @@ def upload(
 
     One that is complete there is kept, or replaced whole with `replace`. Raises InputError where there is none to copy.
     """
-    from pyarrow import fs
-
     deliveries = sorted(marker.parent for marker in folder.glob(f"*/day=*/{SUCCESS}"))
     if not deliveries:
         raise InputError(
@@ -50,7 +50,7 @@ def upload(
             safe="Nothing was copied.",
             code="nothing_to_upload",
         )
-    system, root = fs.FileSystem.from_uri(zone) if "://" in zone else (fs.LocalFileSystem(), zone)
+    system, root = _opened(zone)
     with ThreadPoolExecutor(THREADS) as pool:
         targets = [f"{root.rstrip('/')}/{delivery.relative_to(folder)}" for delivery in deliveries]
         done = pool.map(lambda pair: _copy(system, *pair, replace=replace), zip(deliveries, targets, strict=True))
@@ -61,8 +61,26 @@ def upload(
     return Uploaded(copied, len(deliveries) - copied)
 
 
+def _opened(zone: str) -> tuple[FileSystem, str]:
+    from pyarrow import fs
+
+    if zone.startswith("s3://") and "?" not in zone:
+        # A small file in one request, and not in the three of an upload in parts.
+        zone = f"{zone}?allow_delayed_open=true"
+    return fs.FileSystem.from_uri(zone) if "://" in zone else (fs.LocalFileSystem(), zone)
+
+
 def _copy(system: FileSystem, delivery: Path, target: str, *, replace: bool) -> bool:
-    """Copy one delivery; False where it was there and stays."""
+    """Copy one delivery, again where the store did not take it; False where it was there and stays."""
+    for pause in PAUSES_S:
+        try:
+            return _copy_once(system, delivery, target, replace=replace)
+        except OSError:
+            time.sleep(pause)
+    return _copy_once(system, delivery, target, replace=replace)
+
+
+def _copy_once(system: FileSystem, delivery: Path, target: str, *, replace: bool) -> bool:
     from pyarrow import fs
 
     if system.get_file_info(f"{target}/{SUCCESS}").type == fs.FileType.File:
