@@ -31,6 +31,7 @@ from rekindle.workflow.timetable import DayTimetable
     max_active_tasks=2,
     params=tasks.PARAMS,
     default_args=tasks.DEFAULTS | {"on_failure_callback": tasks.failed},
+    on_failure_callback=tasks.over,
     doc_md=__doc__,
     tags=["tier-1", "scores"],
 )

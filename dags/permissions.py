@@ -25,6 +25,7 @@ from rekindle.workflow.timetable import DayTimetable
     max_active_runs=1,
     params=tasks.params_of("permissions"),
     default_args=tasks.DEFAULTS | {"on_failure_callback": tasks.failed},
+    on_failure_callback=tasks.over,
     doc_md=__doc__,
     tags=["tier-1", "permission"],
 )

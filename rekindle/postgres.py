@@ -280,6 +280,22 @@ def _lock(name: str, wait_seconds: float) -> Iterator[Lock]:
         lock.verify()
 
 
+@contextmanager
+def held(name: str) -> Iterator[None]:
+    """
+    Hold a lock of a name that nobody else takes, for as long as this process does something: others see that it lives.
+
+    Where the session is lost meanwhile the lock is, too, and what is done goes on.
+    """
+    connection = connect()
+    try:
+        connection.autocommit = True
+        _try_lock(connection, name)
+        yield
+    finally:
+        connection.close()
+
+
 def _try_lock(connection: Connection, name: str) -> bool:
     question = "select pg_try_advisory_lock(hashtextextended('rekindle ' || %s, 0))"
     return only_value(connection.execute(question, [name]))

@@ -11,11 +11,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ml.registry.acting import PROMOTER, acting_as
-from ml.registry.versions import aliased, files_of, refuse_failed, set_alias, versions
+from ml.registry.versions import aliased, files_of, is_promoting, mark, refuse_failed, set_alias, unmark, versions
 from ml.registry.versions import version as version_numbered
 from rekindle import records
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.landing.zone import LandingZone
+from rekindle.points import durable
 
 if TYPE_CHECKING:
     from datetime import date
@@ -44,8 +45,32 @@ def champion(product: Product) -> Version:
 
 
 def find_champion(product: Product) -> Version | None:
-    """Return the version that has the alias, if there is one, whatever its gate said."""
-    return aliased(product, CHAMPION)
+    """
+    Return the version that has the alias, if there is one, whatever its gate said.
+
+    Where a promotion was begun and its process killed, the log has it and the alias not yet: the log holds.
+    """
+    named = aliased(product, CHAMPION)
+    return _begun(product, named) or named
+
+
+def _begun(product: Product, named: Version | None) -> Version | None:
+    """The version that the log promoted last, if whoever did so never came to the alias; one moved by hand is no such."""
+    standing = records.standing(records.promotions(product.name))
+    if not standing or (named and named.version == standing[-1].version):
+        return None
+    logged = version_numbered(product, standing[-1].version)
+    return logged if is_promoting(product, logged) else None
+
+
+def finish_begun(product: Product) -> Version | None:
+    """Give the alias to a version whose promotion was begun and not finished; None where there is none."""
+    begun = _begun(product, aliased(product, CHAMPION))
+    if begun is not None:
+        with acting_as(PROMOTER):
+            set_alias(product, begun, CHAMPION)
+            unmark(product, begun)
+    return begun
 
 
 def has_had_champion(product: Product) -> bool:
@@ -141,6 +166,8 @@ def promote(product: Product, number: str, *, run_id: str, reason: str) -> Versi
             code="gate_not_passed",
         )
     files_of(chosen)
+    if finish_begun(product) == chosen:
+        return chosen
     standing = records.standing(records.promotions(product.name))
     # An alias that somebody set in MLflow alone is no champion of ours yet: promoting it writes the log.
     if find_champion(product) == chosen and standing and standing[-1].version == chosen.version:
@@ -158,7 +185,11 @@ def promote(product: Product, number: str, *, run_id: str, reason: str) -> Versi
 
 def rollback(product: Product, *, run_id: str) -> Version:
     """Go back to the champion before this one, for all days since this one took effect: it should not have been."""
-    standing = records.standing(records.promotions(product.name))
+    promotions = records.promotions(product.name)
+    begun = finish_begun(product)
+    if begun and promotions[-1].reason == records.ROLLBACK:
+        return begun
+    standing = records.standing(promotions)
     if len(standing) < 2:  # noqa: PLR2004 - the one in office and the one before
         raise InputError(
             f"{product.model_name} has no earlier champion to go back to.",
@@ -174,7 +205,15 @@ def rollback(product: Product, *, run_id: str) -> Version:
 
 
 def _move(product: Product, chosen: Version, effective_from_day: date, reason: str, run_id: str) -> None:
-    """Write the log first: an alias without an entry would score days that no backfill could repeat."""
-    records.append_promotion(product.name, chosen.version, chosen.digest, effective_from_day, reason, run_id)
+    """
+    Write the log first: an alias without an entry would score days that no backfill could repeat.
+
+    The version is marked in between, so that whoever comes after a killed process goes by the log.
+    """
     with acting_as(PROMOTER):
-        set_alias(product, chosen, CHAMPION)
+        mark(product, chosen)
+        with durable("promotion", product.name):
+            records.append_promotion(product.name, chosen.version, chosen.digest, effective_from_day, reason, run_id)
+        with durable("alias", product.name):
+            set_alias(product, chosen, CHAMPION)
+        unmark(product, chosen)

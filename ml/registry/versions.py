@@ -20,6 +20,7 @@ from ml.registry import flavour, page
 from ml.registry.acting import TRAINER, acting_as, be_somebody
 from rekindle import records
 from rekindle.errors import InputError
+from rekindle.points import durable
 from rekindle.records import Gate
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from ml.registry.trained import Trained
 
 PASSED = "passed"
+PROMOTING = "promoting"
+"""Tag of a version from before its promotion is logged until it has the alias: it says which of the two holds, and no verdict."""
+
 BESIDE_NATIVE = {"MLmodel", "requirements.txt", "registered_model_meta", flavour.NATIVE}
 """What MLflow keeps beside a model's native files."""
 
@@ -49,7 +53,6 @@ class Version:
     """Where MLflow keeps it: `models:/m-…`."""
     gate: Gate | None
     """What the gate said; None of a version that somebody registered by hand."""
-
     @property
     def judged(self) -> Gate:
         """What the gate said. Raises InputError where nothing is recorded: then nobody knows which bytes were judged."""
@@ -92,20 +95,21 @@ def register(product: Product, trained: Trained) -> Version:
         Model.log(None, flavour, model_id=model.model_id, run_id=run_id, files=files, signature=signature)
         _log_metrics(client, run, model.model_id, trained.metrics)
         _create_registered_model(client, product, product.model_name)
-        created = client.create_model_version(
-            product.model_name,
-            f"models:/{model.model_id}",
-            run_id=run_id,
-            model_id=model.model_id,
-            tags={
-                **trained.tags,
-                "gate": PASSED if trained.verdict.passed else "failed",
-                "gate_why": trained.verdict.why,
-                "digest": digest,
-                "trained_day": trained.day.isoformat(),
-                "run_id": trained.run_id,
-            },
-        )
+        with durable("model", product.name):
+            created = client.create_model_version(
+                product.model_name,
+                f"models:/{model.model_id}",
+                run_id=run_id,
+                model_id=model.model_id,
+                tags={
+                    **trained.tags,
+                    "gate": PASSED if trained.verdict.passed else "failed",
+                    "gate_why": trained.verdict.why,
+                    "digest": digest,
+                    "trained_day": trained.day.isoformat(),
+                    "run_id": trained.run_id,
+                },
+            )
         place = page.Place(product, str(created.version), run.info.experiment_id, run_id)
         client.log_text(run_id, page.whole(trained, place), page.FILE)
         client.update_model_version(product.model_name, place.number, page.description(trained, place))
@@ -120,7 +124,8 @@ def register(product: Product, trained: Trained) -> Version:
         trained_day=trained.day,
     )
     # Last: a version without its verdict scores nothing, a verdict without its version would be another's.
-    records.record_gate(gate)
+    with durable("verdict", product.name):
+        records.record_gate(gate)
     return version(product, gate.version)
 
 
@@ -183,14 +188,38 @@ def aliased(product: Product, alias: str) -> Version | None:
 
 def set_alias(product: Product, found: Version, alias: str) -> None:
     """Copy a candidate to what was promoted, unless it is there, and move an alias to the copy."""
-    client, source = _client(), f"models:/{found.name}/{found.version}"
-    copies = client.search_model_versions(f"name = '{product.champion_name}'")
-    copy = next((one for one in copies if one.source == source), None)
-    client.set_registered_model_alias(product.champion_name, alias, (copy or _copied(client, product, found)).version)
+    copy = _copy_of(product, found) or _copied(product, found)
+    _client().set_registered_model_alias(copy.name, alias, copy.version)
 
 
-def _copied(client: MlflowClient, product: Product, found: Version) -> ModelVersion:
+def mark(product: Product, found: Version) -> None:
+    """Say that a candidate's promotion has begun, on its copy, which the promoter may change."""
+    copy = _copy_of(product, found) or _copied(product, found)
+    _client().set_model_version_tag(copy.name, copy.version, PROMOTING, "begun")
+
+
+def unmark(product: Product, found: Version) -> None:
+    """Say that its promotion is over."""
+    if copy := _copy_of(product, found):
+        _client().delete_model_version_tag(copy.name, copy.version, PROMOTING)
+
+
+def is_promoting(product: Product, found: Version) -> bool:
+    """Whether a candidate's promotion was begun and not finished."""
+    copy = _copy_of(product, found)
+    return copy is not None and PROMOTING in copy.tags
+
+
+def _copy_of(product: Product, found: Version) -> ModelVersion | None:
+    """The copy of a candidate that was promoted; of several that somebody has made the latest."""
+    copies = _client().search_model_versions(f"name = '{product.champion_name}'")
+    of_it = [copy for copy in copies if copy.source == f"models:/{found.name}/{found.version}"]
+    return max(of_it, key=lambda copy: int(copy.version), default=None)
+
+
+def _copied(product: Product, found: Version) -> ModelVersion:
     """Do what MLflow's *Promote model* does, without the lines that its own function prints."""
+    client = _client()
     _create_registered_model(client, product, product.champion_name)
     candidate = client.get_model_version(found.name, found.version)
     return client.create_model_version(

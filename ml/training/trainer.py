@@ -161,6 +161,8 @@ def _tested(product: Product, sample: Sample, block: Sequence[date]) -> tuple[Sp
 
 def _succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> str | None:
     """Make a version that passed champion; say why not where it is not, or one of a later day holds the office."""
+    # Of an attempt that was killed between the log and the alias.
+    registry.finish_begun(product)
     champion = registry.find_champion(product)
     if champion and champion.version == version.version:
         return None

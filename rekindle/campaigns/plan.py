@@ -19,6 +19,7 @@ from rekindle.campaigns.messages import check, segments_of
 from rekindle.campaigns.offers import NO_OFFER, offers
 from rekindle.campaigns.power import power
 from rekindle.errors import CheckFailedError, InputError
+from rekindle.points import durable
 from rekindle.postgres import clock, transact
 from rekindle.settings import settings
 
@@ -129,7 +130,8 @@ def plan(asked: Asked, messages: Mapping[str, str], *, at: datetime | None = Non
             publishing.refresh_within(connection, ["campaign_list"], asked.day, f"plan of {asked.campaign}")
         return Planned(asked.campaign, asked.day, planned_at, wanted, summary, is_new=True, is_written=not dry_run)
 
-    return transact(work)
+    with durable("plan", asked.campaign):
+        return transact(work)
 
 
 def _on_record(connection: Connection, asked: Asked, wanted: Mapping[str, Any]) -> Planned | None:

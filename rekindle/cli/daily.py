@@ -100,9 +100,8 @@ def permissions(*, at: AtOption = None, json: JsonOption = False) -> None:
     from rekindle.postgres import today
 
     platform.attach()
-    run_id = records.start_run("permissions", Days.one(at.date() if at else today()))
-    done = taking_away.main(run_id, at=at)
-    records.finish_run(run_id, "done")
+    with records.own_run("permissions", Days.one(at.date() if at else today())) as run_id:
+        done = taking_away.main(run_id, at=at)
     told = [f"As of {done.at:%Y-%m-%d %H:%M:%S} UTC{', which was given' if at else ''}: {done.words}"]
     answer({**asdict(done), "run_id": run_id}, as_json=json, text="\n".join(told))
     done.refuse_unusable()
@@ -245,11 +244,10 @@ def check(
     is_empty = rows.isEmpty()
     if is_empty and (error := _why_nothing_to_check(contract, day)):
         raise error
-    run_id = records.start_run("check", days)
-    with shown(as_json=json) as progress, progress.step(f"Checking {table}"):
-        results = checks.audit(spark, contract, rows, days, stored=spark.table(table), run_id=run_id)
-    records.record_checks(run_id, day, table, results)
-    records.finish_run(run_id, "done")
+    with records.own_run("check", days) as run_id:
+        with shown(as_json=json) as progress, progress.step(f"Checking {table}"):
+            results = checks.audit(spark, contract, rows, days, stored=spark.table(table), run_id=run_id)
+        records.record_checks(run_id, day, table, results)
     lines = ["no rows: the day was built, and brought none"] if is_empty else []
     lines += [
         f"{'accepted' if records.is_accepted(result) else result.outcome:<10} {result.severity:<5} {result.rule}"

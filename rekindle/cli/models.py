@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ from rekindle.errors import CheckFailedError, InputError
 from rekindle.progress import estimate, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from datetime import date
 
     from rich.console import RenderableType
@@ -67,11 +66,12 @@ def trained(product: Product, day: date, progress: Progress) -> Training:
     """Train a product as a run of its own with one stage, whose duration tells how long the next one takes."""
     from ml.training import trainer
     from rekindle import records
+    from rekindle.days import Days
     from rekindle.warehouse.spark import session
 
     name = f"train {product.name}"
     with (
-        _run("train", day) as run_id,
+        records.own_run("train", Days.one(day)) as run_id,
         records.stage(run_id, day, name),
         progress.step(f"Training {product.name}", expected=estimate(1, records.durations(name))),
     ):
@@ -216,26 +216,28 @@ def promote(
     json: JsonOption = False,
 ) -> None:
     """Make a version champion, for the days after its training that no daily run has served yet. Its gate must have passed."""
-    from rekindle import platform
+    from rekindle import platform, records
+    from rekindle.days import Days
 
     chosen = named_product(product)
     platform.attach()
     from ml import registry
 
-    with _run("promote", registry.version(chosen, version).trained_day) as run_id:
+    with records.own_run("promote", Days.one(registry.version(chosen, version).trained_day)) as run_id:
         champion = registry.promote(chosen, version, run_id=run_id, reason="promoted by hand")
     _tell_champion(chosen, champion, as_json=json)
 
 
 def rollback(product: ProductArgument, *, json: JsonOption = False) -> None:
     """Go back to the champion before this one, for all days since this one took effect."""
-    from rekindle import platform
+    from rekindle import platform, records
+    from rekindle.days import Days
 
     chosen = named_product(product)
     platform.attach()
     from ml import registry
 
-    with _run("rollback", registry.champion(chosen).trained_day) as run_id:
+    with records.own_run("rollback", Days.one(registry.champion(chosen).trained_day)) as run_id:
         champion = registry.rollback(chosen, run_id=run_id)
     _tell_champion(chosen, champion, as_json=json)
 
@@ -247,21 +249,6 @@ def named_product(name: str) -> Product:
     except KeyError:
         known = ", ".join(product.name for product in products.PRODUCTS)
         raise InputError(f"There is no score product {name!r}.", todo=f"Choose one of: {known}.") from None
-
-
-@contextmanager
-def _run(kind: str, day: date) -> Iterator[str]:
-    """Record an attempt as a run, done or failed."""
-    from rekindle import records
-    from rekindle.days import Days
-
-    run_id = records.start_run(kind, Days.one(day))
-    try:
-        yield run_id
-    except Exception as error:
-        records.finish_run(run_id, "failed", type(error).__name__)
-        raise
-    records.finish_run(run_id, "done")
 
 
 def _tell_champion(product: Product, champion: Version, *, as_json: bool) -> None:

@@ -20,6 +20,7 @@ from rekindle.erasure.database import delete_old_histories
 from rekindle.erasure.held import held
 from rekindle.errors import InputError
 from rekindle.landing import tombstones
+from rekindle.points import durable
 from rekindle.progress import SILENT
 from rekindle.settings import settings
 from rekindle.warehouse import tags
@@ -92,14 +93,8 @@ def erase(
             code="usage",
         )
     key = tombstones.key()
-    run_id = records.start_run("erasure", Days.one(postgres.today()))
-    try:
-        done = _erase(spark, ids, at, key=key, run_id=run_id, learnt_from=learnt_from, progress=progress)
-    except BaseException as error:
-        records.finish_run(run_id, "failed", type(error).__name__)
-        raise
-    records.finish_run(run_id, "done")
-    return done
+    with records.own_run("erasure", Days.one(postgres.today())) as run_id:
+        return _erase(spark, ids, at, key=key, run_id=run_id, learnt_from=learnt_from, progress=progress)
 
 
 def erase_pending(
@@ -139,33 +134,37 @@ def _erase(
     learnt_from: LearntFrom | None,
     progress: Progress,
 ) -> Erased:
-    with progress.step("taking permission away"):
+    with progress.step("taking permission away"), durable("beginning of an erasure"):
         began = database.begin(ids, at, run_id)
     holdings = personal.in_warehouse(spark)
     with progress.step("looking for their phones"):
         found = people.find(spark, holdings, ids, key, database.remembered_phones(ids))
         database.remember_phones(found)
         found.show(spark)
-        kept = database.keep_opt_outs(found, _closed(spark, holdings), began)
-        database.log(ids, "opt-outs", {"kept": kept})
+        with durable("opt-outs of the erased"):
+            kept = database.keep_opt_outs(found, _closed(spark, holdings), began)
+            database.log(ids, "opt-outs", {"kept": kept})
     learnt = [dict(model) for model in learnt_from(spark, ids)] if learnt_from else []
     database.log(ids, database.MODELS, {"learnt_from": learnt})
     models = database.models_of(ids)
-    with progress.step("masking files"):
+    with progress.step("masking files"), durable("masked files"):
         masked = files.mask(settings().home, found.texts)
         database.log(ids, "files", masked)
     removed: dict[str, int] = {}
     tagged = tags.wanted()
     with progress.step("cleaning tables", total=len(holdings)) as step:
         for holding in holdings:
-            done = warehouse.clean(spark, holding, tagged.get(holding.table, {}))
+            with durable("cleaned table", holding.table):
+                done = warehouse.clean(spark, holding, tagged.get(holding.table, {}))
             removed[holding.table] = done.removed_rows + done.blanked_texts
             database.log(ids, f"table {holding.table}", done.to_json())
             step.advance()
     with progress.step("cleaning Postgres"):
-        removed |= database.clean(found, run_id)
+        with durable("cleaned Postgres"):
+            removed |= database.clean(found, run_id)
         removed = {table: count for table, count in removed.items() if count}
-        database.finish(ids, {"removed_rows": removed}, run_id)
+        with durable("end of an erasure"):
+            database.finish(ids, {"removed_rows": removed}, run_id)
     return Erased(len(ids), run_id, removed, masked, kept, models)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from rekindle import postgres
 from rekindle.erasure.people import IDS, PHONES, TEXTS, is_hmac
+from rekindle.points import durable
 from rekindle.warehouse import tags
 from rekindle.warehouse.tables import CATALOG
 
@@ -97,7 +98,8 @@ def clean(spark: SparkSession, holding: Holding, tagged: Mapping[str, int] = NO_
         dropped = drop_refs(spark, holding.table)
         removed = 0
         if (where := condition(holding)) and (removed := spark.table(name).where(where).count()):
-            spark.sql(f"DELETE FROM {name} WHERE {where}")
+            with durable("rows of the erased", holding.table):
+                spark.sql(f"DELETE FROM {name} WHERE {where}")
         blanked = sum(_blank(spark, name, column) for column in texts_to_blank(holding))
         drop_bounds(spark, holding)
         expire(spark, holding.table)

@@ -17,6 +17,7 @@ from rekindle.errors import CheckFailedError
 from rekindle.landing.zone import LandingZone
 from rekindle.permission import withdrawals
 from rekindle.permission.withdrawals import NO_KEY, SOURCES, Context, digest_of
+from rekindle.points import durable
 from rekindle.postgres import clock, only_value, transact
 from rekindle.publishing import amend
 from rekindle.publishing.erasing import ERASED, REASON
@@ -88,7 +89,8 @@ def main(run_id: str, *, at: datetime | None = None, zone: LandingZone | None = 
     done = Taken(at or transact(clock))
     for part, file in _new_files(zone or LandingZone(), done.at):
         _take_in(zone or LandingZone(), part, file, done)
-    amend(lambda connection, publication, stamps: _turn(connection, publication, stamps, done), run_id, at=at)
+    with durable("taking away"):
+        amend(lambda connection, publication, stamps: _turn(connection, publication, stamps, done), run_id, at=at)
     return done
 
 
@@ -115,7 +117,8 @@ def _take_in(zone: LandingZone, part: Part, file: FoundFile, done: Taken) -> Non
     digest = digest_of(content)
     read = withdrawals.read(file.name, content, Context(settings(), done.at, part, digest))
     done.files += 1
-    is_news, recorded = transact(lambda connection: _record(connection, part, file, digest, read))
+    with durable("withdrawals", part.source):
+        is_news, recorded = transact(lambda connection: _record(connection, part, file, digest, read))
     done.recorded += recorded
     if read.why_unusable and is_news:
         done.unusable[f"{zone.folder(part.source, part.day)}/{_within(part, file)}"] = read.why_unusable

@@ -84,7 +84,8 @@ def set_up(home: Home, env: Mapping[str, str]) -> None:
 def start(home: Home, env: Mapping[str, str], passwords: Credentials) -> int:
     """Start the API server, scheduler, DAG processor and triggerer; returns the port of the pages."""
     if (port := running_port(home)) is None:
-        port = processes.free_port(USUAL_PORT)
+        # The others, and the tasks that they have begun, know the address of one that has died.
+        port = processes.free_port(processes.last_port(home, API_SERVER) or USUAL_PORT)
     write_private(home.folder("airflow") / "passwords.json", json.dumps({ADMIN: passwords.airflow_admin}))
     ours = dict(env) | {
         "AIRFLOW__API__PORT": str(port),

@@ -92,7 +92,7 @@ def start(home: Home, password: str) -> int:
 
 def running_port(home: Home) -> int | None:
     """Return the port of this home's Postgres, None if it does not run."""
-    if _postmaster(home) is None:
+    if postmaster(home) is None:
         return None
     # Lines of postmaster.pid: pid, data folder, start, port, socket folder, address, shared memory, status.
     return int((_data(home) / "postmaster.pid").read_text().splitlines()[3])
@@ -100,7 +100,7 @@ def running_port(home: Home) -> int | None:
 
 def stop(home: Home) -> bool:
     """Stop Postgres and wait for it; False if it did not run. What was committed stays, in any case."""
-    if (process := _postmaster(home)) is None:
+    if (process := postmaster(home)) is None:
         return False
     end(process, signal.SIGINT, patience_s=60)  # Postgres' "fast" shutdown: rolls back what is open, then a checkpoint
     return True
@@ -115,7 +115,7 @@ def _data(home: Home) -> Path:
     return (home.path / "postgres").resolve() / "data"
 
 
-def _postmaster(home: Home) -> psutil.Process | None:
+def postmaster(home: Home) -> psutil.Process | None:
     """Return the server that runs on this home's data, recognised by its command line."""
     data = _data(home)
     with suppress(FileNotFoundError, psutil.Error):

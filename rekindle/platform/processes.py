@@ -66,6 +66,12 @@ def running(home: Home, name: str) -> dict[str, Any] | None:
     return None
 
 
+def last_port(home: Home, name: str) -> int | None:
+    """Where a process answers, or did when it ended without being stopped: who knows that address finds the next one there."""
+    file = home.path / "run" / f"{name}.json"
+    return json.loads(file.read_text()).get("port") if file.exists() else None
+
+
 def stop(home: Home, name: str, *, patience_s: float = 15) -> bool:
     """Stop a process and what it started; False if it did not run."""
     record = running(home, name)

@@ -56,6 +56,7 @@ def start(home: Home, postgres_port: int, passwords: Credentials) -> int:
     """Start the server unless it runs with the wiring of now. Returns its port without waiting for it."""
     place = _place(home, postgres_port, passwords)
     wiring = sha256(place.encode() + (PROJECT / "conf" / "spark-defaults.conf").read_bytes()).hexdigest()
+    before = processes.last_port(home, NAME)
     if record := processes.running(home, NAME):
         if record["wiring"] == wiring:
             return record["port"]
@@ -64,7 +65,8 @@ def start(home: Home, postgres_port: int, passwords: Credentials) -> int:
     # What a killed server left behind.
     shutil.rmtree(home.folder("spark") / "local", ignore_errors=True)
     local = home.folder("spark", "local")
-    port = processes.free_port()
+    # Airflow's scheduler, and what it starts, know the address of the server that was there.
+    port = processes.free_port(before)
     file = home.folder("spark") / "place.conf"
     write_private(file, f"{place}spark.connect.grpc.binding.port {port}\n")
     command = [*_submit(file), "--class", SERVER_CLASS, "spark-internal"]

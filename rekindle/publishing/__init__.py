@@ -19,6 +19,7 @@ from psycopg.rows import dict_row
 
 from rekindle import permission
 from rekindle.errors import CheckFailedError, InputError
+from rekindle.points import durable
 from rekindle.postgres import only_value, transact
 from rekindle.publishing import merge, publications
 from rekindle.publishing.judging import judge
@@ -120,15 +121,18 @@ def publish(
                 judged[target] = passed_over(target, list(judge(connection, one, day)), connection)
             _refuse(day, judged)
             stamps = {"day": day, "run_id": run_id, "at": published_at}
-            done = tuple(_publish_scores(connection, one, stamps, backfill=backfill) for one in spooled)
+            with durable("scores within a publish"):
+                done = tuple(_publish_scores(connection, one, stamps, backfill=backfill) for one in spooled)
             current = {p.table for p in done if p.is_current}
             if known and current & {f"sms.{table}" for table in publications.leaders()}:
                 permission.load(connection, known, day)
-            _follow(connection, current, stamps, at)
+            with durable("what follows within a publish"):
+                _follow(connection, current, stamps, at)
             return PublishResult(day, published_at, done)
 
         try:
-            return _transact(work, day)
+            with durable("publish"):
+                return _transact(work, day)
         finally:
             for table, results in judged.items():
                 record_checks(run_id, day, table, results)

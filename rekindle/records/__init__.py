@@ -36,13 +36,17 @@ from rekindle.records.promotions import (
 )
 from rekindle.records.reports import ReportedDay, record_reported, reported_days
 from rekindle.records.runs import (
+    DIED,
     Run,
     Stage,
     StageNotes,
+    close_dead_runs,
+    close_run_of,
     durations,
     find_run,
     finish_run,
     new_run_id,
+    own_run,
     record_snapshots,
     run_id_of,
     run_seconds,
@@ -54,6 +58,7 @@ from rekindle.records.runs import (
 )
 
 __all__ = [
+    "DIED",
     "ROLLBACK",
     "Acceptance",
     "Build",
@@ -76,6 +81,8 @@ __all__ = [
     "campaign_results",
     "checks",
     "checks_since",
+    "close_dead_runs",
+    "close_run_of",
     "durations",
     "expiries",
     "find_run",
@@ -89,6 +96,7 @@ __all__ = [
     "measured_on",
     "new_run_id",
     "outcomes",
+    "own_run",
     "passed_over",
     "promoted_products",
     "promotions",

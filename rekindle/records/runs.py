@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from rekindle.postgres import transact
+from rekindle.errors import RekindleError
+from rekindle.points import durable
+from rekindle.postgres import held, transact
 from rekindle.records.rows import OF_RUN_AND_DAY, SAME_AGAIN, insert_many, jsonb_of, select, text_of
 
 if TYPE_CHECKING:
@@ -66,26 +68,82 @@ def run_id_of(dag_run_id: str, day: date) -> str:
 def start_run(kind: str, days: Days, *, dag_run_id: str | None = None, run_id: str | None = None) -> str:
     """Record that a run has begun and return its id. A given id that exists begins again."""
     run_id = run_id or new_run_id()
-    transact(
-        lambda connection: connection.execute(
-            """
-            insert into rekindle.run (run_id, kind, first_day, last_day, dag_run_id) values (%s, %s, %s, %s, %s)
-            on conflict (run_id) do update set status = 'running', finished_at = null, error = null
-            """,
-            [run_id, kind, days.first, days.last, dag_run_id],
+    with durable("start of a run", kind):
+        transact(
+            lambda connection: connection.execute(
+                """
+                insert into rekindle.run (run_id, kind, first_day, last_day, dag_run_id) values (%s, %s, %s, %s, %s)
+                on conflict (run_id) do update set status = 'running', finished_at = null, error = null
+                """,
+                [run_id, kind, days.first, days.last, dag_run_id],
+            )
         )
-    )
     return run_id
 
 
 def finish_run(run_id: str, status: Literal["done", "failed"], error: str | None = None) -> None:
     """Record how a run ended. `error` is text for people and holds neither personal data nor secrets."""
-    transact(
-        lambda connection: connection.execute(
-            "update rekindle.run set status = %s, finished_at = clock_timestamp(), error = %s where run_id = %s",
-            [status, None if error is None else text_of(error), run_id],
+    with durable("end of a run"):
+        transact(
+            lambda connection: connection.execute(
+                "update rekindle.run set status = %s, finished_at = clock_timestamp(), error = %s where run_id = %s",
+                [status, None if error is None else text_of(error), run_id],
+            )
         )
+
+
+@contextmanager
+def own_run(kind: str, days: Days) -> Iterator[str]:
+    """
+    A run of this process alone: recorded as it begins, and how it ends.
+
+    Who is killed records nothing. So its process holds a lock while it lives, and whoever begins next finds that it is free.
+    """
+    run_id = new_run_id()
+    with held(f"run {run_id}"):
+        close_dead_runs()
+        start_run(kind, days, run_id=run_id)
+        try:
+            yield run_id
+        except BaseException as error:
+            finish_run(run_id, "failed", str(error) if isinstance(error, RekindleError) else type(error).__name__)
+            raise
+        finish_run(run_id, "done")
+
+
+DIED = "its process ended before the run did"
+
+CLOSE_DEAD = """
+    update rekindle.run set status = 'failed', finished_at = clock_timestamp(), error = %(why)s
+    where status = 'running' and (
+        (dag_run_id is null and pg_try_advisory_xact_lock(hashtextextended('rekindle run ' || run_id, 0)))
+        or (dag_run_id ~ %(of_command)s and (
+            first_day = %(held_day)s
+            or pg_try_advisory_xact_lock(hashtextextended('rekindle run of ' || first_day, 0))
+        ))
     )
+"""
+
+OF_COMMAND = r"^\w+__\d{4}-\d\d-\d\d__[0-9a-f]{8}$"
+"""How the command line calls its runs of a DAG: the process that does one holds the lock of its day."""
+
+
+def close_dead_runs(held_day: date | None = None) -> int:
+    """
+    Record that runs have failed whose process is gone; returns how many they were. Those of Airflow's scheduler are its own.
+
+    `held_day` is the day of which the caller is the only run: another that is said to be running is dead.
+    """
+    values = {"why": DIED, "of_command": OF_COMMAND, "held_day": held_day}
+    return transact(lambda connection: connection.execute(CLOSE_DEAD, values).rowcount)
+
+
+def close_run_of(dag_run_id: str, why: str) -> Run | None:
+    """Record that a run of Airflow has failed, unless its end is recorded; returns it as it was, None where it was."""
+    found = select(Run, "rekindle.run where dag_run_id = %s and status = 'running'", [dag_run_id])
+    for run in found:
+        finish_run(run.run_id, "failed", why)
+    return found[0] if found else None
 
 
 def find_run(run_id: str) -> Run | None:
@@ -115,7 +173,8 @@ def stage(run_id: str, day: date, name: str) -> Iterator[StageNotes]:
 
     def record(status: str) -> None:
         values = [run_id, day, name, status, time.monotonic() - begun, notes.row_count, jsonb_of(notes.detail)]
-        transact(lambda connection: connection.execute(RECORD_STAGE, values))
+        with durable("stage", name):
+            transact(lambda connection: connection.execute(RECORD_STAGE, values))
 
     try:
         yield notes

@@ -16,6 +16,7 @@ from uuid import uuid4
 from markupsafe import Markup
 
 from rekindle.days import NotADayError, parse_day
+from rekindle.points import durable
 from rekindle.report import words
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def write(path: Path, text: str) -> None:
     written = path.with_name(f".{path.stem}.{uuid4().hex}")
     try:
         written.write_text(text, encoding="utf-8")
-        written.replace(path)
+        with durable("page", path.name):
+            written.replace(path)
     finally:
         written.unlink(missing_ok=True)
 

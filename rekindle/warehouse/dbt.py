@@ -31,6 +31,19 @@ if TYPE_CHECKING:
 DBT_PROJECT = PROJECT / "dbt_project"
 
 
+PROGRAM = """
+import gc, os, threading
+gc.disable()
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
+from dbt.cli.main import cli
+cli()
+"""
+"""
+dbt, without the garbage collector, of which a process of a minute has no need: it is imported a fifth faster. It ends with who
+has started it, whose end of a pipe closes then: it would go on writing beside the next attempt.
+"""
+
+
 @dataclass(frozen=True)
 class Node:
     """What dbt says of one model or test that it ran."""
@@ -90,16 +103,26 @@ def invoke(
     environment = {**os.environ, **({"REKINDLE_DBT_BRANCH": branch} if branch else {})}
     began = time.monotonic()
     with (folder / "output.txt").open("w") as output:
-        done = subprocess.run(  # noqa: S603 - our own arguments, no shell
-            # Without the garbage collector, of which a process of a minute has no need, dbt is imported a fifth faster.
-            [sys.executable, "-c", "import gc; gc.disable(); from dbt.cli.main import cli; cli()", *arguments],
-            check=False,
+        process = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
+            [sys.executable, "-c", PROGRAM, *arguments],
             cwd=folder,
             env=environment,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    return Invocation(_nodes(folder / "target"), done.returncode, time.monotonic() - began, folder)
+        with process:
+            exit_code = _waited_for(process)
+    return Invocation(_nodes(folder / "target"), exit_code, time.monotonic() - began, folder)
+
+
+def _waited_for(process: subprocess.Popen[bytes]) -> int:
+    """The exit code; what breaks off the wait, a time limit or Ctrl-C, ends the process too."""
+    try:
+        return process.wait()
+    except BaseException:
+        process.kill()
+        raise
 
 
 def _nodes(target: Path) -> tuple[Node, ...]:

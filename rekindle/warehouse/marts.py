@@ -12,10 +12,12 @@ import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError
+from rekindle.points import durable
 from rekindle.warehouse import builds, dbt, lineage
 from rekindle.warehouse.tables import CATALOG
 
@@ -72,10 +74,11 @@ def build(  # noqa: PLR0917 - what a build is about
     arguments = ["--exclude-resource-type", "unit_test", "--select", f"marts.{group}"]
     # A test that compares with another group's mart is a test of the mart that comes later.
     arguments += ["--indirect-selection", "buildable"]
-    with locked(marts) as locks, _branch(spark, marts, f"run_{run_id}") as branch:
+    with locked(marts) as locks, _branch(spark, marts) as branch:
         # Before they are read: what changes while they are makes these days stale.
         known = builds.Known.of(graph, {name for mart in marts for name in graph.tables[mart].reads})
-        invocation = dbt.invoke(f"{run_id}-{group}", "build", *arguments, variables=variables, branch=branch)
+        with durable("marts", group):
+            invocation = dbt.invoke(f"{run_id}-{group}", "build", *arguments, variables=variables, branch=branch)
         _record(invocation, run_id, days)
         dbt.refuse_failed(invocation)
         _refuse_undeclared(invocation, marts)
@@ -83,11 +86,14 @@ def build(  # noqa: PLR0917 - what a build is about
             lock.verify()
         heads = _heads(spark, marts, branch)
         for mart in heads:
-            spark.sql(f"CALL {CATALOG}.system.fast_forward('{mart}', 'main', '{branch}')")
+            with durable("release of marts", mart):
+                spark.sql(f"CALL {CATALOG}.system.fast_forward('{mart}', 'main', '{branch}')")
             if table := graph.tables[mart].recorded:
-                _keep(spark, mart, built, table)
+                with durable("rows of marts in Postgres", mart):
+                    _keep(spark, mart, built, table)
         for mart in marts:
-            builds.record(known, mart, built, inputs[mart], run_id=run_id, snapshot=heads.get(mart))
+            with durable("builds of marts", mart):
+                builds.record(known, mart, built, inputs[mart], run_id=run_id, snapshot=heads.get(mart))
     # The log says what was done; the compiled project is of use only where something failed.
     shutil.rmtree(invocation.target)
     return DbtResult(heads, len(invocation.tests), invocation.seconds, invocation.log)
@@ -137,9 +143,13 @@ def locked(marts: Sequence[str]) -> Iterator[list[postgres.Lock]]:
 
 
 @contextmanager
-def _branch(spark: SparkSession, marts: Sequence[str], branch: str) -> Iterator[str]:
-    """Begin without what a killed attempt of this run has left on the branch, and leave nothing behind."""
-    _drop(spark, marts, branch)
+def _branch(spark: SparkSession, marts: Sequence[str]) -> Iterator[str]:
+    """
+    A branch of this attempt alone; leaves nothing behind.
+
+    What the server still writes for an attempt that was killed goes to that one's branch, which upkeep drops.
+    """
+    branch = f"run_{uuid4().hex}"
     try:
         yield branch
     finally:

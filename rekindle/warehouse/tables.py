@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from rekindle import postgres, records
 from rekindle.errors import CheckFailedError
+from rekindle.points import durable
 from rekindle.warehouse import builds, checks, contracts, lineage
 
 if TYPE_CHECKING:
@@ -87,11 +88,13 @@ def attempt(spark: SparkSession, table: str) -> Iterator[tuple[str, postgres.Loc
     """
     branch = f"run_{uuid.uuid4().hex}"
     with postgres.table_lock(table) as lock:
-        spark.sql(f"ALTER TABLE {table} CREATE BRANCH {branch}")
+        with durable("branch", table):
+            spark.sql(f"ALTER TABLE {table} CREATE BRANCH {branch}")
         try:
             yield branch, lock
         finally:
-            spark.sql(f"ALTER TABLE {table} DROP BRANCH IF EXISTS {branch}")
+            with durable("drop of a branch", table):
+                spark.sql(f"ALTER TABLE {table} DROP BRANCH IF EXISTS {branch}")
 
 
 def release(spark: SparkSession, table: str, branch: str, audited: int | None) -> None:
@@ -143,7 +146,8 @@ def replace_days(
         scope = reduce(and_, parts)
         selected = selected.unionByName(stored.where(~day_in(days)))
     with attempt(spark, table) as (branch, lock):
-        selected.writeTo(f"{table}.branch_{branch}").overwrite(scope)
+        with durable("write", table):
+            selected.writeTo(f"{table}.branch_{branch}").overwrite(scope)
         audited = _snapshots(spark, table)[branch]
         # Read once for all checks: a history is hundreds of small files.
         written = spark.table(f"{table}.branch_{branch}").where(wanted).persist()
@@ -152,10 +156,13 @@ def replace_days(
             row_count = written.count()
         finally:
             written.unpersist()
-        records.record_checks(run_id, days.last, table, results)
+        with durable("checks", table):
+            records.record_checks(run_id, days.last, table, results)
         checks.refuse(table, days, results)
         lock.verify()
-        release(spark, table, branch, audited)
+        with durable("release", table):
+            release(spark, table, branch, audited)
         if known is not None and inputs is not None:
-            builds.record(known, table, days, inputs, run_id=run_id, snapshot=audited)
+            with durable("builds", table):
+                builds.record(known, table, days, inputs, run_id=run_id, snapshot=audited)
     return Release(table, audited, row_count, tuple(results))

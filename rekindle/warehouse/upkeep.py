@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rekindle import postgres, records
+from rekindle.points import durable
 from rekindle.settings import settings
 from rekindle.warehouse import contracts, lineage, tags
 from rekindle.warehouse.builds import ALWAYS
@@ -99,22 +100,26 @@ def _table(spark: SparkSession, table: str, kept_from: date | None, tagged: Mapp
             row[0]
             for row in spark.sql(f"SELECT name FROM {name}.refs WHERE type = 'BRANCH' AND name LIKE 'run_%'").collect()
         ]
-        for branch in dead:
-            spark.sql(f"ALTER TABLE {name} DROP BRANCH IF EXISTS {branch}")
+        with durable("dead branches", table):
+            for branch in dead:
+                spark.sql(f"ALTER TABLE {name} DROP BRANCH IF EXISTS {branch}")
         if kept_from is not None:
-            _delete_old(spark, table, kept_from)
-        _without_statistics(spark, table)
-        (compacted,) = spark.sql(
-            f"CALL {CATALOG}.system.rewrite_data_files(table => '{table}', "
-            f"options => map('min-input-files', '{SMALL_FILES}'))"
-        ).collect()
+            with durable("old rows", table):
+                _delete_old(spark, table, kept_from)
+        with durable("compaction", table):
+            _without_statistics(spark, table)
+            (compacted,) = spark.sql(
+                f"CALL {CATALOG}.system.rewrite_data_files(table => '{table}', "
+                f"options => map('min-input-files', '{SMALL_FILES}'))"
+            ).collect()
         tags.keep(spark, table, tagged)
         # By the clock and not by a data day: what is kept is for readers and roll-backs of now.
         until = postgres.today() - timedelta(settings().snapshot_keep_days)
-        (expired,) = spark.sql(
-            f"CALL {CATALOG}.system.expire_snapshots(table => '{table}', "
-            f"older_than => TIMESTAMP '{until} 00:00:00 UTC', retain_last => 1)"
-        ).collect()
+        with durable("expiry of snapshots", table):
+            (expired,) = spark.sql(
+                f"CALL {CATALOG}.system.expire_snapshots(table => '{table}', "
+                f"older_than => TIMESTAMP '{until} 00:00:00 UTC', retain_last => 1)"
+            ).collect()
     return {
         "dropped_branches": len(dead),
         "rewritten_files": compacted["rewritten_data_files_count"],

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rekindle import postgres
+from rekindle import postgres, records
 from rekindle.days import parse_day
 from rekindle.errors import RekindleError
 
@@ -45,6 +45,7 @@ def _run_all(dag_id: str, runs: list[dict[str, Any]]) -> int:
         for run in runs:
             day = parse_day(run["conf"]["day"])
             with postgres.run_lock(day), _named(run["run_id"]):
+                records.close_dead_runs(held_day=day)
                 done = dag.test(logical_date=_logical_date(day), run_conf=run["conf"])
             if done.state != "success":
                 return 1

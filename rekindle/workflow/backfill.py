@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from rekindle import records
 from rekindle.days import Days
-from rekindle.errors import RekindleError
 from rekindle.landing.zone import LandingZone
 from rekindle.progress import estimate
 from rekindle.settings import settings
@@ -19,7 +17,7 @@ from rekindle.warehouse import builds, contracts, lineage
 from rekindle.workflow import due, running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
     from pyspark.sql import SparkSession
@@ -141,7 +139,7 @@ def _build_range(  # noqa: PLR0917 - what a range is about
 
     spark = session()
     graph = lineage.graph()
-    with _run(days) as run_id:
+    with records.own_run("history", days) as run_id:
         loading = [
             _Part(f"ingest {source}", days, partial(_ingest, spark, source, days, run_id, zone, told))
             for source in contracts.landing_sources()
@@ -194,18 +192,6 @@ def _do(title: str, parts: Sequence[_Part], run_id: str, say: Say, progress: Pro
             whole.advance()
 
 
-@contextmanager
-def _run(days: Days) -> Iterator[str]:
-    """Record a run over some days; an error of ours is how it ended."""
-    run_id = records.start_run("history", days)
-    try:
-        yield run_id
-    except RekindleError as error:
-        records.finish_run(run_id, "failed", str(error))
-        raise
-    records.finish_run(run_id, "done")
-
-
 def _ingest(spark: SparkSession, source: str, days: Days, run_id: str, zone: LandingZone, told: Told) -> int:  # noqa: PLR0917 - what an ingestion is about
     done = import_module("spark_jobs.ingest.raw").main(spark, days, run_id, source=source, zone=zone)
     fresh = len(days) - done.told["unchanged_days"] - done.told["absent_days"]
@@ -240,7 +226,7 @@ def _after_scores(stale: Mapping[str, list[date]], told: Told, say: Say, progres
         if step.kind != "marts" or step.id in before or not todo:
             continue
         days = Days.between(min(todo), max(todo))
-        with _run(days) as run_id:
+        with records.own_run("history", days) as run_id:
             part = _Part(f"marts.{step.name}", days, partial(_marts, session(), step.name, days, run_id, told))
             _do("Building what is made of scores", [part], run_id, say, progress)
 

@@ -83,6 +83,7 @@ def run_days(
     waits for deliveries. Raises the error that a task has raised, or Airflow's process outside of a task; `already_running`
     where another command runs one of the days; `not_run` where the record does not say that a run has ended well.
     """
+    records.close_dead_runs()
     plan = _Plan(dag_id, days, uuid4().hex[:8])
     plan.log.parent.mkdir(parents=True, exist_ok=True)
     for day in days:
@@ -150,7 +151,7 @@ def _close_records(plan: _Plan) -> None:
     for day in plan.days:
         run = records.find_run(plan.run_id(day))
         if run and run.status == "running":
-            records.finish_run(run.run_id, "failed", "its process ended before the run did")
+            records.finish_run(run.run_id, "failed", records.DIED)
 
 
 def _what_failed(plan: _Plan, day: date, run: Run | None, exit_code: int) -> RekindleError:

@@ -367,10 +367,11 @@ def upkeep() -> Any:
 
     @task.pyspark(conn_id=SPARK, task_id="tables")
     def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
-        from rekindle import erasure
+        from rekindle import erasure, records
         from rekindle.workflow import lines, logs, people
 
         with _stage(day, airflow_run, "upkeep", spark) as (_run_id, days, notes):
+            records.close_dead_runs()
             erased = erasure.erase_pending(spark, learnt_from=people.learnt_from)
             tables = import_module("rekindle.warehouse.upkeep").main(spark, days.first)
             deleted = logs.delete_old()
@@ -420,6 +421,30 @@ def failed(context: Any) -> None:
     # People look at the page exactly when something has failed.
     if context["params"]["kind"] in report.KINDS:
         report.write(parse_day(day), run_id)
+
+
+def over(context: Any) -> None:
+    """
+    Record that a run has failed whose last task could not say so; for `on_failure_callback` of a DAG.
+
+    Who is killed, and whose machine is lost, calls nothing: Airflow only counts the attempt.
+    """
+    from rekindle import records, report
+    from rekindle.errors import RekindleError
+    from rekindle.workflow import alerts
+
+    error = RekindleError(
+        "The last attempt of a task ended without a word: it was killed, or its machine was lost.",
+        todo="See Airflow's page of the run for which task it was, and why; then clear the task.",
+        safe="What was released or published before is unchanged.",
+        code="task_died",
+    )
+    run = records.close_run_of(context["run_id"], str(error))
+    if run is None:
+        return
+    alerts.send(alert_of(context["dag"].dag_id, str(run.first_day), "", context["run_id"], error))
+    if run.kind in report.KINDS:
+        report.write(run.first_day, run.run_id)
 
 
 def _for_permission() -> set[str]:

@@ -25,6 +25,7 @@ from rekindle.landing import tombstones
 from rekindle.landing.formats import DUPLICATE_COLUMN, Columns
 from rekindle.landing.phones import phone_key
 from rekindle.landing.zone import NOTHING_OF_IT, LandingZone, duplicate_column, no_time_zone, unreadable_delivery
+from rekindle.points import durable
 from rekindle.settings import settings
 from rekindle.warehouse import checks, contracts, tables
 from rekindle.warehouse.spark import beside
@@ -276,12 +277,13 @@ def _load(  # noqa: PLR0917 - what a load is about
         entries = _known(spark, source, min(later), max(later))
         ledger |= {day: entries[day] | {"repeated_rows": repeated.get(day, 0)} for day in later}
     # Before the ledger: whoever dies in between loads the delivery again, and nothing is stale unseen.
-    records.record_builds(
-        [
-            records.Build(contract.table, d.day, f"version {versions[d.day]} {d.content_digest}", run_id, None, {})
-            for d in deliveries
-        ]
-    )
+    with durable("builds of raw", contract.table):
+        records.record_builds(
+            [
+                records.Build(contract.table, d.day, f"version {versions[d.day]} {d.content_digest}", run_id, None, {})
+                for d in deliveries
+            ]
+        )
     rows_of_ledger, written = _as_rows(spark, list(ledger.values())), Days(tuple(ledger))
     tables.replace_days(spark, "raw.deliveries", rows_of_ledger, written, run_id=run_id, part={"source": source})
     return ledger

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from datetime import date, timedelta
 from decimal import Decimal
 
 import psycopg
 import pytest
 
-from rekindle import records
+from rekindle import postgres, records
 from rekindle.days import Days
+from rekindle.errors import InputError
 from rekindle.records import Build, CheckResult, Input
 
 MONDAY = date(2017, 6, 5)
@@ -42,6 +45,49 @@ def test_a_failed_run_that_is_started_again_is_running(run_id):
 
     (run,) = records.runs(MONDAY)
     assert (run.status, run.finished_at, run.error) == ("running", None, None)
+
+
+def test_a_run_of_a_process_that_ended_without_a_word_is_closed_by_the_next(database):  # noqa: ARG001 - recorded there
+    dead = records.start_run("train", Days.one(MONDAY))
+
+    with records.own_run("promote", Days.one(MONDAY)) as alive:
+        found = {run.run_id: run for run in records.runs(MONDAY)}
+        assert (found[dead].status, found[dead].error) == ("failed", records.DIED)
+        # Whoever else begins finds that this one lives.
+        assert records.close_dead_runs() == 0
+        assert records.find_run(alive).status == "running"
+
+    assert records.find_run(alive).status == "done"
+
+
+def test_a_run_that_fails_says_why_without_what_a_foreign_error_may_quote(database):  # noqa: ARG001 - recorded there
+    for error, told in (
+        (InputError("No.", todo="Do."), "No. Do. Nothing was written."),
+        (ValueError("u-1"), "ValueError"),
+    ):
+        with suppress(type(error)), records.own_run("train", Days.one(MONDAY)) as run_id:
+            raise error
+        assert (records.find_run(run_id).status, records.find_run(run_id).error) == ("failed", told)
+
+
+def test_a_daily_run_of_a_command_is_dead_when_nobody_holds_its_day(database):  # noqa: ARG001 - recorded there
+    """That of Airflow's scheduler is its own: nobody here knows whether it goes on."""
+    of_command = records.start_run("daily", Days.one(MONDAY), dag_run_id=f"daily_scores__{MONDAY}__0123abcd")
+    scheduled = records.start_run("daily", Days.one(MONDAY), dag_run_id=f"daily_scores__{MONDAY}__scheduled__x")
+
+    with postgres.run_lock(MONDAY):
+        assert records.close_dead_runs() == 0
+        assert records.close_dead_runs(held_day=TUESDAY) == 0
+    # Postgres frees a lock when it has noticed that the session has ended.
+    until = time.monotonic() + 10
+    while records.close_dead_runs() == 0 and time.monotonic() < until:
+        time.sleep(0.05)
+
+    assert records.find_run(of_command).status == "failed"
+    assert records.find_run(scheduled).status == "running"
+    assert records.close_run_of(f"daily_scores__{MONDAY}__scheduled__x", "its task died").run_id == scheduled
+    assert records.find_run(scheduled).error == "its task died"
+    assert records.close_run_of(f"daily_scores__{MONDAY}__scheduled__x", "again") is None
 
 
 def test_a_stage_that_runs_again_replaces_its_record(run_id):

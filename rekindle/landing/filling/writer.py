@@ -24,6 +24,7 @@ import pyarrow.parquet
 from rekindle.errors import InputError
 from rekindle.landing.folders import SUCCESS
 from rekindle.landing.zone import LandingZone
+from rekindle.points import durable
 from rekindle.warehouse.contracts import landing_contract, landing_sources
 
 if TYPE_CHECKING:
@@ -281,5 +282,7 @@ def _move(staging: Path, zone: Path, name: str) -> None:
     target = zone / name
     target.parent.mkdir(exist_ok=True)
     if target.exists():
-        target.rename(staging / f"old-{name.replace('/', '-')}")
-    (staging / name).rename(target)
+        with durable("delivery put away", name):
+            target.rename(staging / f"old-{name.replace('/', '-')}")
+    with durable("delivery", name):
+        (staging / name).rename(target)

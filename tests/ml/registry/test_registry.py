@@ -16,7 +16,7 @@ from ml import registry
 from ml.model import artifact
 from ml.model.scorer import Scorer
 from ml.products import Product
-from ml.registry import Trained, gates
+from ml.registry import Trained, champions, gates
 from ml.training.gate import Verdict
 from rekindle import postgres, records
 from rekindle.days import Days
@@ -369,3 +369,48 @@ def test_nothing_is_said_on_the_terminal(register, promote, capfd):
 
     told = capfd.readouterr()
     assert told.out + told.err == ""
+
+
+@pytest.mark.parametrize("stopped_at", ["append_promotion", "set_alias"])
+def test_a_promotion_that_was_killed_holds_as_the_log_says_and_is_finished_once(
+    product, register, promote, monkeypatch, stopped_at
+):
+    """Between the log and the alias a process may end; readers then go by the log, and the next attempt does the rest."""
+    first, second = register(), register(NEXT_SUNDAY)
+    promote(first)
+    with monkeypatch.context() as context:
+        where = records if stopped_at == "append_promotion" else champions
+        context.setattr(where, stopped_at, lambda *_given: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            promote(second)
+    is_logged = stopped_at == "set_alias"
+
+    assert registry.find_champion(product) == (second if is_logged else first)
+    assert promote(second) == second
+    assert registry.find_champion(product) == second
+    assert [p.version for p in records.promotions(product.name)] == [first.version, second.version]
+
+
+def test_a_step_back_that_was_killed_goes_back_once(product, register, promote, monkeypatch):
+    versions = [register(SUNDAY + timedelta(7 * week)) for week in range(3)]
+    for version in versions:
+        promote(version)
+    with monkeypatch.context() as context:
+        context.setattr(champions, "set_alias", lambda *_given: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            registry.rollback(product, run_id="a run")
+
+    assert registry.find_champion(product) == versions[1]
+    assert registry.rollback(product, run_id="a run") == versions[1]
+    assert len(records.promotions(product.name)) == 4
+    assert registry.rollback(product, run_id="a run") == versions[0]
+
+
+def test_an_alias_that_somebody_moves_by_hand_holds(product, register, promote):
+    """No promotion of it was begun: the log says who was promoted before, and the alias who scores."""
+    first, second = register(), register(NEXT_SUNDAY)
+    promote(first)
+    promote(second)
+    name_champion(product, first.version)
+
+    assert registry.find_champion(product) == first
