@@ -18,7 +18,7 @@ export GX_ANALYTICS_ENABLED = false
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help secrets stack stack-demo setup check-machine demo unit test ui e2e bench quality loop lint format lock golden down clean
+.PHONY: help secrets stack stack-demo setup check-machine demo unit test ui e2e bench quality loop chaos lint format lock golden down clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ quality: setup ## Check at full numbers what is claimed of large ones, on simula
 
 loop: setup ## Let a simulated business be scored, texted, answered and measured for 14 days, an hour at most
 	@$(BIN)/python -m loop
+
+chaos: setup ## Break it: kill processes and servers at named points, fill disks, cut connections; nothing may be lost. An hour at most
+	@$(BIN)/python -m chaos
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check

@@ -2,6 +2,7 @@
 # Starts the Spark Connect server. What is secret goes from files into a file that only this user reads, never on a command line.
 set -eu
 umask 077
+# Java unpacks native libraries where they may be run, which /tmp of a container is not.
 mkdir -p /var/lib/rekindle/spark
 place=/tmp/place.conf
 {
@@ -12,7 +13,7 @@ place=/tmp/place.conf
   echo "spark.connect.authenticate.token $(cat /run/secrets/spark_token)"
   echo "spark.sql.catalog.lake.jdbc.password $(cat /run/secrets/lake)"
   echo "spark.driver.memory ${SPARK_DRIVER_MEMORY:-4g}"
-  echo "spark.driver.extraJavaOptions -Duser.timezone=UTC -XX:-UsePerfData -Dlog4j2.configurationFile=file:/app/docker/spark/log4j2.properties ${SPARK_JAVA_OPTIONS:-}"
+  echo "spark.driver.extraJavaOptions -Duser.timezone=UTC -XX:-UsePerfData -Djava.io.tmpdir=/var/lib/rekindle/spark -Dlog4j2.configurationFile=file:/app/docker/spark/log4j2.properties ${SPARK_JAVA_OPTIONS:-}"
 } > $place
 exec /opt/venv/lib/python3.11/site-packages/pyspark/bin/spark-submit --load-spark-defaults --properties-file $place \
   --class org.apache.spark.sql.connect.service.SparkConnectServer spark-internal
