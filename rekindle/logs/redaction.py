@@ -128,7 +128,7 @@ def redact_value(value: Any, redact: Callable[[str], str] = redact, name: str = 
     match value:
         case dict():
             return {redact(key): redact_value(one, redact, key) for key, one in value.items()}
-        case list():
+        case list() | tuple():
             return [redact_value(one, redact, name) for one in value]
         case None | bool():
             return value

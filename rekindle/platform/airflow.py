@@ -65,6 +65,7 @@ def environment(home: Home, postgres_port: int, spark_port: int, passwords: Cred
             home.folder("logs", "airflow-dag-processor")
         ),
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+        "AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS": "rekindle.logs.of_tasks.LOGGING_CONFIG",
     }
 
 
