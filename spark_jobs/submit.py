@@ -22,7 +22,7 @@ from rekindle.warehouse.spark import with_code
 RAW = "raw"
 
 
-def main(arguments: list[str]) -> None:
+def submit(arguments: list[str]) -> None:
     """Build the table's day as a run of its own."""
     from pyspark.sql import SparkSession
 
@@ -46,4 +46,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    submit(sys.argv[1:])

@@ -13,7 +13,7 @@ place=/tmp/place.conf
   echo "spark.connect.authenticate.token $(cat /run/secrets/spark_token)"
   echo "spark.sql.catalog.lake.jdbc.password $(cat /run/secrets/lake)"
   echo "spark.driver.memory ${SPARK_DRIVER_MEMORY:-4g}"
-  echo "spark.driver.extraJavaOptions -Duser.timezone=UTC -XX:-UsePerfData -Djava.io.tmpdir=/var/lib/rekindle/spark -Dlog4j2.configurationFile=file:/app/docker/spark/log4j2.properties ${SPARK_JAVA_OPTIONS:-}"
+  echo "spark.driver.extraJavaOptions -Duser.timezone=UTC -XX:-UsePerfData -Djava.io.tmpdir=/var/lib/rekindle/spark -Dlog4j2.configurationFile=file:/app/conf/log4j2-stdout.properties ${SPARK_JAVA_OPTIONS:-}"
 } > $place
 exec /opt/venv/lib/python3.11/site-packages/pyspark/bin/spark-submit --load-spark-defaults --properties-file $place \
   --class org.apache.spark.sql.connect.service.SparkConnectServer spark-internal

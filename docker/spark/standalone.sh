@@ -11,7 +11,7 @@ place=/tmp/cluster.conf
 } > $place
 SPARK_DAEMON_MEMORY=256m
 SPARK_LOCAL_DIRS=/var/lib/rekindle
-JAVA_TOOL_OPTIONS=-Dlog4j2.configurationFile=file:/app/docker/spark/log4j2.properties
+JAVA_TOOL_OPTIONS=-Dlog4j2.configurationFile=file:/app/conf/log4j2-stdout.properties
 export SPARK_DAEMON_MEMORY SPARK_LOCAL_DIRS JAVA_TOOL_OPTIONS
 start=/opt/venv/lib/python3.11/site-packages/pyspark/bin/spark-class
 case $1 in

@@ -53,6 +53,7 @@ class Version:
     """Where MLflow keeps it: `models:/m-…`."""
     gate: Gate | None
     """What the gate said; None of a version that somebody registered by hand."""
+
     @property
     def judged(self) -> Gate:
         """What the gate said. Raises InputError where nothing is recorded: then nobody knows which bytes were judged."""
