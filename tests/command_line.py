@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 def rekindle(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command, whatever its exit code, with `env` on top of this process's environment."""
+    return python("from rekindle.cli import main; main()", *arguments, env=env)
+
+
+def python(code: str, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-c", "from rekindle.cli import main; main()", *arguments],
+        [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
         check=False,

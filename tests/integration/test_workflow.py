@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rekindle.settings import settings
+from rekindle.platform import spark_connect
+from rekindle.settings import PROJECT, settings
 from rekindle.warehouse import contracts, lineage
 from tests.dags.test_dags import DAILY_TASKS
 from tests.integration.commands import (
@@ -85,6 +87,33 @@ def test_nobody_is_eligible_before_permission_is_known():
         "no_consent",
         "not_in_population",
     }
+
+
+@pytest.mark.usefixtures("first_day")
+@pytest.mark.parametrize("table", ["features.user_day", "features.user"])
+def test_a_job_by_spark_submit_builds_the_same_day(platform: Path, spark: SparkSession, table: str):
+    """On a driver of its own, without Spark Connect, as on any cluster manager; the lock keeps it apart from others."""
+
+    def built() -> list[str]:
+        return sorted(map(repr, spark.table(f"lake.{table}").where(f"day = DATE'{FIRST_DAY}'").collect()))
+
+    before = built()
+    command = spark_connect._submit(platform / "spark" / "place.conf")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_REMOTE", "SPARK_CONNECT"))}
+    done = subprocess.run(
+        [*command, PROJECT / "spark_jobs" / "submit.py", table, "--day", FIRST_DAY.isoformat()],
+        env=env
+        | {"SPARK_CONF_DIR": str(PROJECT / "conf"), "REKINDLE_SPARK_LOG": str(platform / "logs" / "submit.log")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert built() == before
+    assert select("select status from rekindle.run where kind = 'submit' order by started_at desc limit 1") == [
+        ("done",)
+    ]
 
 
 @pytest.mark.usefixtures("first_day")

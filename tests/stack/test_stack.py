@@ -13,6 +13,7 @@ import pytest
 from stack.airflow import FORBIDDEN, UNAUTHORIZED, Airflow, AirflowError
 from stack.backup import backup, restore
 from stack.compose import Stack
+from tests import command_line
 from tests.docker.test_compose import COMPOSE
 from tests.stack.conftest import docker, timed
 
@@ -263,6 +264,45 @@ def test_logs_are_objects_and_hold_no_secret(stack):
 
 
 @pytest.mark.usefixtures("scored")
+def test_one_machine_scores_the_same_days_the_same(stack, tmp_path):
+    """The same deliveries on the local platform: the same model, the same rows, doubles to 1e-9."""
+    compared = (
+        "day::text, user_id, return_probability::text, percentile, decile, reason_1, reason_2, reason_3, model_digest"
+    )
+    query = f"select {compared} from sms.recall_scores_history order by day, user_id"
+    there, scores_there = read(stack, query), json.loads(stack.tool("python", "-c", SCORES).splitlines()[-1])
+    # Both at once are more than this machine has memory for.
+    stack.run("stop")
+    here = {"REKINDLE_HOME": str(tmp_path / "home"), "REKINDLE_LANDING": str(tmp_path / "landing")}
+    try:
+        for command in (
+            ["up"],
+            ["simulate", "--users", str(USERS), "--days", str(LANDED)],
+            ["backfill", "--from", HISTORY[0], "--to", HISTORY[1]],
+            ["train", "recall", "--day", HISTORY[1]],
+            *(["run", "--day", day, "--at", f"{day}T23:00:00+00:00"] for day in DAYS),
+        ):
+            done = command_line.rekindle(*command, env=here)
+            assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])
+        password = json.loads((tmp_path / "home" / "secrets.json").read_text())["sms_reader"]
+        port = json.loads((tmp_path / "home" / "run" / "postgres.json").read_text())["port"]
+        with psycopg.connect(
+            host="127.0.0.1", port=port, dbname="scores", user="sms_reader", password=password
+        ) as known:
+            own = known.execute(query).fetchall()
+        told = command_line.python(SCORES, env=here)
+        scores_own = json.loads(told.stdout.splitlines()[-1])
+    finally:
+        command_line.rekindle("down", "--delete", env=here)
+        stack.run("up", "--detach", "--wait")
+
+    assert own == there != []
+    assert [row[:2] for row in scores_own] == [row[:2] for row in scores_there] != []
+    for mine, theirs in zip(scores_own, scores_there, strict=True):
+        assert mine[2:] == pytest.approx(theirs[2:], rel=0, abs=1e-9)
+
+
+@pytest.mark.usefixtures("scored")
 def test_a_backup_is_another_stack_with_the_same_data(stack, tmp_path):
     def state(of):
         scores = read(of, "select md5(string_agg(a::text, '|' order by user_id)) from sms.recall_scores a")
@@ -291,4 +331,13 @@ COUNT = """
 from rekindle.warehouse.spark import session
 spark = session()
 print(spark.table("raw.events").count(), spark.table("scores.recall_daily").count(), sep="-")
+"""
+
+SCORES = """
+import json
+from rekindle import platform
+from rekindle.warehouse.spark import session
+platform.attach()
+rows = session().table("scores.recall_daily").orderBy("day", "user_id").collect()
+print(json.dumps([[str(r.day), r.user_id, r.return_probability, r.raw_score, r.baseline, r.other_contribution] for r in rows]))
 """
