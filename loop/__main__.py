@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 HOME = PROJECT / ".loop"
 SIMULATED = "Simulated: no user, message or return is real, and no figure is either."
+USUAL = 3000, 120, 14
+"""Users, days of history and days that are lived, where the command does not say."""
 PLANNED_EVERY = 7
 """Days from a campaign to the next."""
 BUDGET, CONTROL_SHARE = 200.0, 0.5
@@ -177,4 +179,5 @@ def _say(*words: Any, **_style: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:] or ("3000", "120", "14")))
+    given = [int(argument) for argument in sys.argv[1:]]
+    main(*given, *USUAL[len(given) :])
