@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
+from functools import cache
 from typing import TYPE_CHECKING
 
 from chaos import history, races, scheduler
 from chaos.disks import STEP, fill_disks
 from chaos.figures import Figures
 from chaos.kills import Kills
+from chaos.nursery import Nursery
 from chaos.readers import Reader
 from chaos.servers import AT, CUT, cut_commits, kill_servers
 from chaos.world import PUBLISHED, World, ready_to
@@ -53,12 +56,30 @@ def main(wanted: list[str]) -> int:
     reader.start()
     try:
         for name in wanted or PIECES:
-            PIECES[name](world, reader, figures)
+            _whole(name, world, reader, figures)
     finally:
         reader.stop()
+        if nursery.cache_info().currsize:
+            nursery().close()
         figures.reads, figures.torn = reader.reads, len(reader.torn)
     print(figures.line, flush=True)
     return 1 if figures.broken or figures.torn else 0
+
+
+def _whole(name: str, world: World, reader: Reader, figures: Figures) -> None:
+    """Do a piece; one that cannot be done at all breaks a promise, and the others go on."""
+    try:
+        PIECES[name](world, reader, figures)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+        traceback.print_exc()
+        figures.over(name, [f"could not be done: {type(error).__name__}"], 0.0)
+        world.up()
+
+
+@cache
+def nursery() -> Nursery:
+    """The process that forks the steps of all pieces."""
+    return Nursery()
 
 
 def _of_step(name: str, drill: Drill) -> Piece:
@@ -67,7 +88,7 @@ def _of_step(name: str, drill: Drill) -> Piece:
     def piece(world: World, reader: Reader, figures: Figures) -> None:
         with reader.away():
             world.restore(ready_to(name) if name in DAY else PUBLISHED)
-        kills = Kills(world, reader, figures)
+        kills = Kills(world, reader, figures, nursery())
         try:
             drill(kills, kills.learnt(name))
         finally:

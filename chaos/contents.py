@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from chaos.readers import since_columns
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -40,7 +42,7 @@ def of_postgres(
     world: World, schemas: Collection[str] = ("sms", "rekindle"), without: Collection[str] = ()
 ) -> dict[str, str]:
     """Digests of our own tables in Postgres."""
-    keys = ", ".join(f"'{name}'" for name in (*OF_AN_ATTEMPT, *without))
+    keys = ", ".join(f"'{name}'" for name in (*OF_AN_ATTEMPT, *since_columns(), *without))
     with world.administrator("scores") as connection:
         names = connection.execute(
             "select table_schema || '.' || table_name from information_schema.tables where table_schema = any(%s)"
@@ -103,11 +105,9 @@ def branches(spark: SparkSession, tables: Collection[str]) -> list[str]:
 
 
 def running(world: World) -> list[tuple[Any, ...]]:
-    """Runs that are said to be running."""
-    with world.administrator("scores") as connection:
-        return connection.execute(
-            "select kind, first_day, dag_run_id from rekindle.run where status = 'running'"
-        ).fetchall()
+    """Runs that are said to be running, but for those that single steps belong to, which are Airflow's to end."""
+    query = "select kind, first_day, dag_run_id from rekindle.run where status = 'running'"
+    return [row for row in select(world, query) if not str(row[2]).startswith(OF_DRILLS)]
 
 
 def select(world: World, query: str, *values: object) -> list[tuple[Any, ...]]:

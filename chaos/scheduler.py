@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import time
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import psycopg
 
 from chaos import contents, readers
@@ -73,10 +73,14 @@ class Scheduled:
         self.folder = world.home.folder("points")
         clear(self.folder)
         os.environ[points.VARIABLE] = str(self.folder)
+        self.orphans: list[psutil.Process] = []
         self.pages = platform.ui(world.home.path)
 
     def close(self) -> None:
         airflow.stop(self.world.home)
+        for orphan in self.orphans:
+            with suppress(psutil.NoSuchProcess):
+                orphan.kill()
         del os.environ[points.VARIABLE]
 
     def run(self, dag: str, run_id: str, conf: dict[str, Any], deeds: Sequence[Deed]) -> tuple[str, list[str]]:
@@ -118,7 +122,7 @@ class Scheduled:
         if deed.who in {"JVM", "Postgres"}:
             kill_server(self.world, deed.who)
         else:
-            kill_component(self.world, deed.who)
+            self.orphans += kill_component(self.world, deed.who)
         self.watch()
         (self.folder / points.GO_ON).touch()
 
@@ -162,13 +166,25 @@ def _post(url: str, method: str, body: dict[str, Any], token: str | None) -> Any
         return json.load(answer)
 
 
-def kill_component(world: World, name: str) -> None:
-    """End one of Airflow's processes, and not the tasks that it has begun: those are of their own."""
+def kill_component(world: World, name: str) -> list[psutil.Process]:
+    """
+    End one of Airflow's processes; returns what it had started and what lives on.
+
+    What serves pages ends whole, or its port stays taken. The tasks that the scheduler has begun live on, and another attempt of
+    them is begun beside them: that is the harder case.
+    """
     record = processes.running(world.home, name)
     assert record is not None  # noqa: S101 - it runs
-    os.kill(record["pid"], signal.SIGKILL)
+    main = psutil.Process(record["pid"])
+    children = main.children(recursive=True)
+    main.kill()
+    if name == airflow.API_SERVER:
+        for child in children:
+            child.kill()
+        children = []
     while processes.running(world.home, name) is not None:
         time.sleep(0.05)
+    return children
 
 
 def day(world: World, reader: Reader, figures: Figures) -> None:
