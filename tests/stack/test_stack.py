@@ -71,6 +71,12 @@ def read(stack, query, database="scores", role="sms_reader"):
         return connection.execute(query).fetchall()
 
 
+def write(stack, statement, *values):
+    place = {"host": "127.0.0.1", "port": stack.port("POSTGRES_PORT"), "dbname": "scores", "user": "scores"}
+    with psycopg.connect(**place, password=stack.secret("scores")) as connection:
+        assert connection.execute(statement, values).fetchall() == [(1,)]
+
+
 def mlflow(stack, account, method, path, body=None, *, password=None):
     """Status and answer of a request to MLflow's REST API."""
     known = f"{account}:{password or stack.secret(f'mlflow_{account}')}"
@@ -125,6 +131,19 @@ def test_no_process_runs_as_root_and_ports_answer_here_only(stack):
         assert set(uids) == {"10001"}
         for places in (container["NetworkSettings"]["Ports"] or {}).values():
             assert {place["HostIp"] for place in places or []} <= {"127.0.0.1"}
+
+
+def test_a_missing_secret_stops_the_start_by_its_name(stack, tmp_path):
+    lacking = Stack("rekindle-e2e-lacking", shift=30_000, secrets=tmp_path)
+    for name in set(COMPOSE["secrets"]) - {"s3_root"}:
+        (tmp_path / name).write_bytes((stack.secrets / name).read_bytes())
+    try:
+        done = lacking.run("up", "--detach", "store", check=False)
+    finally:
+        lacking.run("down", "--volumes", check=False)
+
+    assert done.returncode != 0
+    assert str(tmp_path / "s3_root") in done.stderr
 
 
 @pytest.mark.parametrize("password", DEFAULT_PASSWORDS)
@@ -261,6 +280,21 @@ def test_logs_are_objects_and_hold_no_secret(stack):
     assert not [name for name in COMPOSE["secrets"] if stack.secret(name) in told]
     services = {json.loads(line)["service"] for line in told.splitlines() if line.startswith("{")}
     assert services >= {"postgres", "store", "spark", "mlflow", "airflow-scheduler", "airflow-api-server"}
+
+
+@pytest.mark.usefixtures("scored")
+def test_older_code_does_not_start_on_newer_tables(stack):
+    """`tables` ends with an error, and what runs days waits for its success."""
+    ((known,),) = read(stack, "select version_num from rekindle.migration", role="scores")
+    change = f"update rekindle.migration set version_num = %s where version_num in ('{known}', '9999') returning 1"
+    try:
+        write(stack, change, "9999")
+        done = stack.run("run", "--rm", "-T", "--no-deps", "tables", check=False)
+    finally:
+        write(stack, change, known)
+
+    assert done.returncode != 0
+    assert "A newer Rekindle has migrated it" in done.stdout + done.stderr
 
 
 @pytest.mark.usefixtures("scored")
