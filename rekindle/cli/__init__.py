@@ -20,6 +20,7 @@ from rekindle.cli import (
     experiments,
     export,
     landing,
+    metrics,
     models,
     platform,
     prepare,
@@ -38,7 +39,11 @@ app = typer.Typer(
     # Plain text: rich would read the brackets of a path or a type as styles.
     rich_markup_mode=None,
 )
-for group in (platform, landing, models, daily, accept, campaigns, experiments, export, erasure, prepare, demo):
+GROUPS = (
+    *(platform, landing, models, daily, accept, campaigns, experiments, export),
+    *(erasure, metrics, prepare, demo),
+)
+for group in GROUPS:
     group.register(app)
 
 

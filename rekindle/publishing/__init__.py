@@ -237,8 +237,12 @@ def due_day() -> date:
 
     That is yesterday from `fresh_by_hour` on, and the day before until then.
     """
-    question = "select ((clock_timestamp() - make_interval(hours => %s)) at time zone 'utc')::date - 1"
-    return transact(lambda connection: only_value(connection.execute(question, [settings().fresh_by_hour])))
+    by = {"fresh_by_hour": settings().fresh_by_hour}
+    return transact(lambda connection: only_value(connection.execute(f"select {DUE_DAY}", by)))
+
+
+DUE_DAY = "(((clock_timestamp() - make_interval(hours => %(fresh_by_hour)s)) at time zone 'utc')::date - 1)"
+"""The day of `due_day`, for questions that compare with it."""
 
 
 # One transaction
