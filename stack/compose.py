@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PROJECT = Path(__file__).resolve().parent.parent
-PORTS = {"AIRFLOW_PORT": 8080, "MLFLOW_PORT": 5000, "POSTGRES_PORT": 5432, "SPARK_PORT": 15002}
+PORTS = {
+    "AIRFLOW_PORT": 8080,
+    "MLFLOW_PORT": 5000,
+    "POSTGRES_PORT": 5432,
+    "SPARK_PORT": 15002,
+    "METRICS_PORT": 9108,
+    "AIRFLOW_METRICS_PORT": 9102,
+}
 
 
 @dataclass(frozen=True)

@@ -11,5 +11,6 @@ if [ ! -f "$data/PG_VERSION" ]; then
 fi
 # Of a server that was killed; in this container no other can have been started on it.
 rm -f "$data/postmaster.pid"
+# Rows and statements hold phones: an error is told without them.
 exec postgres -D "$data" -c listen_addresses='*' -c unix_socket_directories='' -c max_connections=150 -c shared_buffers=256MB \
-  -c dynamic_shared_memory_type=mmap -c timezone=UTC -c log_timezone=UTC -c password_encryption=scram-sha-256 "$@"
+  -c log_error_verbosity=terse -c log_min_error_statement=panic -c dynamic_shared_memory_type=mmap -c timezone=UTC -c log_timezone=UTC -c password_encryption=scram-sha-256 "$@"

@@ -17,6 +17,10 @@ if given scores; then
   REKINDLE_DATABASE_URL="postgresql://scores:$(secret scores)@postgres:5432/scores"
   export REKINDLE_DATABASE_URL
 fi
+if given rekindle_metrics && ! given postgres; then
+  REKINDLE_DATABASE_URL="postgresql://rekindle_metrics:$(secret rekindle_metrics)@postgres:5432/scores"
+  export REKINDLE_DATABASE_URL
+fi
 if given phone_key; then
   REKINDLE_PHONE_KEY=$(secret phone_key)
   export REKINDLE_PHONE_KEY

@@ -44,9 +44,10 @@ def databases(
     json: JsonOption = False,
 ) -> None:
     """Create the databases, a role for each, and the roles that only read."""
+    from rekindle.metrics.granting import ROLE
     from rekindle.platform import databases as of_postgres
 
-    readers = of_postgres.READERS
+    readers = (*of_postgres.READERS, ROLE)
     passwords = _read(secrets, ("postgres", *STACK_DATABASES, *readers))
     of_postgres.create(host, port, passwords, databases=STACK_DATABASES, readers=readers)
     _answer("databases", (*STACK_DATABASES, *readers), as_json=json)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
+from rekindle.metrics import granting
 from rekindle.postgres import connect
 from rekindle.publishing import migration
 
@@ -26,4 +27,6 @@ with engine.begin() as connection:
     context.configure(connection=connection, version_table="migration", version_table_schema="rekindle")
     with context.begin_transaction():
         context.run_migrations()
-    migration.bring_up_to_date(cast("Connection", connection.connection.driver_connection))
+    driver = cast("Connection", connection.connection.driver_connection)
+    migration.bring_up_to_date(driver)
+    granting.let_read(driver)

@@ -277,6 +277,18 @@ print(json.dumps(told))
 
 
 @pytest.mark.usefixtures("scored")
+def test_figures_are_there_for_a_monitor(stack):
+    def told(name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{stack.port(name)}/metrics", timeout=30) as page:
+            return page.read().decode()
+
+    assert "rekindle_up 1" in told("METRICS_PORT").splitlines()
+    assert 'rekindle_published_rows{table="' in told("METRICS_PORT")
+    assert "airflow_scheduler_heartbeat_total" in told("AIRFLOW_METRICS_PORT")
+    assert 'airflow_ti_finish_total{dag_id="daily_scores"' in told("AIRFLOW_METRICS_PORT")
+
+
+@pytest.mark.usefixtures("scored")
 def test_logs_are_objects_and_hold_no_secret(stack):
     told = stack.run("logs", "--no-log-prefix", "--no-color").stdout
 
