@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rekindle.landing import tombstones
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     import pyarrow as pa
+    from pyarrow.fs import FileSystem
 
     from rekindle.landing.formats import Columns
 
@@ -94,11 +96,16 @@ def _told(rows: pa.RecordBatch, erased: Erased) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([*rows.columns, flags], [*rows.schema.names, "is_erased"])
 
 
-def _batches(file: dict[str, Any], columns: Columns) -> Iterator[pa.RecordBatch]:
+@cache
+def _file_system(url: str) -> FileSystem:
+    """The landing zone's file system, once per worker: a client of an object store takes longer to make than a file to read."""
     from pyarrow import fs
 
-    system = fs.FileSystem.from_uri(file["url"])[0] if "://" in file["url"] else fs.LocalFileSystem()
-    with system.open_input_stream(file["path"]) as stream:
+    return fs.FileSystem.from_uri(url)[0] if "://" in url else fs.LocalFileSystem()
+
+
+def _batches(file: dict[str, Any], columns: Columns) -> Iterator[pa.RecordBatch]:
+    with _file_system(file["url"]).open_input_stream(file["path"]) as stream:
         content = stream.read()
     kind = form_of(file["name"])
     if kind == "parquet":
