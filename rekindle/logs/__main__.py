@@ -7,15 +7,10 @@ with the service's exit code.
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
-from rekindle.logs.redaction import redactor, secrets_of
+from rekindle.logs.redaction import own_redactor
 from rekindle.logs.service import Service
-
-SECRETS = Path("/run/secrets")
-"""Where a container finds what it must not tell."""
 
 USAGE = "Usage: python -m rekindle.logs SERVICE -- COMMAND…\n"
 
@@ -24,8 +19,7 @@ def main(arguments: list[str]) -> int:
     """Run the service to its end and return its exit code; 2 where the command is not written like that."""
     match arguments:
         case [name, "--", *command] if command:
-            secrets = secrets_of(os.environ, SECRETS.glob("*"))
-            return Service(name, command, redactor(secrets)).run()
+            return Service(name, command, own_redactor()).run()
     sys.stderr.write(USAGE)
     return 2
 

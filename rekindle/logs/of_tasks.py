@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.config_templates import airflow_local_settings
 from airflow.config_templates.airflow_local_settings import DEFAULT_LOGGING_CONFIG
 
-from rekindle.logs.redaction import redact_value
+from rekindle.logs.redaction import own_redactor, redact_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -25,12 +25,15 @@ LOGGING_CONFIG = DEFAULT_LOGGING_CONFIG
 """Airflow's own: only what stands beside it is ours."""
 
 UNTOUCHED = {"timestamp", "level"}
+REDACT = own_redactor()
 
 
 def redact_event(_logger: Any, _method: str, event: Event) -> Event:
     """Return what is logged, redacted; a text that cannot be is left out."""
     try:
-        return {name: value if name in UNTOUCHED else redact_value(value, name=name) for name, value in event.items()}
+        return {
+            name: value if name in UNTOUCHED else redact_value(value, REDACT, name) for name, value in event.items()
+        }
     except Exception as error:  # noqa: BLE001 - a message that cannot be redacted stops no task, and is not shown
         kept = {name: event[name] for name in UNTOUCHED if name in event}
         return {**kept, "event": f"A message was left out, for it could not be redacted: {type(error).__name__}."}
@@ -58,9 +61,10 @@ class Redacting:
 
     def __getattr__(self, name: str) -> Any:
         """Find what only some places have, such as `stream`."""
-        if self._place is None:
+        place = self.__dict__.get("_place")  # a copy is asked for attributes before it has any
+        if place is None:
             raise AttributeError(name)
-        return getattr(self._place, name)
+        return getattr(place, name)
 
 
 REMOTE_TASK_LOG = Redacting(airflow_local_settings.REMOTE_TASK_LOG)

@@ -8,15 +8,19 @@ bare digits are a count. What a service holds as its own secret is taken out whe
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-    from pathlib import Path
 
 PHONE, MAIL, SECRET = "[phone]", "[mail]", "[secret]"
+
+SECRETS = Path("/run/secrets")
+"""Where a container finds what it must not tell."""
 
 SHORTEST_SECRET = 12
 """Characters. A shorter one would be found within ordinary words, and `make secrets` makes none."""
@@ -173,6 +177,11 @@ def secrets_of(environ: Mapping[str, str], files: Iterable[Path]) -> set[str]:
         found |= set(_named_in(text))
     plain = {secret for secret in found if len(secret) >= SHORTEST_SECRET and not secret.startswith("/")}
     return plain | {quote(secret, safe="") for secret in plain}
+
+
+def own_redactor() -> Callable[[str], str]:
+    """Return `redact`, which also takes out what this process holds as a secret: in its environment, and in its files."""
+    return redactor(secrets_of(os.environ, SECRETS.glob("*")))
 
 
 def redactor(secrets: Collection[str]) -> Callable[[str], str]:

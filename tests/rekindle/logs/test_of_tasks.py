@@ -17,7 +17,7 @@ from airflow.sdk.log import logging_processors, upload_to_remote
 with open(sys.argv[1], "ab") as file:
     processors = logging_processors(json_output=True)
     logger = structlog.wrap_logger(structlog.BytesLogger(file), processors=processors, logger_name="task").bind()
-    logger.info("1,234 rows of 2017-06-01 told to a@b.de", phone="4915123456789", rows=4915123456789)
+    logger.info("1,234 rows of 2017-06-01 told to a@b.de by of-the-environment", phone="4915123456789", rows=4915123456789)
     try:
         raise ValueError("postgresql://scorer:x@pg/scores and +49 151 2345678")
     except ValueError:
@@ -26,6 +26,8 @@ with open(sys.argv[1], "ab") as file:
 from airflow.logging_config import get_remote_task_log
 from rekindle.logs.of_tasks import redact_event
 place = get_remote_task_log()
+import copy
+copy.copy(place)
 assert place.read("a", None) == ([], []) and not hasattr(place, "stream")
 class Broken(dict):
     def items(self): raise RecursionError
@@ -39,13 +41,14 @@ def test_what_a_task_logs_is_redacted_in_its_file(tmp_path: Path):
     env = {
         **os.environ,
         "AIRFLOW_HOME": str(tmp_path),
+        "ITS_PASSWORD": "of-the-environment",
         "AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS": "rekindle.logs.of_tasks.LOGGING_CONFIG",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path),
     }
     subprocess.run([sys.executable, "-c", LOGS, str(file)], env=env, check=True, timeout=120)
     told, failed = (json.loads(line) for line in file.read_text().splitlines())
 
-    assert (told["event"], told["phone"]) == ("1,234 rows of 2017-06-01 told to [mail]", "[phone]")
+    assert (told["event"], told["phone"]) == ("1,234 rows of 2017-06-01 told to [mail] by [secret]", "[phone]")
     assert (told["rows"], told["level"]) == (4915123456789, "info")
     assert "[secret]@pg/scores and [phone]" in json.dumps(failed)
     assert "scorer" not in json.dumps(failed)
