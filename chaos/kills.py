@@ -38,6 +38,9 @@ STEP_SECONDS = 600
 SEED = 20260711
 """Of the times at which a step is killed at random: the same in each run."""
 
+MOST = {"upkeep": 4, "erase": 6}
+"""Points of a step that takes long: some of them, from its beginning to its end."""
+
 VERSIONED = {"train": ("version",)}
 """MLflow counts a version that an attempt has left without a verdict, so the number of the next is another."""
 
@@ -84,10 +87,11 @@ class Kills:
 
     def at_points(self, known: Undisturbed) -> None:
         """Kill a step at each of its points, of what comes to it last: that is what the step is about."""
-        for point, of in dict(known.points).items():
-            # In a run of all drills the step that comes to a point first has tried it; what tools read is tried each time.
-            if point in self.figures.points and known.step != "publish":
-                continue
+        last = dict(known.points)
+        # In a run of all drills the step that comes to a point first has tried it; what tools read is tried each time.
+        left = [point for point in last if known.step == "publish" or point not in self.figures.points]
+        for point in _spread(left, MOST.get(known.step, len(left))):
+            of = last[point]
             self._tried(known, f"killed {point}{f' {of}' if of else ''}", point=point, of=of)
 
     def at_random(self, known: Undisturbed, times: int) -> None:
@@ -263,6 +267,11 @@ def clear(folder: Path) -> None:
 def _passed(folder: Path) -> list[tuple[str, str]]:
     text = (folder / points.PASSED).read_text() if (folder / points.PASSED).exists() else ""
     return [(point, of) for point, _, of in (line.partition("\t") for line in text.splitlines())]
+
+
+def _spread(points: list[str], most: int) -> list[str]:
+    """So many of the points, from the first to the last."""
+    return [points[at * len(points) // most] for at in range(most)] if most < len(points) else points
 
 
 def _rows(digest: str | None) -> int:

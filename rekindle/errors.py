@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-MAY_PASS = {"postgres_unavailable", "already_running", "branch_moved"}
-"""Codes of what may be over by itself in a while: only these are worth another try without a person."""
+MAY_PASS = {"postgres_unavailable", "already_running", "branch_moved", "lock_lost", "dbt_failed"}
+"""
+Codes of what may be over by itself in a while: only these are worth another try without a person.
+
+A lock is lost when Postgres is restarted, and dbt cannot run a node when Spark is.
+"""
 
 
 class RekindleError(Exception):

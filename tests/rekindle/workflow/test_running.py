@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -13,7 +14,7 @@ from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import InputError, RekindleError
 from rekindle.settings import PROJECT, settings
-from rekindle.workflow import running
+from rekindle.workflow import alerts, running, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,3 +155,19 @@ def test_a_task_that_fails_for_an_unforeseen_reason_is_not_called_a_missing_deli
     with pytest.raises(RekindleError, match=r"run_failed: .*work: ZeroDivisionError") as told:
         run(Days.one(DAY))
     assert "4711" not in str(told.value)
+
+
+@pytest.mark.usefixtures("airflow_ready")
+def test_a_run_whose_only_attempt_was_killed_is_recorded_as_failed_and_told_once(monkeypatch: pytest.MonkeyPatch):
+    """Who is killed calls nothing: Airflow's own end of the run does."""
+    sent: list[dict[str, object]] = []
+    monkeypatch.setattr(alerts, "send", sent.append)
+    context = {"run_id": "probe__killed", "dag": SimpleNamespace(dag_id="probe")}
+    run_id = records.start_run("upkeep", Days.one(DAY), dag_run_id="probe__killed")
+
+    tasks.over(context)
+    tasks.over(context)
+
+    found = records.find_run(run_id)
+    assert found.status == "failed" and found.error.startswith("task_died: ")
+    assert [(told["dag"], told["day"], told["code"]) for told in sent] == [("probe", str(DAY), "task_died")]
