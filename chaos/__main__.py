@@ -12,7 +12,7 @@ import traceback
 from functools import cache
 from typing import TYPE_CHECKING
 
-from chaos import history, races, scheduler
+from chaos import history, imports, races, scheduler
 from chaos.disks import STEP, fill_disks
 from chaos.figures import Figures
 from chaos.kills import Kills
@@ -97,6 +97,10 @@ def _of_step(name: str, drill: Drill) -> Piece:
     return piece
 
 
+def _imports(world: World, reader: Reader, figures: Figures) -> None:
+    imports.kill_imports(Kills(world, reader, figures, nursery()))
+
+
 def _points(kills: Kills, known: Undisturbed) -> None:
     kills.at_points(known)
     kills.at_random(known, AT_RANDOM.get(known.step, 0))
@@ -114,6 +118,7 @@ OF_STEPS: dict[str, tuple[Drill, Collection[str]]] = {
 
 PIECES: dict[str, Piece] = {
     **{f"{step}{mark}": _of_step(step, drill) for mark, (drill, steps) in OF_STEPS.items() for step in steps},
+    "import": _imports,
     "days": races.days,
     "history": history.backfills,
     "scheduler": scheduler.day,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from chaos import imports
 from chaos.contents import OF_DRILLS
 from chaos.world import World
 from rekindle import platform, records
@@ -129,6 +130,10 @@ def _report(world: World, run_id: str) -> object:
         return report.write(world.new, run_id)
 
 
+def _import(world: World, _run_id: str) -> object:
+    return imports.write(imports.zone_of(world), imports.NEW_ROWS)
+
+
 STEPS = {
     step.name: step
     for step in (
@@ -144,6 +149,7 @@ STEPS = {
         Step("report", _report, "a run ends, and the page about the day is written"),
         Step("upkeep", _upkeep, "the tables are looked after"),
         Step("erase", _erase, "people are erased everywhere"),
+        Step("import", _import, "a delivery is put into place"),
     )
 }
 
