@@ -50,6 +50,8 @@ _LEVELS = {
 _TRACEBACK = re.compile(r"\s*(?:[+|] ?)*\s*(?:Exception Group )?Traceback \(most recent call last\)|\s+at [\w.$]+[(/]")
 _GOES_ON = re.compile(
     r"\s|Traceback \(most recent call last\)|Caused by: |Suppressed: |During handling of the above|The above exception was|$"
+    # Java's first line of a stack trace, which no line of a logger's own begins like.
+    r"|(?:[a-z_][\w$]*\.)+[A-Z][\w$]*(?:Exception|Error|Throwable)(?:: |$)"
 )
 
 _TIMES, _MESSAGES = ("time", "timestamp", "ts", "@timestamp"), ("message", "event", "msg")

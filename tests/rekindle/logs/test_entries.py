@@ -75,6 +75,13 @@ def test_a_traceback_is_one_entry_with_the_line_before_it(written: bytes, level:
     assert "4915123456789" not in str(told_)
 
 
+def test_a_java_stack_trace_is_whole():
+    first, _ = entries_of(JAVA, b"26/11/28 03:00:01 INFO X: next\n")
+
+    assert first["message"].startswith("WARN X: broken\njava.lang.IllegalStateException: not now\n\tat ")
+    assert first["message"].endswith("\nCaused by: java.io.IOException: gone\n\t... 2 more")
+
+
 def test_a_python_traceback_is_whole():
     first, _ = entries_of(PYTHON, b"2026-11-28 03:00:01 INFO x: next\n")
 
