@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NO_ENGINE = 3
-USERS, DAYS, LAST = 1500, 130, "2024-05-09"
+USERS, DAYS, LAST = 600, 130, "2024-05-09"
 """Of the demo: a simulated business from 1 January 2024 on, long enough for a model of recall."""
 
 
