@@ -55,7 +55,7 @@ def make_secrets(folder):
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
-    if "REKINDLE_STACK" in os.environ:
+    if "STACK_UNDER_TEST" in os.environ:
         # One that stands, for whoever works on these tests.
         yield Stack()
         return
