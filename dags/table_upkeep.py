@@ -2,9 +2,9 @@
 # Table upkeep
 
 Every night, when nobody writes: who has asked for it is erased (docs/privacy.md), small files are compacted, old snapshots
-expired, the branches of attempts that died dropped, and what is kept only for a time (raw text of quarantined rows, old
-deliveries, features and scores) deleted. Under the same lock as a release, because compaction while a branch is open would make
-its release fail.
+expired, the branches of attempts and shadows that died dropped, and what is kept only for a time (raw text of quarantined
+rows, old deliveries, features and scores) deleted. Under the same lock as a release, because compaction while a branch is open
+would make its release fail.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import atexit
 import os
 import time
 from contextlib import contextmanager
+from threading import RLock
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import psycopg
@@ -88,6 +89,8 @@ def transact(work: Callable[[Connection], T]) -> T:
     After a lost connection nobody knows whether the commit arrived, so doing `work` twice must be doing it once. What
     `work` sets for longer than its transaction, the process's next transaction finds.
     """
+    if _UNDONE:
+        return _within_undone(work)
     # A connection that was kept may have ended since, which says nothing about the server.
     pauses = (0.0, *RETRY_PAUSES_SECONDS, None) if _KEPT else (*RETRY_PAUSES_SECONDS, None)
     for pause in pauses:
@@ -99,6 +102,41 @@ def transact(work: Callable[[Connection], T]) -> T:
                 raise refused(error) from error
             time.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """
+    Let all that this process transacts within the block be undone at its end: one transaction around them, rolled back.
+
+    Each sees what those before it have done, and nobody else ever does. What they lock stays locked until then, so what is of
+    use to others (a publish) belongs at the end. Locks of their own sessions, such as `table_lock`, hold as ever.
+    """
+    connection = connect()
+    connection.prepare_threshold = None
+    try:
+        with connection.transaction(force_rollback=True):
+            _UNDONE.append((connection, RLock()))
+            try:
+                yield
+            finally:
+                _UNDONE.clear()
+    finally:
+        connection.close()
+
+
+def _within_undone(work: Callable[[Connection], T]) -> T:
+    """Do `work` once, in the transaction that is undone: who has lost that begins anew."""
+    connection, turn = _UNDONE[-1]
+    try:
+        with turn, connection.transaction():
+            return work(connection)
+    except REFUSALS as error:
+        raise refused(error) from error
+
+
+_UNDONE: list[tuple[Connection, RLock]] = []
+"""The connection on which all is done that will be undone, and whose turn it is of this process's threads."""
 
 
 @contextmanager
@@ -145,8 +183,9 @@ def disconnect() -> None:
 
 
 def _leave_to_parent() -> None:
-    _PARENTS.extend(_KEPT)
+    _PARENTS.extend([*_KEPT, *(("", connection) for connection, _ in _UNDONE)])
     _KEPT.clear()
+    _UNDONE.clear()
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)
@@ -251,6 +290,13 @@ def table_lock(name: str, *, wait_seconds: float = LOCK_WAIT_SECONDS) -> Iterato
 def run_lock(day: date, *, wait_seconds: float = 0.0) -> Iterator[Lock]:
     """Be the only run of `day`."""
     with _lock(f"run of {day}", wait_seconds) as lock:
+        yield lock
+
+
+@contextmanager
+def shadow_lock(*, wait_seconds: float = LOCK_WAIT_SECONDS) -> Iterator[Lock]:
+    """Be the only shadow; who finds the lock free knows that no shadow lives."""
+    with _lock("shadow", wait_seconds) as lock:
         yield lock
 
 

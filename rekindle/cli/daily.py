@@ -16,6 +16,7 @@ from rekindle.cli.common import (
     answer,
     console,
     example,
+    fail,
     refuse_unfinished,
     take_over_verdicts,
     write_csv,
@@ -26,7 +27,7 @@ from rekindle.progress import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
+    from datetime import date, datetime
 
     from ml.products import Product
     from rekindle.publishing import ScoreProduct
@@ -63,9 +64,20 @@ def run(
         float, typer.Option(help="How long to wait for deliveries that are not there yet.", min=0)
     ] = 0,
     at: AtOption = None,
+    shadow: Annotated[
+        bool,
+        typer.Option(
+            "--shadow", help="Build on branches, publish nothing, and tell what would differ from what is published."
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Run the daily DAG for a day, through Airflow: load, build features, score, publish, report."""
+    """
+    Run the daily DAG for a day, through Airflow: load, build features, score, publish, report.
+
+    With --shadow the same jobs run without Airflow, and nothing of them is left: what would be published is held against what is,
+    in counts and differences that name nobody. Exit code 1 if a check would stop the day.
+    """
     from rekindle import platform
     from rekindle.days import Days
     from rekindle.workflow import running
@@ -73,6 +85,9 @@ def run(
     platform.attach()
     refuse_unfinished(day)
     _refuse_unready(day, wait_minutes)
+    if shadow:
+        _run_in_shadow(day, at, as_json=json)
+        return
     tell = _quiet if json else tell_stage
     with shown(as_json=json) as progress:
         parameters = {"kind": "daily", **({"at": at.isoformat()} if at else {})}
@@ -85,6 +100,17 @@ def run(
         as_json=json,
         text="\n".join([*given, f"Done. The report: {_report_path(day)}"]),
     )
+
+
+def _run_in_shadow(day: date, at: datetime | None, *, as_json: bool) -> None:
+    from rekindle.cli.shadow import text_of
+    from rekindle.workflow import shadow
+
+    with shown(as_json=as_json) as progress:
+        told = shadow.run(day, at=at, say=_say_nothing if as_json else console().print, progress=progress)
+    answer(told.to_json(), as_json=as_json, text=text_of(told))
+    if not told.is_fit:
+        fail(CheckFailedError.exit_code)
 
 
 def permissions(*, at: AtOption = None, json: JsonOption = False) -> None:

@@ -234,7 +234,7 @@ class Contract:
             f"CREATE TABLE IF NOT EXISTS {self.table} (\n  {columns}\n) USING iceberg\n"
             f"PARTITIONED BY ({', '.join(self.partition)})\n"
             f"COMMENT {quoted(self.description)}\n"
-            f"TBLPROPERTIES ('rekindle.owner' = {quoted(self.owner)}{statistics})"
+            f"TBLPROPERTIES ('rekindle.owner' = {quoted(self.owner)}, 'write.wap.enabled' = 'true'{statistics})"
         )
 
 

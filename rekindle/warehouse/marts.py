@@ -18,7 +18,7 @@ from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError
 from rekindle.points import durable
-from rekindle.warehouse import builds, dbt, lineage
+from rekindle.warehouse import builds, dbt, lineage, shadow
 from rekindle.warehouse.tables import CATALOG
 
 if TYPE_CHECKING:
@@ -84,10 +84,13 @@ def build(  # noqa: PLR0917 - what a build is about
         _refuse_undeclared(invocation, marts)
         for lock in locks:
             lock.verify()
-        heads = _heads(spark, marts, branch)
+        heads = shadow.with_branch(spark, branch, marts)
         for mart in heads:
-            with durable("release of marts", mart):
-                spark.sql(f"CALL {CATALOG}.system.fast_forward('{mart}', 'main', '{branch}')")
+            if shadow.cast():
+                shadow.wrote(mart)
+            else:
+                with durable("release of marts", mart):
+                    spark.sql(f"CALL {CATALOG}.system.fast_forward('{mart}', 'main', '{branch}')")
             if table := graph.tables[mart].recorded:
                 with durable("rows of marts in Postgres", mart):
                     _keep(spark, mart, built, table)
@@ -101,7 +104,12 @@ def build(  # noqa: PLR0917 - what a build is about
 
 def _keep(spark: SparkSession, mart: str, days: Days, table: str) -> None:
     """Keep the rows of a small mart's days in Postgres too, where pages are made that have no Spark."""
-    rows = spark.table(mart).where(f"day between date'{days.first}' and date'{days.last}'").toArrow().to_pylist()
+    rows = (
+        spark.table(shadow.of(mart))
+        .where(f"day between date'{days.first}' and date'{days.last}'")
+        .toArrow()
+        .to_pylist()
+    )
     records.replace_days(table, days, list(dbt.columns(mart)), rows)
 
 
@@ -145,24 +153,16 @@ def locked(marts: Sequence[str]) -> Iterator[list[postgres.Lock]]:
 @contextmanager
 def _branch(spark: SparkSession, marts: Sequence[str]) -> Iterator[str]:
     """
-    A branch of this attempt alone; leaves nothing behind.
+    A branch of this attempt alone; leaves nothing behind. A shadow's goes when it goes, and before that with what has failed.
 
     What the server still writes for an attempt that was killed goes to that one's branch, which upkeep drops.
     """
-    branch = f"run_{uuid4().hex}"
+    mine = shadow.cast()
+    branch = mine.branch if mine else f"run_{uuid4().hex}"
     try:
         yield branch
-    finally:
-        _drop(spark, marts, branch)
-
-
-def _drop(spark: SparkSession, marts: Sequence[str], branch: str) -> None:
-    for mart in _heads(spark, marts, branch):
-        spark.sql(f"ALTER TABLE {CATALOG}.{mart} DROP BRANCH {branch}")
-
-
-def _heads(spark: SparkSession, marts: Sequence[str], branch: str) -> dict[str, int]:
-    """The branch's snapshot of each mart that has it, found in one query."""
-    refs = [f"SELECT '{mart}' AS mart, name, snapshot_id FROM {CATALOG}.{mart}.refs" for mart in marts]
-    found = spark.sql(f"SELECT mart, snapshot_id FROM ({' UNION ALL '.join(refs)}) WHERE name = '{branch}'").collect()
-    return {row.mart: row.snapshot_id for row in found}
+    except BaseException:
+        shadow.drop(spark, branch, marts)
+        raise
+    if not mine:
+        shadow.drop(spark, branch, marts)

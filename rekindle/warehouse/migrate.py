@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rekindle.warehouse import contracts, dbt, lineage
+from rekindle.warehouse import contracts, dbt, lineage, shadow
 from rekindle.warehouse.marts import locked
 from rekindle.warehouse.personal import columns_of
 from rekindle.warehouse.tables import CATALOG
@@ -24,7 +24,7 @@ def migrate(spark: SparkSession) -> None:
     create_tables(spark)
     create_marts(spark)
     for table in lineage.graph().order:
-        _keep_no_statistics(spark, table)
+        _set_properties(spark, table)
 
 
 def create_tables(spark: SparkSession) -> None:
@@ -60,11 +60,16 @@ def create_marts(spark: SparkSession) -> None:
             _add_columns(spark, mart)
 
 
-def _keep_no_statistics(spark: SparkSession, table: str) -> None:
-    """Let manifests hold no smallest and largest value of personal columns; of files that are there, upkeep sees to it."""
+def _set_properties(spark: SparkSession, table: str) -> None:
+    """
+    Let manifests hold no smallest and largest value of personal columns, and a session read a branch without naming it.
+
+    Of files that are there, upkeep sees to the former. The latter is how dbt reads what its run has built, and a shadow's all
+    (rekindle.warehouse.shadow).
+    """
     name = f"{CATALOG}.{table}"
     there = {row["key"]: row["value"] for row in spark.sql(f"SHOW TBLPROPERTIES {name}").collect()}
-    wanted = contracts.without_statistics(columns_of(table, spark.table(name).columns))
+    wanted = dict([shadow.BRANCHES]) | contracts.without_statistics(columns_of(table, spark.table(name).columns))
     if missing := {key: value for key, value in wanted.items() if there.get(key) != value}:
         told = ", ".join(f"{contracts.quoted(key)} = {contracts.quoted(value)}" for key, value in missing.items())
         spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({told})")

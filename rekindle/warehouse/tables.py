@@ -2,7 +2,8 @@
 Tables: all reading and writing of warehouse tables.
 
 Reading is by partition. Writing is branch, write, audit, release: an attempt writes to its own Iceberg branch, the
-contract is run on it, and only a snapshot that was audited becomes visible. What fails leaves main as it was.
+contract is run on it, and only a snapshot that was audited becomes visible. What fails leaves main as it was. A shadow
+(rekindle.warehouse.shadow) does the same on its own branches, and releases nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from rekindle import postgres, records
 from rekindle.errors import CheckFailedError
 from rekindle.points import durable
-from rekindle.warehouse import builds, checks, contracts, lineage
+from rekindle.warehouse import builds, checks, contracts, lineage, shadow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,14 +58,14 @@ def day_in(days: Days) -> Column:
 
 def read_days(spark: SparkSession, table: str, days: Days) -> DataFrame:
     """Rows of the days' partitions."""
-    return spark.table(table).where(day_in(days))
+    return spark.table(shadow.of(table)).where(day_in(days))
 
 
 def read_between(spark: SparkSession, table: str, first: date | None, last: date) -> DataFrame:
     """Rows of the partitions from `first` (from the beginning where None) to `last`, both included."""
     from pyspark.sql import functions as F
 
-    rows = spark.table(table).where(F.col("day") <= F.lit(last))
+    rows = spark.table(shadow.of(table)).where(F.col("day") <= F.lit(last))
     return rows if first is None else rows.where(F.col("day") >= F.lit(first))
 
 
@@ -86,6 +87,10 @@ def attempt(spark: SparkSession, table: str) -> Iterator[tuple[str, postgres.Loc
 
     A fixed name could release somebody else's rows; so could a second writer between audit and release.
     """
+    if mine := shadow.cast():
+        with postgres.table_lock(table) as lock, _attempt_in_shadow(spark, table, mine.branch):
+            yield mine.branch, lock
+        return
     branch = f"run_{uuid.uuid4().hex}"
     with postgres.table_lock(table) as lock:
         with durable("branch", table):
@@ -97,8 +102,27 @@ def attempt(spark: SparkSession, table: str) -> Iterator[tuple[str, postgres.Loc
                 spark.sql(f"ALTER TABLE {table} DROP BRANCH IF EXISTS {branch}")
 
 
+@contextmanager
+def _attempt_in_shadow(spark: SparkSession, table: str, branch: str) -> Iterator[None]:
+    """Let an attempt change the shadow's branch of a table, which stays; one that fails leaves the branch as it was."""
+    before = _snapshots(spark, table).get(branch)
+    spark.sql(f"ALTER TABLE {table} CREATE BRANCH IF NOT EXISTS {branch}")
+    try:
+        yield
+    except BaseException:
+        back = f"DROP BRANCH IF EXISTS {branch}"
+        if before is not None:
+            back = f"CREATE OR REPLACE BRANCH {branch} AS OF VERSION {before}"
+        spark.sql(f"ALTER TABLE {table} {back}")
+        raise
+
+
 def release(spark: SparkSession, table: str, branch: str, audited: int | None) -> None:
-    """Make the audited snapshot of a branch visible. Refuses where the branch has moved since the audit."""
+    """
+    Make the audited snapshot of a branch visible, of a shadow's to itself alone.
+
+    Refuses where the branch has moved since the audit.
+    """
     heads = _snapshots(spark, table)
     if heads.get(branch) != audited:
         raise CheckFailedError(
@@ -107,7 +131,9 @@ def release(spark: SparkSession, table: str, branch: str, audited: int | None) -
             safe="Nothing was released.",
             code="branch_moved",
         )
-    if audited != heads.get("main"):
+    if shadow.cast():
+        shadow.wrote(table)
+    elif audited != heads.get("main"):
         spark.sql(f"CALL {CATALOG}.system.fast_forward('{table}', 'main', '{branch}')")
 
 
@@ -139,7 +165,7 @@ def replace_days(
     parts = [F.col(name) == value for name, value in (part or {}).items()]
     wanted = reduce(and_, [*parts, day_in(days)])
     selected = rows.select(*[F.col(f"`{c.name}`").cast(c.spark_type).alias(c.name) for c in contract.columns])
-    stored = reduce(DataFrame.where, parts, spark.table(table))
+    stored = reduce(DataFrame.where, parts, spark.table(shadow.of(table)))
     scope = wanted
     if "day" not in contract.partition:
         # A table too small for a partition per day: the other days of the part are written again.

@@ -6,10 +6,12 @@ Each table is looked after under its lock: compaction while a branch is open wou
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rekindle import postgres, records
+from rekindle.errors import InputError
 from rekindle.points import durable
 from rekindle.settings import settings
 from rekindle.warehouse import contracts, lineage, tags
@@ -92,17 +94,30 @@ def _without_statistics(spark: SparkSession, table: str) -> bool:
     return True
 
 
-def _table(spark: SparkSession, table: str, kept_from: date | None, tagged: Mapping[str, int]) -> dict[str, int]:
+def _drop_dead_branches(spark: SparkSession, table: str) -> int:
+    """
+    Drop the branches of attempts that died, and of shadows; returns how many.
+
+    Whoever holds the table's lock is the only one with a branch: all that are there are of attempts that died. A shadow keeps
+    its branches from table to table, and a lock of its own for as long as it lives.
+    """
     name = f"{CATALOG}.{table}"
-    with postgres.table_lock(table):
-        # Whoever holds the lock is the only one with a branch: all that are there are of attempts that died.
-        dead = [
-            row[0]
-            for row in spark.sql(f"SELECT name FROM {name}.refs WHERE type = 'BRANCH' AND name LIKE 'run_%'").collect()
-        ]
+    with ExitStack() as held:
+        try:
+            held.enter_context(postgres.shadow_lock(wait_seconds=0))
+            is_dead = "name LIKE 'run_%' OR name LIKE 'shadow_%'"
+        except InputError:
+            is_dead = "name LIKE 'run_%'"
+        dead = spark.sql(f"SELECT name FROM {name}.refs WHERE type = 'BRANCH' AND ({is_dead})").collect()
         with durable("dead branches", table):
-            for branch in dead:
+            for (branch,) in dead:
                 spark.sql(f"ALTER TABLE {name} DROP BRANCH IF EXISTS {branch}")
+    return len(dead)
+
+
+def _table(spark: SparkSession, table: str, kept_from: date | None, tagged: Mapping[str, int]) -> dict[str, int]:
+    with postgres.table_lock(table):
+        dead = _drop_dead_branches(spark, table)
         if kept_from is not None:
             with durable("old rows", table):
                 _delete_old(spark, table, kept_from)
@@ -121,7 +136,7 @@ def _table(spark: SparkSession, table: str, kept_from: date | None, tagged: Mapp
                 f"older_than => TIMESTAMP '{until} 00:00:00 UTC', retain_last => 1)"
             ).collect()
     return {
-        "dropped_branches": len(dead),
+        "dropped_branches": dead,
         "rewritten_files": compacted["rewritten_data_files_count"],
         "deleted_files": expired["deleted_data_files_count"],
     }

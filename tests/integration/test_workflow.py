@@ -228,6 +228,47 @@ def test_a_day_run_again_is_the_same_in_every_table(spark: SparkSession):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("second_day")
+def test_a_shadow_of_a_published_day_finds_no_difference_and_leaves_no_trace(spark: SparkSession):
+    """Not a snapshot, a branch, a build, a row of any of our tables in Postgres, an event of an asset."""
+    before = _refs(spark), _records(), airflow_records("select count(*) from asset_event")
+
+    told = rekindle("run", "--day", SECOND_DAY.isoformat(), "--shadow")
+
+    assert (_refs(spark), _records(), airflow_records("select count(*) from asset_event")) == before
+    assert (told["is_fit"], told["failed"], told["not_built"]) == (True, {}, {})
+    rows = {one["table"]: (one["rows_now"], one["rows_then"]) for one in told["tables"]}
+    assert set(rows) >= {"features.user", "marts.recall_population", "marts.permission", "scores.recall_daily"}
+    assert all(now == then for now, then in rows.values())
+    published = {one["table"]: one for one in told["published"]}
+    assert {"sms.recall_scores", "sms.ltv_scores", "sms.audience"} <= set(published)
+    assert {(one["appear"], one["disappear"]) for one in published.values()} == {(0, 0)}
+    recall = published["sms.recall_scores"]
+    assert (recall["compared_with"], recall["rows_now"] > 0, recall["changed"]) == (str(SECOND_DAY), True, 0)
+    assert recall["figures"][0]["largest_difference"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("second_day")
+def test_a_shadow_reads_what_it_has_built_and_tells_what_a_change_would_do(spark: SparkSession):
+    """Half the features are half the population, in marts that dbt builds and in what is published; a run would be stopped."""
+    before = _refs(spark), _records()
+    planted = {"PYTHONPATH": str(PLANTED), "PLANTED_BATCH": "half the rows"}
+
+    told = rekindle("run", "--day", SECOND_DAY.isoformat(), "--shadow", code=1, env=planted)
+
+    assert (_refs(spark), _records()) == before
+    rows = {one["table"]: (one["rows_now"], one["rows_then"]) for one in told["tables"]}
+    for table in ("features.user", "marts.recall_population", "scores.recall_daily"):
+        now, then = rows[table]
+        assert 0.3 * now < then < 0.7 * now, table
+    recall = next(one for one in told["published"] if one["table"] == "sms.recall_scores")
+    now, then = rows["scores.recall_daily"]
+    assert (recall["rows_now"], recall["rows_then"], recall["disappear"]) == (now, then, now - then)
+    assert ("features.user", True) in {(one["table"], one["can_be_accepted"]) for one in told["checks"]}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("batch", "table", "rule"),
     [
@@ -320,6 +361,21 @@ def _last_bought(shop: Shop, user: str, day: date) -> date | None:
 def _published() -> list[list[tuple[Any, ...]]]:
     """Every row of every table that tools read."""
     return [select(f"select * from sms.{table} order by 1, 2, 3") for table in SMS_TABLES]
+
+
+def _refs(spark: SparkSession) -> dict[str, set[tuple[Any, ...]]]:
+    """The snapshot of each branch and tag of each table."""
+    tables = (*contracts.tables(), *lineage.graph().marts())
+    return {table: {tuple(row) for row in spark.table(f"lake.{table}.refs").collect()} for table in tables}
+
+
+def _records() -> dict[str, tuple[Any, ...]]:
+    """How many rows each of our tables in Postgres has, and a hash of them."""
+    tables = select(
+        "select schemaname || '.' || tablename from pg_tables where schemaname in ('sms', 'rekindle') order by 1"
+    )
+    counted = "select count(*), md5(coalesce(string_agg(md5(t::text), '' order by md5(t::text)), '')) from {} as t"
+    return {table: select(counted.format(table))[0] for (table,) in tables}
 
 
 def _warehouse(spark: SparkSession) -> dict[str, list[tuple[Any, ...]]]:

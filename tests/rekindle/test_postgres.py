@@ -357,3 +357,28 @@ def test_sessions_speak_utc_and_see_what_lock_holders_committed(empty_database):
 
     assert isolation == "read committed"
     assert (now, now.utcoffset()) == (datetime(2017, 6, 5, tzinfo=UTC), timedelta(0))
+
+
+def test_what_is_undone_is_seen_within_and_never_elsewhere(database):
+    run_id = records.start_run("daily", Days.one(MONDAY))
+    with postgres.undone():
+        records.finish_run(run_id, "failed", "a try")
+        with ThreadPoolExecutor(2) as pool:
+            told = list(pool.map(lambda _: records.find_run(run_id).status, range(8)))
+        with pytest.raises(ZeroDivisionError):
+            postgres.transact(lambda connection: connection.execute("delete from rekindle.run") and 1 / 0)
+        assert told == ["failed"] * 8
+        assert records.find_run(run_id).error == "a try"
+        assert database.value("select status from rekindle.run") == "running"
+    assert records.find_run(run_id).status == "running"
+
+
+def test_what_was_begun_to_be_undone_is_undone_by_an_error_too(database):
+    def broken_off():
+        with postgres.undone():
+            records.start_run("shadow", Days.one(MONDAY))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert database.rows("select 1 from rekindle.run") == []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rekindle import records
 from rekindle.records import CheckResult
+from rekindle.warehouse import shadow
 from rekindle.warehouse.checks.suites import Expected
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _sums_of(spark: SparkSession, spec: dict[str, str], rows: DataFrame, days: D
     from pyspark.sql import functions as F
 
     by = spec.get("by", "day")
-    source = spark.table(spec["of"]).where(spec.get("where", "true"))
+    source = spark.table(shadow.of(spec["of"])).where(spec.get("where", "true"))
     source = source.where(F.col(by).isin(list(days)))
     if spec.get("users_of_rows"):
         users = rows.select(F.col("day").alias(by), "user_id").distinct()
@@ -187,7 +188,12 @@ def _unmatched(spark: SparkSession, contract: Contract, other: str, rows: DataFr
 
     key = list(contract.key)
     mine = rows.select(*key).withColumn("is_mine", F.lit(True))
-    theirs = spark.table(other).where(F.col("day").isin(list(days))).select(*key).withColumn("is_theirs", F.lit(True))
+    theirs = (
+        spark.table(shadow.of(other))
+        .where(F.col("day").isin(list(days)))
+        .select(*key)
+        .withColumn("is_theirs", F.lit(True))
+    )
     lonely = mine.join(theirs, key, "full").where("is_mine IS NULL OR is_theirs IS NULL")
     return _by_day(lonely.groupBy("day").count())["count"]
 
@@ -202,7 +208,7 @@ def _days_with_repeats(spark: SparkSession, table: str, days: Days) -> set[date]
     from pyspark.sql import functions as F
 
     source = table.split(".")[1]
-    repeated = spark.table("raw.deliveries").where(
+    repeated = spark.table(shadow.of("raw.deliveries")).where(
         F.col("day").isin(list(days)) & (F.col("source") == source) & (F.col("repeated_rows") > 0)
     )
     return {row["day"] for row in repeated.select("day").collect()}

@@ -102,7 +102,8 @@ def test_a_create_table_has_all_that_the_contract_says(write):
         ") USING iceberg\n"
         "PARTITIONED BY (day)\n"
         "COMMENT 'What users\\' visits are worth.'\n"
-        "TBLPROPERTIES ('rekindle.owner' = 'crm-data', 'write.metadata.metrics.column.user_id' = 'none')"
+        "TBLPROPERTIES ('rekindle.owner' = 'crm-data', 'write.wap.enabled' = 'true', "
+        "'write.metadata.metrics.column.user_id' = 'none')"
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from rekindle import postgres, records
 from rekindle.settings import settings
-from rekindle.warehouse import contracts, lineage, upkeep
+from rekindle.warehouse import contracts, lineage, shadow, upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,3 +86,13 @@ def test_snapshots_that_nobody_goes_back_to_expire_with_their_files(spark: Spark
 
 def _reject(spark: SparkSession, day: date, row: int) -> None:
     spark.sql(f"INSERT INTO {TABLE} VALUES (DATE'{day}', 'orders', 'orders.csv', {row}, 'bad_json', NULL, '?')")
+
+
+def test_each_table_lets_a_session_read_a_branch_without_naming_it(spark: SparkSession):
+    """As dbt does on the branch of its run, and of all tables in a shadow."""
+    name, value = shadow.BRANCHES
+
+    def said(table: str) -> str | None:
+        return {row["key"]: row["value"] for row in spark.sql(f"SHOW TBLPROPERTIES lake.{table}").collect()}.get(name)
+
+    assert {table: said(table) for table in lineage.graph().order} == dict.fromkeys(lineage.graph().order, value)
