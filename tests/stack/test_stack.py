@@ -130,7 +130,7 @@ def test_no_process_runs_as_root_and_ports_answer_here_only(stack):
     for container in containers(stack):
         assert container["Config"]["User"] == "10001:10001"
         assert container["HostConfig"]["ReadonlyRootfs"]
-        uids = docker("top", container["Id"], "-eo", "uid").split()[1:]
+        uids = [line.split()[1] for line in docker("top", container["Id"], "-eo", "pid,uid").splitlines()[1:]]
         assert set(uids) == {"10001"}
         for places in (container["NetworkSettings"]["Ports"] or {}).values():
             assert {place["HostIp"] for place in places or []} <= {"127.0.0.1"}
