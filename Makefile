@@ -5,6 +5,7 @@ BIN := .venv/bin
 WORKFLOW := tests/integration
 # Takes minutes too, and stands beside what it is about.
 ERASURE := tests/spark_jobs/test_erasure.py
+MANY_VALUES := tests/spark_jobs/features/test_many_values.py
 # Needs a Docker engine; without one `make e2e` says so and exits with 3.
 STACK := tests/stack
 # Two workers, also where there are more cores: each has a platform of its own, with its memory. A file stays with one worker.
@@ -38,7 +39,7 @@ ui: setup ## Start the platform with the web pages of Airflow and MLflow
 	@$(BIN)/rekindle ui
 
 e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken day, an erasure, the stack
-	@$(BIN)/python -m pytest $(WORKFLOW) $(ERASURE)
+	@$(BIN)/python -m pytest $(WORKFLOW) $(ERASURE) $(MANY_VALUES)
 	@$(BIN)/python -m stack check
 	@$(BIN)/python -m pytest $(STACK)
 
@@ -66,8 +67,8 @@ format: setup ## Put the code into shape
 lock: ## Resolve requirements*.in anew and pin every package with its hashes
 	@scripts/lock.sh $(PYTHON)
 
-golden: setup ## Record the golden files of the DAGs anew; look at the difference before you commit it
-	@$(BIN)/python -m pytest tests/dags --record-golden
+golden: setup ## Record the golden files of the DAGs and docs/bad-inputs.md anew; look at the difference before you commit it
+	@$(BIN)/python -m pytest tests/dags tests/test_bad_inputs.py --record-golden
 
 secrets: ## Make what docker-compose.yml reads from secrets/, each file for the containers' user alone
 	@scripts/secrets.sh

@@ -11,6 +11,7 @@ from rekindle import platform as local_platform
 from rekindle.platform import airflow, mlflow
 from rekindle.platform.home import Home
 from rekindle.settings import settings
+from tests.bad_inputs import COLLECTED
 from tests.homes import HOMES
 
 if TYPE_CHECKING:
@@ -51,8 +52,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs a server by the fixtures that it uses, which `make unit` leaves out; begin with what takes longest."""
+    config.stash[COLLECTED] = list(items)
     for item in items:
         if "server" in getattr(item, "fixturenames", ()):
             item.add_marker("platform")

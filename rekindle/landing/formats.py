@@ -159,8 +159,11 @@ def decoded(content: bytes) -> str:
 
 
 def encoded(text: str) -> bytes:
-    """The bytes that `decoded` made text of."""
-    return text.encode("utf-8", errors="surrogateescape")
+    """The bytes that `decoded` made text of; of half a character, as JSON can name one, bytes that are no UTF-8 either."""
+    try:
+        return text.encode("utf-8", errors="surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", errors="surrogatepass")
 
 
 def is_utf8(text: str) -> bool:
@@ -549,7 +552,8 @@ def _scalars(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[int, str]]:
         return column.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.string()), {}
     if pa.types.is_decimal(kind):
         return _numbers(column), {}
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+    kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    if any(is_bytes(kind) for is_bytes in kinds):
         return _strings(None if v is None else _plain(v) for v in column.to_pylist())
     return column.cast(pa.string()), {}
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from rekindle.postgres import Connection
+    from rekindle.publishing.publications import Publication
     from rekindle.publishing.spooling import Spooled
 
 
@@ -46,6 +47,11 @@ def judge(connection: Connection, spooled: Spooled, day: date) -> Iterator[Check
             yield CheckResult(rule, "stop", "not_judged")
     if limit := stop_if.get("rows_change_by"):
         yield _judge_row_count(connection, publication.name, day, row_count, limit)
+    if publication.history:
+        published = {column.name for column in publication.history_columns}
+        means = {name: limit for name, limit in stop_if.get("mean_moves_by", {}).items() if name in published}
+        for name, limit in means.items():
+            yield _judge_mean(connection, publication, name, day, limit)
 
 
 def _broken_rows(spooled: Spooled, day: date) -> Iterator[tuple[str, str]]:
@@ -79,6 +85,28 @@ def _judge_row_count(connection: Connection, name: str, day: date, row_count: in
     if change <= limit:
         return CheckResult(rule, "stop", "passed", detail=detail)
     return CheckResult(rule, "stop", "failed", detail=detail | soft("rows_change_by", {day: change}))
+
+
+def _judge_mean(connection: Connection, publication: Publication, name: str, day: date, limit: float) -> CheckResult:
+    """Compare with the median of the means that were published for the days of the week before."""
+    rule = f"mean of {name} moves by at most {limit:g}"
+    ((mean, days, median),) = connection.execute(
+        f"""
+        select (select avg({name})::float from {publication.staging}), count(mean),
+            percentile_cont(0.5) within group (order by mean)
+        from (
+            select avg({name})::float as mean from {publication.history_target} where day between %s and %s group by day
+        ) as week
+        """,
+        [day - timedelta(days=HISTORY_DAYS), day - timedelta(days=1)],
+    )
+    if mean is None or days < MIN_HISTORY_DAYS or not median:
+        return CheckResult(rule, "stop", "not_judged", detail={"days": days})
+    move = round(abs(mean - median) / abs(median), 6)
+    detail = {"mean": round(mean, 3), "median": round(median, 3), "move": round(move, 3)}
+    if move <= limit:
+        return CheckResult(rule, "stop", "passed", detail=detail)
+    return CheckResult(rule, "stop", "failed", detail=detail | soft(f"mean_moves_by.{name}", {day: move}))
 
 
 def _result(rule: str, *, failed_rows: int) -> CheckResult:

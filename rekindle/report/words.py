@@ -27,6 +27,8 @@ ACCEPTED = {
     "unusable_time": "with a time that cannot be used, which count from the end of the delivery",
     "conflicting_duplicate": "with a key of the delivery and another content, in quarantine",
     "before_registration": "from before their user registered",
+    "dominant_user": "of one user: a robot, a test account or a default",
+    "many_values": "or more with a value of their own, in a column of which few values are expected",
 }
 """What ingestion says of what it loaded, by the codes of `raw.deliveries`; other codes speak for themselves."""
 

@@ -46,6 +46,7 @@ COLUMN_KEYS = {
     "matches",
     "default",
     "derived",
+    "few",
     "for",
     "empty",
     "unit",
@@ -110,6 +111,8 @@ class Column:
     """A landing file must have the column, though its cells may be empty."""
     of_phone: str | None = None
     """The delivered column of phones that this one keeps HMACs of."""
+    has_few: bool = False
+    """A delivery with very many values of it is warned of: each is a category of its own, and an id or an address is none."""
     is_watched: bool = True
     """Whether a move of its distribution within a week is news; that time passes is none."""
 
@@ -357,6 +360,7 @@ def _column(name: str, spec: Mapping[str, Any], window: int | None = None) -> Co
         personal=_personal(name, spec),
         required=spec.get("required", False),
         of_phone=spec.get("of_phone"),
+        has_few=spec.get("few", False),
         is_watched=spec.get("watched", True),
     )
 

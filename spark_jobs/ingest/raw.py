@@ -81,6 +81,9 @@ TOLD = {
 DOMINANT_SHARE, DOMINANT_MIN_ROWS = 0.4, 100
 """A user with this share of a delivery is a test account, a robot or a default; a small delivery says nothing."""
 
+MANY, MANY_VALUES = "many_values", 10_000
+"""A column of so many values that is to have few holds ids, addresses or texts: they are loaded, and it is told, not counted."""
+
 FILES_PER_TASK = 16
 """Daily files are small; who delivers large ones delivers few."""
 
@@ -248,7 +251,7 @@ def _load(  # noqa: PLR0917 - what a load is about
     # Only now that this thread waits for Spark, and no longer imports parts of pyspark itself.
     checks.import_ahead()
     try:
-        counts = dict(_counted(rows, deliveries, zone))
+        counts = dict(_counted(contract, rows, deliveries, zone))
         if any(count[reason] for count in counts.values() for reason in STOPPING):
             raise _stopping(rows, source, zone)
         _assert_law(source, counts)
@@ -301,13 +304,16 @@ def _stopping(rows: DataFrame, source: str, zone: LandingZone) -> InputError:
     return STOPPING[first["reason"]](where, first["column"])
 
 
-def _counted(rows: DataFrame, deliveries: list[Delivery], zone: LandingZone) -> Iterator[tuple[date, dict[str, int]]]:
+def _counted(
+    contract: Contract, rows: DataFrame, deliveries: list[Delivery], zone: LandingZone
+) -> Iterator[tuple[date, dict[str, int]]]:
     """
     Count each delivery: `delivered_rows` from its files, the fates from what Spark made of them.
 
     A file that turns out to be undecodable counts 1, whatever its footer promised. Raises InputError where that leaves a
     delivery without a file that can be read.
     """
+    few = [F.approx_count_distinct(c.name) for c in contract.delivered if c.has_few]
     fates = (
         rows.groupBy("day", "fate")
         .agg(
@@ -315,6 +321,7 @@ def _counted(rows: DataFrame, deliveries: list[Delivery], zone: LandingZone) -> 
             *[F.count_if(flag).alias(code) for code, flag in ACCEPTED.items()],
             *[F.count_if(F.col("reason") == code).alias(code) for code in COUNTED_REASONS],
             F.collect_set(F.when(F.col("row") == 0, F.struct("file", "reason"))).alias("undecodable"),
+            F.greatest(F.lit(0), F.lit(0), *few).alias("values"),
         )
         .collect()
     )
@@ -334,6 +341,7 @@ def _counted(rows: DataFrame, deliveries: list[Delivery], zone: LandingZone) -> 
                 "quarantined_rows": count.get("quarantined", 0) + len(rejected),
                 **{code: sum(row[code] for row in mine if row["fate"] == "loaded") for code in ACCEPTED},
                 **{code: sum(row[code] for row in mine) for code in COUNTED_REASONS},
+                MANY: MANY_VALUES * any(row["fate"] == "loaded" and row["values"] > MANY_VALUES for row in mine),
             },
         )
 
@@ -419,7 +427,9 @@ def _warnings(
 ) -> dict[date, dict[str, int]]:
     """How many loaded rows are late, repeated, of an unknown user or otherwise warned of, by day and code."""
     found = {
-        day: {code: counts[day][code] for code in (*ACCEPTED, "conflicting_duplicate", ERASED) if counts[day][code]}
+        day: {
+            code: counts[day][code] for code in (*ACCEPTED, "conflicting_duplicate", ERASED, MANY) if counts[day][code]
+        }
         for day in days
     }
     for row in observed:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from rekindle.permission.codes import CODES
+from tests.bad_inputs import bad_input
 from tests.reference import permission_worlds as worlds
 from tests.reference.permission import Rules, World, allowed, code_by_user, is_harmless, zones_of_country
 from tests.reference.permission_worlds import AT, BEFORE, DAY, GRANTED, LATELY, LONG_AGO, MOVED, Made, noon
@@ -55,6 +56,7 @@ def test_a_withdrawal_closes_what_it_may_mean(changes: dict, expected: str | Non
     assert code(one) == expected
 
 
+@bad_input("two users with one phone, one opted out", gets="not eligible")
 def test_a_reply_closes_for_all_who_have_the_phone_until_each_of_them_grants_again():
     """Who of them it was nobody knows."""
     one = made(users=("ada", "bob"))

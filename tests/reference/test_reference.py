@@ -4,21 +4,26 @@ import csv
 import io
 import json
 from collections import Counter
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyarrow import parquet
 
+from tests.bad_inputs import bad_input
 from tests.reference import features
-from tests.reference.ingestion import ONE_DAY, Row, Values, World, counts, ingest
+from tests.reference.ingestion import ONE_DAY, Files, Row, Values, World, counts, ingest, loaded
 from tests.reference.worlds import NOT_ACTIVITY, many_worlds, merge, prefixed, world, write_landing
 
 DAY = date(2017, 6, 10)
 CONF = {"not_activity": NOT_ACTIVITY, "dedup_days": 90}
 drawn = settings(max_examples=25, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(drawn, max_examples=8)
 
 
 def at(day: date, clock: str = "12:00:00") -> datetime:
@@ -130,6 +135,7 @@ def test_a_repeat_that_was_passed_over_still_counts_as_delivered():
     assert features_of_ada(thrice)["event_counts_365d"] == {"visit": 1}
 
 
+@bad_input("the same id and date again on a later day, other payload", gets="fine")
 def test_the_first_delivery_wins_with_its_payload():
     conflicting = orders({back(2): [sale("o", on=back(2))], DAY: [sale("o", on=back(2), amount=Decimal("99.00"))]})
 
@@ -184,6 +190,7 @@ def test_a_row_that_came_early_enters_on_its_own_day():
     assert features_of_ada(early)["active_days_1d"] == 1
 
 
+@bad_input("an event exactly at midnight after `day`", gets="fine")
 def test_midnight_belongs_to_the_day_that_begins():
     moments = [at(DAY, "00:00:00"), at(DAY, "00:00:00") - timedelta(microseconds=1)]
     midnight = events({DAY: [visit(f"e{n}", occurred_at=moment) for n, moment in enumerate(moments)]})
@@ -198,6 +205,7 @@ def test_a_window_ends_on_the_day_and_has_as_many_dates_as_its_name_says(days: i
     assert features_of_ada(edges)[f"sale_amount_{days}d"] == Decimal("10.00")
 
 
+@bad_input("29 February", gets="fine")
 def test_29_february_is_a_date_like_any_other():
     leap, scored = date(2016, 2, 29), date(2016, 3, 6)
     row = features_of_ada(
@@ -407,6 +415,78 @@ def test_delivered_is_loaded_and_duplicates_and_quarantined(one: World):
     for source, day in one.deliveries:
         rows = counts(one, source, day, dedup_days=90)
         assert rows["delivered_rows"] == rows["loaded_rows"] + rows["duplicate_rows"] + rows["quarantined_rows"]
+
+
+def changed(one: World, change: Callable[[Files], Files]) -> World:
+    """The world of which each content of each delivery is changed."""
+    contents = {key: [change(files) for files in versions] for key, versions in one.deliveries.items()}
+    return World(contents, one.days_to_score)
+
+
+def twice_under_two_names(files: Files) -> Files:
+    return [(f"{name}{end}", rows) for name, rows in files for end in ("", " copy")]
+
+
+def each_row_twice(files: Files) -> Files:
+    return [(name, [row for row in rows for _ in range(2)]) for name, rows in files]
+
+
+@bad_input("the same file twice under two names", "exact duplicate rows", gets="fine")
+@pytest.mark.parametrize("change", [twice_under_two_names, each_row_twice])
+@few
+@given(one=world())
+def test_what_comes_twice_changes_no_features(change: Callable[[Files], Files], one: World):
+    """Scores are made of features alone."""
+    doubled = changed(one, change)
+
+    for day in one.days_to_score:
+        assert features.user_features(doubled, day, **CONF) == features.user_features(one, day, **CONF)
+    for source, day in one.deliveries:
+        before, after = (counts(w, source, day, dedup_days=90) for w in (one, doubled))
+        assert after["loaded_rows"] == before["loaded_rows"]
+        assert after["duplicate_rows"] >= before["duplicate_rows"] + before["loaded_rows"]
+
+
+@bad_input(
+    "the same id and date again on a later day, same payload",
+    "the same id and date again on a later day, other payload",
+    gets="fine",
+)
+@pytest.mark.parametrize("payload", [{}, {"user_id": "u3", "value": 9.75, "amount": Decimal("987.65")}])
+@few
+@given(one=world())
+def test_what_comes_again_on_a_later_day_changes_no_features(payload: Values, one: World):
+    """Within `dedup_days`, which here are more than any world has."""
+    conf = CONF | {"dedup_days": 10_000}
+    again = World({key: list(contents) for key, contents in one.deliveries.items()}, one.days_to_score)
+    for source, (first, then) in product(("events", "orders"), pairwise(sorted({day for _, day in one.deliveries}))):
+        kept = loaded(one, source)[first]
+        rows = [Row(values | {name: payload[name] for name in payload.keys() & values.keys()}) for values in kept]
+        # Behind all others of its day: of two that differ within a delivery the first wins.
+        contents = again.deliveries[source, then]
+        contents[-1] = [*contents[-1], ("zz", rows)] if rows else contents[-1]
+
+    for day in one.days_to_score:
+        assert features.user_features(again, day, **conf) == features.user_features(one, day, **conf)
+
+
+@bad_input("a refund before its sale", gets="fine")
+@drawn
+@given(st.permutations(range(4)), st.booleans())
+def test_the_order_of_sales_and_refunds_means_nothing(order: list[int], is_late: bool):
+    """In a file, and among deliveries."""
+    lines = [
+        sale("o", "0", amount=Decimal("30.00")),
+        sale("o", "r1", on=back(3), kind="refund", amount=Decimal("4.50")),
+        sale("p", "0", on=back(9), amount=Decimal("7.00")),
+        sale("p", "r1", kind="refund", amount=Decimal("7.00")),
+    ]
+    shuffled = [lines[at] for at in order]
+    days = {DAY: shuffled[:2], back(-1): shuffled[2:]} if is_late else {back(-1): shuffled}
+    row, plain = (features_of_ada(orders(each), back(-1)) for each in (days, {back(-1): lines}))
+
+    assert row == plain
+    assert (row["sale_amount_28d"], row["refund_amount_28d"]) == (Decimal("37.00"), Decimal("11.50"))
 
 
 def test_merged_worlds_stay_apart():

@@ -17,6 +17,7 @@ from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.settings import PROJECT, settings
+from tests.bad_inputs import bad_input
 
 MONDAY = date(2017, 6, 5)
 TUESDAY = MONDAY + timedelta(days=1)
@@ -110,6 +111,7 @@ def test_who_waits_for_a_table_gets_it_when_it_is_free(database):  # noqa: ARG00
     assert sorted(held) == [0, 1, 2, 3]
 
 
+@bad_input("two runs of one day at once", gets="E")
 def test_a_day_has_one_run_at_a_time(database):  # noqa: ARG001 - the lock lives there
     with (
         postgres.run_lock(MONDAY),
@@ -158,6 +160,7 @@ def test_a_lock_that_was_lost_is_noticed_before_a_release(database):
 # Postgres in trouble
 
 
+@bad_input("a wrong password of Postgres", gets="E")
 @pytest.mark.usefixtures("impatient")
 def test_a_refused_login_names_host_and_database_and_no_secret(database, monkeypatch):
     database.use(monkeypatch, user="nobody_here", password="hunter2hunter2")  # noqa: S106 - nobody's password
@@ -174,6 +177,7 @@ def test_a_refused_login_names_host_and_database_and_no_secret(database, monkeyp
     assert "hunter2" not in repr(refused.value.__cause__)
 
 
+@bad_input("Postgres down", gets="E")
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_is_down_is_tried_a_few_times(database, monkeypatch):
     database.use(monkeypatch, port=1, password="hunter2hunter2")  # noqa: S106 - nobody's password
@@ -201,6 +205,7 @@ def test_a_url_that_cannot_be_read_is_not_repeated(url, monkeypatch):
     settings.cache_clear()
 
 
+@bad_input("Postgres read-only", gets="E")
 @pytest.mark.usefixtures("impatient")
 def test_a_read_only_server_is_an_error_that_says_so(empty_database):
     postgres.migrate()
@@ -211,6 +216,7 @@ def test_a_read_only_server_is_an_error_that_says_so(empty_database):
         records.start_run("daily", Days.one(MONDAY))
 
 
+@bad_input("Postgres full", gets="E")
 @pytest.mark.usefixtures("impatient", "database")
 def test_a_server_that_is_full_is_tried_a_few_times():
     attempts = []
@@ -224,6 +230,7 @@ def test_a_server_that_is_full_is_tried_a_few_times():
     assert len(attempts) == 3
 
 
+@bad_input("Postgres slow", gets="E")
 @pytest.mark.usefixtures("impatient", "database")
 def test_a_server_that_is_slow_is_not_waited_for_for_ever(monkeypatch):
     postgres.disconnect()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ml.model.encoder import MAX_LEVELS, Dense, Feature
 from rekindle.errors import InputError
+from tests.bad_inputs import bad_input
 
 TEXTS = st.one_of(st.none(), st.sampled_from(["a", "b", "rare", ""]), st.text(max_size=5))
 COUNTS = st.dictionaries(st.sampled_from(["visit", "click", "other"]), st.integers(0, 2**40), max_size=3)
@@ -114,6 +115,7 @@ def test_a_missing_number_stays_missing_and_a_missing_count_is_none():
     np.testing.assert_array_equal(Dense.fit(rows).encode(rows), [[np.nan, 0.0], [2.5, 3.0]])
 
 
+@bad_input("a model that expects other columns or types", gets="E")
 def test_other_columns_or_types_are_refused_and_listed():
     encoder = Dense.fit(pa.table({"a": [1, 2], "b": ["x", "y"]}))
 

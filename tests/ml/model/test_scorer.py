@@ -16,6 +16,7 @@ from ml.model.scorer import REASON_COUNT, Forecast, Scorer, output_ddl
 from rekindle.errors import InputError
 from rekindle.settings import PROJECT
 from rekindle.warehouse import contracts
+from tests.bad_inputs import bad_input
 from tests.ml.conftest import feature_rows, sundays
 
 PHRASES = contracts.load("features.user").phrases
@@ -137,6 +138,7 @@ def test_the_answer_is_what_spark_is_told_it_is(models, ltv, business):
     assert models["ltv"].score(feature_rows(sundays(1), 3), PHRASES).column_names == names
 
 
+@bad_input("a model that expects other columns or types", gets="E")
 def test_other_types_are_refused_before_anything_is_scored(models):
     rows = feature_rows(sundays(1), 3)
     at = rows.column_names.index("recency_days")
@@ -161,6 +163,7 @@ def test_an_archive_is_the_same_for_the_same_model_and_checked_when_read(models)
     assert artifact.unpack(artifact.pack(files), digest) == files
 
 
+@bad_input("an artifact of another digest", gets="E")
 def test_a_changed_byte_is_refused(models):
     files = models["boosting"].to_files()
     digest = artifact.digest_of(files)
@@ -170,6 +173,7 @@ def test_a_changed_byte_is_refused(models):
         artifact.unpack(artifact.pack(files), digest)
 
 
+@bad_input("an artifact's path with `..`", "a pickle in an artifact", gets="E")
 @pytest.mark.parametrize(
     "name", ["model.pkl", "../model.json", "native/../../x.txt", "booster_x.so", "python_model.pkl"]
 )

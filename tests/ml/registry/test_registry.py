@@ -21,6 +21,7 @@ from ml.training.gate import Verdict
 from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
+from tests.bad_inputs import bad_input
 
 pytestmark = pytest.mark.usefixtures("mlflow_ready")
 
@@ -141,6 +142,7 @@ def test_there_is_no_champion_before_one_is_promoted(product, register):
         registry.rollback(product, run_id="a run")
 
 
+@bad_input("a champion's alias that is missing", gets="E")
 def test_a_champion_whose_alias_is_gone_is_missed_and_not_skipped(product, register, promote):
     promote(register())
     MlflowClient().delete_registered_model_alias(product.champion_name, registry.CHAMPION)
@@ -202,6 +204,7 @@ def test_a_rollback_to_a_newer_version_comes_to_no_day_before_its_training(produ
     assert registry.champion_on(product, NEXT_SUNDAY) == second
 
 
+@bad_input("a champion's alias on a version without a passed gate", gets="E")
 def test_a_version_that_failed_the_gate_is_never_champion(product, register, promote):
     failed = register(passed=False)
 
@@ -216,6 +219,7 @@ def test_a_version_that_failed_the_gate_is_never_champion(product, register, pro
         registry.files_of(failed)
 
 
+@bad_input("a champion's alias on a version without a passed gate", gets="E")
 def test_an_alias_on_a_version_registered_by_hand_is_refused(product, register):
     register()
     client = MlflowClient()
@@ -318,6 +322,7 @@ def test_a_database_without_a_run_has_nothing_to_take_over():
     assert records.has_taken_over_gates()
 
 
+@bad_input("an artifact of another digest", gets="E")
 def test_changed_bytes_are_neither_promoted_nor_loaded(product, register, promote):
     version = register()
     file = folder_of(version) / "native" / artifact.MODEL_FILE
@@ -328,6 +333,7 @@ def test_changed_bytes_are_neither_promoted_nor_loaded(product, register, promot
     assert registry.find_champion(product) is None
 
 
+@bad_input("a pickle in an artifact", gets="E")
 @pytest.mark.parametrize("place", ["native/model.pkl", "python_model.pkl", "code/evil.py"])
 def test_a_file_that_does_not_belong_there_is_refused(register, place):
     version = register()

@@ -15,6 +15,7 @@ from ml.training import fitting, gate, samples
 from ml.training.rules import fit_rule
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.warehouse import contracts
+from tests.bad_inputs import bad_input
 from tests.ml.conftest import feature_rows, sample_of, sundays
 
 
@@ -128,6 +129,7 @@ def test_a_learner_that_cannot_minimise_the_loss_is_refused_by_name(recall, reca
         fitting.fit(wrong, recall_sample, samples.split(recall_sample, business))
 
 
+@bad_input("training on one class only", gets="refused")
 def test_one_class_only_is_refused(recall, business):
     rows = feature_rows(sundays(12), 150)
 
@@ -135,6 +137,7 @@ def test_one_class_only_is_refused(recall, business):
         fit(recall, replaced(rows, active_1_7=[1.0] * rows.num_rows), business)
 
 
+@bad_input("training on 12 rows", gets="refused")
 def test_twelve_rows_are_refused(recall, business):
     with pytest.raises(CheckFailedError, match=r"too_few_rows: There are 4 rows .*The champion stays"):
         fit(recall, feature_rows(sundays(6), 2), business)
@@ -148,6 +151,7 @@ def test_a_handful_of_returns_is_refused(recall, business):
         fit(recall, replaced(rows, active_1_7=rare.astype(float)), business)
 
 
+@bad_input("training on constant features", gets="refused")
 def test_constant_features_are_refused(recall, business):
     rows = feature_rows(sundays(12), 150)
     same = rows.slice(0, 1).take(pa.array([0] * rows.num_rows)).drop_columns(["day", "user_id", "active_1_7"])
@@ -158,6 +162,7 @@ def test_constant_features_are_refused(recall, business):
         fit(recall, same, business)
 
 
+@bad_input("training with the label among the features", gets="refused")
 @pytest.mark.parametrize("copy", [lambda y: y, lambda y: 5 - 3 * y], ids=["as it is", "in disguise"])
 def test_a_feature_that_knows_the_outcome_is_refused(recall, business, copy):
     """The trap: a feature window that contains the label window."""

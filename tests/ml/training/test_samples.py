@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ml.training import samples
 from ml.training.samples import Sample
 from rekindle.errors import CheckFailedError
+from tests.bad_inputs import bad_input
 from tests.ml.conftest import sundays
 
 
@@ -83,6 +84,7 @@ def test_blocks_can_be_bounded(recall, business):
     assert list(chain.from_iterable(blocks)) == days[10:16]
 
 
+@bad_input("training with the label among the features", gets="refused")
 def test_a_label_that_is_a_column_of_the_features_is_refused(recall, business):
     with pytest.raises(CheckFailedError, match=r"label_among_features: .*active_1_7.*The champion stays"):
         samples.refuse_labels("features.user", ["day", "user_id", "active_1_7"], recall.targets(business))

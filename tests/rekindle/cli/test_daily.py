@@ -14,6 +14,7 @@ from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.publishing import publish
 from rekindle.settings import settings
+from tests.bad_inputs import bad_input
 from tests.command_line import rekindle
 from tests.rekindle.publishing.test_publishing import recall as recall_scores
 
@@ -36,6 +37,7 @@ def landing(platform: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     settings.cache_clear()
 
 
+@bad_input("`--day 2026-13-01`", gets="E")
 def test_a_day_that_is_no_day_is_refused_with_the_form_that_is_expected():
     answer = rekindle("run", "--day", "2026-13-01")
 
@@ -43,6 +45,7 @@ def test_a_day_that_is_no_day_is_refused_with_the_form_that_is_expected():
     assert "YYYY-MM-DD" in answer.stderr
 
 
+@bad_input("a day in the future", gets="E")
 def test_a_day_in_the_future_is_refused(landing):  # noqa: ARG001 - the landing zone must be there
     answer = rekindle("run", "--day", str(postgres.today() + timedelta(1)))
 
@@ -50,6 +53,7 @@ def test_a_day_in_the_future_is_refused(landing):  # noqa: ARG001 - the landing 
     assert "day_in_the_future" in answer.stderr
 
 
+@bad_input("a day in the future", gets="E")
 @pytest.mark.parametrize("command", [("train", "recall"), ("check", "features.user")])
 def test_no_command_about_a_day_takes_one_in_the_future(landing, command):  # noqa: ARG001 - the landing zone must be there
     answer = rekindle(*command, "--day", str(postgres.today() + timedelta(1)))
@@ -62,6 +66,7 @@ def test_today_is_refused_because_it_is_not_over(landing):  # noqa: ARG001 - the
     assert rekindle("run", "--day", str(postgres.today())).returncode == 2
 
 
+@bad_input("`--to` before `--from`", gets="E")
 def test_a_range_that_ends_before_it_begins_is_refused():
     answer = rekindle("backfill", "--from", "2023-05-04", "--to", "2023-05-03")
 
@@ -69,6 +74,7 @@ def test_a_range_that_ends_before_it_begins_is_refused():
     assert "Swap the two" in answer.stderr
 
 
+@bad_input("no `_SUCCESS`", gets="E")
 def test_a_day_without_delivery_names_the_path_that_was_looked_at(landing):
     (landing / "users" / f"day={DAY}" / "_SUCCESS").unlink()
 
@@ -79,6 +85,7 @@ def test_a_day_without_delivery_names_the_path_that_was_looked_at(landing):
     assert f"{landing}/users/day={DAY}/_SUCCESS" in answer.stderr
 
 
+@bad_input("no landing folder for the day", gets="E")
 def test_a_history_of_which_nothing_was_delivered_is_refused(landing):
     """A wrong landing zone or year must not be a year without news."""
     answer = rekindle("backfill", "--from", "2022-01-01", "--to", "2022-01-31")
@@ -151,6 +158,7 @@ def test_a_product_without_its_sources_is_not_trained():
     assert "nothing was ever delivered of orders" in answer.stderr
 
 
+@bad_input("two runs of one day at once", gets="E")
 def test_two_runs_of_a_day_at_once_are_refused(landing):  # noqa: ARG001 - the landing zone must be there
     with postgres.run_lock(DAY):
         answer = rekindle("run", "--day", str(DAY))

@@ -13,6 +13,7 @@ from rekindle.errors import InputError
 from rekindle.landing.folders import Folders
 from rekindle.landing.zone import LandingZone
 from rekindle.warehouse.contracts import landing_contract
+from tests.bad_inputs import bad_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ def names(zone: LandingZone) -> list[str]:
     return [file.name for file in delivery.files]
 
 
+@bad_input("a file in a subfolder of a delivery", gets="fine")
 def test_all_files_below_a_delivery_are_its_own_but_hidden_ones(deliver):
     """However the landing zone is written: a path, with a slash behind, from here, or as a URL."""
     zone = deliver("a.csv", "hour=00/b.csv", "x/y/c.csv", "_tmp/d.csv", "x/.git/e.csv", "x/_SUCCESS", "x/.c.csv.crc")

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from rekindle.settings import PROJECT
+from tests.bad_inputs import bad_input
 from tests.rekindle.permission.rows import DAYS, GRANTED, MONDAY, MORNING, given, hmac, permission, phone_of, suppressed
 
 TUESDAY = DAYS[1]
@@ -168,6 +169,7 @@ def test_an_old_day_has_expired_unless_its_own_time_is_given(audience):
     assert audience.codes == {"may": None, "other": "no_consent"}
 
 
+@bad_input("an opt-out delivery that is missing", gets="fine")
 @pytest.mark.parametrize(
     "tuesday",
     [

@@ -12,6 +12,7 @@ from rekindle.landing.zone import LandingZone
 from rekindle.permission.supply import TABLES, why_no_new_permission
 from rekindle.records import Build, Input
 from rekindle.warehouse import builds, lineage
+from tests.bad_inputs import bad_input
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +67,7 @@ def test_where_nothing_was_ever_delivered_nothing_is_missed(recorded: Recorded, 
     assert why_no_new_permission(DAY, LandingZone(str(tmp_path))) is None
 
 
+@bad_input("an opt-out delivery that is missing", gets="fine")
 def test_all_that_was_ever_delivered_is_to_be_there(recorded: Recorded, zone: LandingZone):
     for source in ("contacts", "messages"):
         recorded.load(source)

@@ -7,11 +7,16 @@ from datetime import date, timedelta
 from html import unescape
 from html.parser import HTMLParser
 
+import jinja2
+import jinja2.nodes
 import pytest
 
+from rekindle.report import page as page_module
 from rekindle.report.came_true import CameTrue, Period, Sums
 from rekindle.report.facts import Publish
 from rekindle.report.page import FOLDER, judge, render
+from rekindle.settings import PROJECT
+from tests.bad_inputs import bad_input
 
 HOSTILE = '<script>alert("x")</script>'
 RIGHT_TO_LEFT = "שלם \u202eלעלם 🛒"
@@ -59,6 +64,7 @@ def text(html: str) -> str:
 # Whatever the data hold
 
 
+@bad_input("`<script>` in a category", gets="fine")
 def test_escapes_every_value_that_comes_from_data(a):
     facts = a.facts(
         run=a.run(status="failed", error=f"orders: {HOSTILE}", kind=HOSTILE),
@@ -81,11 +87,32 @@ def test_escapes_every_value_that_comes_from_data(a):
     assert HOSTILE in text(html)
 
 
+@bad_input("emoji and right-to-left text", gets="fine")
 def test_shows_any_script_as_it_is_and_keeps_its_direction_to_itself(a):
     html = render(a.facts(top=a.top(a.user(RIGHT_TO_LEFT, reasons=((RIGHT_TO_LEFT, "+0.10"),)))))
 
     assert f'<bdi class="id">{RIGHT_TO_LEFT}</bdi>' in html
     assert f"<bdi>{RIGHT_TO_LEFT}</bdi>" in html
+
+
+@bad_input("`<script>` in a category", "emoji and right-to-left text", gets="fine")
+def test_every_page_escapes_what_is_put_into_it_and_is_utf8():
+    """There is one way to a template, which escapes; what is called safe is a text of the template's own."""
+    templates = {path: path.read_text(encoding="utf-8") for path in (PROJECT / "rekindle").rglob("*.j2")}
+    modules = [path.read_text(encoding="utf-8") for path in (PROJECT / "rekindle").rglob("*.py")]
+    called_safe = [
+        one.node
+        for source in templates.values()
+        for one in jinja2.Environment(autoescape=True).parse(source).find_all(jinja2.nodes.Filter)
+        if one.name == "safe"
+    ]
+
+    assert len(templates) > 5
+    assert sum(text.count("jinja2.Environment(") for text in modules) == 1
+    assert page_module.template("base.html.j2").environment.autoescape is True
+    assert all(isinstance(node, jinja2.nodes.Const) for node in called_safe)
+    for path, source in templates.items():
+        assert '<meta charset="utf-8">' in source or "extends" in source, path
 
 
 def test_a_minus_is_a_minus(a):

@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from rekindle.errors import CheckFailedError
 from rekindle.settings import settings
 from rekindle.workflow import alerts, tasks
+from tests.bad_inputs import bad_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +86,7 @@ def test_without_an_http_address_nothing_is_sent(url: str, monkeypatch):
     settings.cache_clear()
 
 
+@bad_input("any of these, told by the webhook", gets="B")
 @pytest.mark.parametrize(
     ("error", "told"),
     [
@@ -113,6 +115,15 @@ def test_arms_of_other_sizes_than_planned_are_told_by_the_names_of_their_campaig
 
     assert alert["what"] == "Arms are not of the sizes planned: spring."
     assert (alert["code"], alert["task"]) == ("sample_ratio", "report")
+
+
+@bad_input("an opt-out delivery that is missing, told by the webhook", gets="fine")
+def test_a_day_on_which_nobody_is_permitted_anew_is_told_with_the_source_that_is_missing():
+    alert = alerts.of_no_new_permission("2024-03-10", "run", "consents of 2024-03-10 are not loaded")
+
+    assert (alert["code"], alert["task"]) == ("no_new_permission", "permission_is_supplied")
+    assert alert["what"] == "Nobody is permitted anew: consents of 2024-03-10 are not loaded."
+    assert "permission is still taken away" in str(alert["safe"])
 
 
 def test_what_has_moved_within_a_week_is_told_and_stops_nothing():

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from rekindle.settings import settings
 from rekindle.workflow import waiting
 from rekindle.workflow.waiting import DeliveryTrigger, WaitForDeliveries
+from tests.bad_inputs import bad_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +81,7 @@ def test_what_comes_in_time_ends_the_wait(users):
     assert coming.finished.is_set()
 
 
+@bad_input("no `_SUCCESS`", gets="E")
 @pytest.mark.usefixtures("users")
 def test_what_never_comes_is_named_when_the_deadline_is_over(wait):
     missing = event_of(DeliveryTrigger(str(DAY), deadline_seconds=0.2, poll_seconds=0.1))
@@ -89,6 +91,7 @@ def test_what_never_comes_is_named_when_the_deadline_is_over(wait):
         wait.arrived({}, missing)
 
 
+@bad_input("an opt-out delivery that is missing", gets="fine")
 def test_what_permission_is_made_of_is_waited_for_and_stops_no_scores(users, wait):
     """Once consents have come they are waited for; where they do not come, or cannot be used, the day is scored all the same."""
     (users / "_SUCCESS").touch()

@@ -30,6 +30,7 @@ from rekindle.warehouse.builds import ALWAYS
 from rekindle.workflow import due
 from rekindle.workflow.backfill import rebuild_stale
 from spark_jobs.features import user, user_day, user_item_day
+from tests.bad_inputs import bad_input
 from tests.reference import features
 from tests.reference.ingestion import SOURCES, Row, World, counts
 from tests.reference.worlds import ANCHORS, NOT_ACTIVITY, many_worlds, merge, prefixed, write_landing
@@ -172,6 +173,7 @@ def test_tiles_of_items_are_those_of_the_reference(case: Case):
     assert differences(case.warehouse.rows(user_item_day.TABLE), expected, KEYS[user_item_day.TABLE]) == []
 
 
+@bad_input("an event exactly at midnight after `day`", "29 February", "year end", gets="fine")
 def test_features_are_those_of_the_reference(case: Case):
     """Integers, decimals and maps are equal, doubles to 1e-9, and there is no row more or less."""
     expected = case.expected(features.user_features, case.scored)

@@ -12,6 +12,7 @@ from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.landing.filling import fill
 from rekindle.settings import settings
+from tests.bad_inputs import bad_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +63,7 @@ def test_a_delivery_that_says_nothing_usable_stops_by_name(name: str, warehouse:
     assert warehouse.rows("raw.orders", f"day = DATE'{DAY}'") == []
 
 
+@bad_input("a file in a subfolder of a delivery", gets="fine")
 def test_files_in_folders_of_a_delivery_are_loaded(warehouse: Warehouse, zone: Path):
     shutil.copytree(case("nested"), zone)
 

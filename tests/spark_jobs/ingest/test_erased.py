@@ -10,6 +10,7 @@ import pytest
 from rekindle import postgres
 from rekindle.days import Days
 from rekindle.landing import tombstones
+from tests.bad_inputs import bad_input
 from tests.spark_jobs.ingest.test_personal import deliver
 from tests.spark_jobs.ingest.test_raw import as_jsonl
 
@@ -42,6 +43,7 @@ def tombstone(platform: object) -> Iterator[None]:  # noqa: ARG001 - it is recor
     postgres.transact(lambda connection: connection.execute("delete from rekindle.tombstone"))
 
 
+@bad_input("a user erased, then delivered again in an old file", gets="W")
 @pytest.mark.usefixtures("tombstone")
 def test_a_user_erased_then_delivered_again_in_an_old_file_is_dropped_and_counted(warehouse: Warehouse):
     """Also in a row that breaks a rule, and where it cannot be told into columns; a time without zone then stops nothing."""

@@ -22,6 +22,7 @@ from rekindle.landing.zone import LandingZone
 from rekindle.settings import settings
 from rekindle.warehouse import checks, contracts
 from spark_jobs.ingest import raw
+from tests.bad_inputs import bad_input
 from tests.spark_jobs.ingest.test_raw import as_csv, as_jsonl
 
 if TYPE_CHECKING:
@@ -89,7 +90,10 @@ FILES: dict[str, dict[str, str | bytes]] = {
         + f"{NAME},{PHONE}\n{NAME},{PHONE},\xff".encode("latin-1"),
     },
     "consents": {"a.jsonl": as_jsonl(*CONSENTS) + f'{{"user_id": "{NAME}", "phone": "{PHONE}"\n'},
-    "messages": {"a.jsonl": as_jsonl(message("m1"), message("m2", sent_at=None, arm="control", cost=None))},
+    "messages": {
+        "a.jsonl": as_jsonl(message("m1"), message("m2", sent_at=None, arm="control", cost=None)),
+        "b.csv": as_csv(message("of a part of a cent", user_id="somebody", cost="0.0079001")),
+    },
     "replies": {"a.csv": as_csv(*REPLIES) + f'x,"{PHONE}",{WORDS}\n'},
 }
 
@@ -130,7 +134,7 @@ def loaded(warehouse: Warehouse) -> Loaded:
 def test_the_law_holds_of_each(loaded: Loaded):
     counts = {s: [loaded.told[s].told[name] for name in ("delivered", "loaded", "quarantined")] for s in SOURCES}
 
-    assert counts == {"contacts": [7, 3, 4], "consents": [14, 6, 8], "messages": [2, 2, 0], "replies": [7, 3, 4]}
+    assert counts == {"contacts": [7, 3, 4], "consents": [14, 6, 8], "messages": [3, 2, 1], "replies": [7, 3, 4]}
 
 
 def test_a_consent_that_lacks_what_it_needs_is_loaded_to_be_seen(loaded: Loaded):
@@ -144,6 +148,11 @@ def test_a_consent_that_lacks_what_it_needs_is_loaded_to_be_seen(loaded: Loaded)
     assert [rows["incomplete"][name] for name in ("at", "source", "policy_version")] == [None] * 3
     assert rows["incomplete"]["occurred_on"] == DAY
     assert rows["withdrawn"]["message_channel"] is None
+
+
+@bad_input("more digits than the cost of a message has", gets="Q")
+def test_a_cost_of_more_digits_than_are_kept_is_not_rounded(loaded: Loaded):
+    assert [row["column"] for row in loaded.quarantine("messages")["too_precise"]] == ["cost"]
 
 
 def test_a_number_is_told_again_without_being_kept(loaded: Loaded):

@@ -24,6 +24,7 @@ from rekindle.days import ONE_DAY, Days
 from rekindle.errors import InputError
 from rekindle.settings import settings
 from rekindle.warehouse import contracts, tables
+from tests.bad_inputs import BY_INPUT, bad_input, marks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,6 +129,11 @@ class Case:
     unseen: tuple[str, ...] = ()
     warnings: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def gets(self) -> str:
+        """What this shows, as tests/bad_inputs.py names it."""
+        return "Q" if self.quarantined else "W" if self.warnings else "fine"
+
 
 def cell(name: str, value: object, reason: str, source: str = "orders") -> Case:
     """A row with a bad cell beside a good row."""
@@ -135,6 +141,8 @@ def cell(name: str, value: object, reason: str, source: str = "orders") -> Case:
     rows = [make(**{key: "good"}), make(**{key: "bad"} | {name: value})]
     return Case(source, {"rows.jsonl": as_jsonl(*rows)}, ["good"], quarantined=[("rows.jsonl", 2, reason)])
 
+
+MISSING_MARKERS = next(name for name in BY_INPUT if name.startswith("null markers") and name.endswith("must be"))
 
 D = Decimal
 CENTS = {"amount": pa.decimal128(18, 4)}
@@ -364,6 +372,12 @@ CASES = {
         },
         [f"e{n}" for n in range(2000)],
         warnings={"dominant_user": 800},
+    ),
+    "a type for each row": Case(
+        "events",
+        {"rows.csv": as_csv(*[event(event_id=f"e{n}", type=f"https://shop/{n}") for n in range(12_500)])},
+        [f"e{n}" for n in range(12_500)],
+        warnings={"dominant_user": 12_500, "many_values": 10_000},
     ),
     "a refund before its sale": Case(
         "orders",
@@ -643,7 +657,8 @@ class Loaded:
         """Rows of a case, in the order of the ids that it expects."""
         case, day = CASES[name], DAYS[name]
         rows = [row for row in self.rows[case.source] if row["day"] == day]
-        return sorted(rows, key=lambda row: case.loaded.index(row[NAMED[case.source]]))
+        places = {one: place for place, one in enumerate(case.loaded)}
+        return sorted(rows, key=lambda row: places[row[NAMED[case.source]]])
 
 
 @pytest.fixture(scope="module")
@@ -669,7 +684,71 @@ def rows_in(name: str, content: Content) -> int:
 # What goes on
 
 
-@pytest.mark.parametrize("name", CASES)
+SHOWS = {
+    "files that cannot be read": (
+        *("a file of 0 bytes", "a truncated Parquet file", "a CSV file renamed to .parquet"),
+        *("a flipped byte in a page that has a checksum", "UTF-16", "a quote that is never closed"),
+    ),
+    "header only": ("a header-only file",),
+    "parquet without rows": ("a Parquet file of 0 rows",),
+    "declared empty": ("a day declared empty",),
+    "a file twice": ("the same file twice under two names",),
+    "a row twice": ("exact duplicate rows",),
+    "a fact in conflict": ("the same id, other payload within a delivery",),
+    "a state in conflict": ("the same state twice within a delivery, otherwise",),
+    "delivered again": ("the same id and date again on a later day, same payload",),
+    "delivered again otherwise": ("the same id and date again on a later day, other payload",),
+    "columns of its own": ("an extra column",),
+    "a number as text": ('a number as text, "12"',),
+    "a number and a letter": ('a number with a letter, "12a"',),
+    "a price with a letter": ('a number with a letter, "12a"',),
+    "a decimal comma": ("a decimal comma",),
+    "a price with a comma": ("a decimal comma",),
+    "not a number": ("NaN",),
+    "a price that is not a number": ("NaN",),
+    "infinite": ("inf",),
+    "an infinite price": ("inf",),
+    "1e308": ("1e308",),
+    "a price of 1e308": ("1e308",),
+    "a negative price": ("a negative amount on a sale",),
+    "an unknown currency": ("an unknown currency",),
+    "no currency": ("a missing currency",),
+    "milliseconds for microseconds": ("a time in ms for µs",),
+    "1970": ("the year 1970",),
+    "0001": ("the year 0001",),
+    "9999": ("the year 9999",),
+    "more than five minutes in the future": ("more than 5 minutes in the future",),
+    "no user": ("user_id null",),
+    "an empty user": ("user_id ''",),
+    "a blank user": ("user_id ' '",),
+    "a user null": ("user_id 'null'",),
+    "a user nan": ("user_id 'nan'",),
+    "a user of 10 kB": ("user_id of 10 kB",),
+    "a user with NUL": ("user_id with NUL",),
+    "a user with a newline": ("user_id with a newline",),
+    "a newline in csv": ("user_id with a newline",),
+    "ids that look dangerous": ("user_id `Robert'); DROP TABLE scores;--`", "user_id `../../etc/passwd`"),
+    "bytes that are no UTF-8": ("invalid UTF-8",),
+    "a BOM": ("a BOM",),
+    "one user and many categories": ("one user with 40 % of all rows",),
+    "a type for each row": ("1e5 categories",),
+    "a refund before its sale": ("a refund before its sale",),
+    "more digits than cents": ("more digits than cents (1.234)",),
+    "null markers for an id": (MISSING_MARKERS,),
+    "null markers for what must be there": (MISSING_MARKERS,),
+    "null markers where nothing may stand": ("null markers of exporters where nothing may stand",),
+    "blanks around ids": ("blanks around an id",),
+    "one id as a number and as text": ('123, 123.0 and "123" as an id',),
+    "only files in subfolders": ("a file in a subfolder of a delivery",),
+    "parquet of many types": ("Parquet types with a plain text (UUID, dictionary, time)",),
+}
+"""Which of the bad inputs some cases show."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=marks(SHOWS.get(name, ()), gets=case.gets)) for name, case in CASES.items()],
+)
 def test_a_delivery_gets_what_it_should(name: str, loaded: Loaded):
     """Good rows are loaded, bad rows and files are in quarantine with their reason, and warnings are counted."""
     case, day = CASES[name], DAYS[name]
@@ -750,18 +829,21 @@ def test_ids_are_read_without_the_blanks_around_them(loaded: Loaded):
     ]
 
 
+@bad_input("another order of columns", gets="fine")
 def test_the_order_of_columns_means_nothing(loaded: Loaded):
     (row,) = loaded.of("columns of its own")
 
     assert (row["user_id"], row["amount"], row["item_id"]) == ("ada", Decimal("10.50"), "tea")
 
 
+@bad_input("the same id, other payload within a delivery", gets="Q")
 def test_of_facts_in_conflict_the_first_of_the_first_file_wins(loaded: Loaded):
     (row,) = loaded.of("a fact in conflict")
 
     assert row["amount"] == Decimal("1.00")
 
 
+@bad_input("the same state twice within a delivery, otherwise", gets="Q")
 def test_of_states_in_conflict_the_last_of_the_last_file_wins(loaded: Loaded):
     (row,) = loaded.of("a state in conflict")
 
@@ -788,6 +870,11 @@ def test_quarantine_names_the_column(loaded: Loaded):
     assert named[DAYS["a comma too many"]] is None
 
 
+@bad_input(
+    "the same id and date again on a later day, same payload",
+    "the same id and date again on a later day, other payload",
+    gets="fine",
+)
 def test_a_later_delivery_of_a_fact_is_loaded_and_counted_as_a_repeat(loaded: Loaded):
     names = ("delivered first", "delivered again", "delivered again otherwise")
 
@@ -796,6 +883,7 @@ def test_a_later_delivery_of_a_fact_is_loaded_and_counted_as_a_repeat(loaded: Lo
     assert [loaded.of(name)[0]["amount"] for name in names] == [Decimal("10.50"), Decimal("10.50"), Decimal("99.00")]
 
 
+@bad_input("an event exactly at midnight after `day`", "29 February", "a DST gap", "year end", gets="fine")
 def test_times_at_edges_fall_on_their_utc_date(loaded: Loaded):
     midnight = DAYS["times at edges"] + ONE_DAY
 
@@ -810,6 +898,7 @@ def test_times_at_edges_fall_on_their_utc_date(loaded: Loaded):
     ]
 
 
+@bad_input("`<script>` in a category", "emoji and right-to-left text", gets="fine")
 def test_texts_of_all_kinds_stay_as_they_are(loaded: Loaded):
     assert [row["category"] for row in loaded.of("texts of all kinds")] == [
         "<script>alert(1)</script>",
@@ -937,7 +1026,30 @@ STOPS = {
 }
 
 
-@pytest.mark.parametrize("name", STOPS)
+STOPS_SHOW = {
+    "a required column is missing": ("a required column missing",),
+    "a required column has another name": ("a required column renamed (`userId`)",),
+    "the only file is unreadable": ("each of these as the day's only file",),
+    "the only file has a damaged page": ("each of these as the day's only file",),
+    "all files are unreadable, each in its way": ("each of these as the day's only file",),
+    "a csv of times without zone": ("no time zone declared",),
+    "parquet of times without zone": ("no time zone declared",),
+    "a csv with a column twice": ("a column name twice, in csv",),
+    "parquet with a column twice": ("a column name twice, in Parquet",),
+    "a json object with a key twice": ("a key twice, in jsonl",),
+    "a json object far below with a key twice": ("a key twice, in jsonl",),
+    "parquet of spans of time": ("Parquet types without a plain text (spans of time, lists)",),
+    "parquet of lists": ("Parquet types without a plain text (spans of time, lists)",),
+    "no time can be read": ("no usable row in a delivery of a required source",),
+    "all currencies are of small letters": ("no usable row in a delivery of a required source",),
+    "more than half of twenty rows cannot be used": ("more than half of at least 20 rows unusable",),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=marks(STOPS_SHOW.get(name, ()), gets="E")) for name in STOPS],
+)
 def test_unusable_files_stop_the_run_before_anything_is_written(
     name: str, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

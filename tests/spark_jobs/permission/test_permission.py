@@ -19,6 +19,7 @@ from rekindle.permission.supply import why_no_new_permission
 from rekindle.settings import settings
 from rekindle.warehouse import marts, migrate
 from spark_jobs.permission import numbers, opt_outs
+from tests.bad_inputs import bad_input
 from tests.reference import permission_worlds as worlds
 from tests.reference.permission import Rules, World, code_by_user
 from tests.reference.permission_worlds import DAY
@@ -42,6 +43,7 @@ PHONES = {
     "short": ("12345", "US"),
     "no region": ("0491 570 159", None),
     "desk": ("+44 20 7946 0123", None),
+    "free of charge": ("+1 800 555 0199", None),
     "rounded": ("1.41556E+10", "US"),
     "phoneless": (None, "US"),
     "extension": ("+61 491 570 110 ext. 5", "AU"),
@@ -97,6 +99,15 @@ def write_by_hand(landing: Path) -> None:
         (folder / "_SUCCESS").touch()
 
 
+@bad_input("a toll-free number", "two users with one phone, one opted out", gets="not eligible")
+@bad_input(
+    "a phone without a region",
+    "a landline",
+    "a short code",
+    "a phone with an extension",
+    "`1.41556E+10` as a phone",
+    gets="not eligible",
+)
 def test_each_user_with_a_consent_has_the_first_code_that_applies(permission: dict[str, dict[str, Any]]):
     assert {name: permission[name]["code"] for name in PHONES} == {
         "permitted": None,
@@ -106,6 +117,7 @@ def test_each_user_with_a_consent_has_the_first_code_that_applies(permission: di
         "short": "invalid_phone",
         "no region": "invalid_phone",
         "desk": "not_mobile",
+        "free of charge": "not_mobile",
         "rounded": "invalid_phone",
         "phoneless": "no_phone",
         "extension": "invalid_phone",

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from rekindle.errors import InputError
@@ -48,7 +49,7 @@ def _of_file(path: Path) -> Iterator[Record]:
         content = path.read_bytes()
         text = (gzip.decompress(content) if path.suffix.lower() == ".gz" else content).decode("utf-8-sig")
         yield from _of_csv(text) if form == ".csv" else _of_json(text)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+    except (OSError, EOFError, zlib.error, csv.Error, ValueError, RecursionError) as error:
         where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise InputError(
             f"{path.name} cannot be read as {'CSV' if form == '.csv' else 'JSON lines'}{where}.",
@@ -73,4 +74,16 @@ def _of_json(text: str) -> Iterator[Record]:
 
 def _objects(values: list[Any]) -> Iterator[Record]:
     for value in values:
-        yield value if isinstance(value, dict) else {}
+        yield _whole(value) if isinstance(value, dict) else {}
+
+
+def _whole(value: Any) -> Any:
+    """A value without half characters: who cuts a text at so many signs cuts an emoji in two, also behind a stop."""
+    match value:
+        case str() if not value.isascii():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {name: _whole(member) for name, member in value.items()}
+        case list():
+            return [_whole(member) for member in value]
+    return value

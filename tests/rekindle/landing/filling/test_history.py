@@ -12,6 +12,7 @@ from rekindle.errors import InputError
 from rekindle.settings import PROJECT
 from rekindle.warehouse import contracts
 from tests import command_line
+from tests.bad_inputs import bad_input
 
 ORDERS = "order_id,user_id,occurred_at,kind,amount,currency"
 USERS = "user_id,registered_at"
@@ -304,6 +305,14 @@ def test_a_number_in_a_json_line_with_a_day_is_not_rewritten(zone, rekindle, his
     assert lines(zone, "events", "jsonl") == {"2024-03-02": ["{" + kept + "}"]}
 
 
+def test_half_a_character_in_a_json_line_is_passed_on_as_it_is_written(zone, rekindle, history):
+    """A row that ingestion quarantines; nobody is told of anything unforeseen."""
+    cut = EVENT.replace('"a"', '"a\\ud83d"')
+    rekindle("import", "events", history("events.jsonl", EVENT, cut))
+
+    assert lines(zone, "events", "jsonl") == {"2024-03-01": [EVENT, cut]}
+
+
 def test_a_file_for_one_day_is_passed_on_with_its_bad_rows(zone, rekindle, history):
     """Their day is known, so ingestion can judge them."""
     bad = ["o2,ann", "o3,ann,never,sale,1,USD,7,8"]
@@ -414,10 +423,12 @@ def test_a_row_that_tells_no_day_is_named_and_nothing_is_written(zone, rekindle,
 @pytest.mark.parametrize(
     ("name", "contents", "match"),
     [
-        (
+        pytest.param(
             "orders.csv",
             f'{ORDERS}\n{FIRST},"mug\n{FIRST}\n',
             "open_quote: orders.csv cannot be read as csv: a quote is never closed",
+            id="a quote that is never closed",
+            marks=bad_input("a quote that is never closed, in `import`", gets="E"),
         ),
         (
             "orders.csv",
@@ -430,10 +441,12 @@ def test_a_row_that_tells_no_day_is_named_and_nothing_is_written(zone, rekindle,
             "unreadable_day: orders.csv, row 1 has a `day` that is none",
         ),
         ("orders.csv", f"{ORDERS}\n{FIRST.replace('Z', 'ß')}\n".encode("cp1252"), "unreadable_time: orders.csv, row 1"),
-        (
+        pytest.param(
             "orders.jsonl",
             EVENT.replace("{", '{"type": "x", '),
             "duplicate_column: orders.jsonl, row 1 has the column 'type' twice",
+            id="a key twice",
+            marks=bad_input("a column name twice, in `import`", gets="E"),
         ),
         (
             "orders.jsonl",
@@ -489,7 +502,12 @@ def test_a_json_line_that_is_no_object_is_named(zone, rekindle, history):
             "a,b,c,d,e,f",
             "has no column order_id, user_id, occurred_at, kind, amount, currency. Begin the file with the names of its",
         ),
-        (ORDERS.replace("kind", "amount"), "has the column 'amount' twice"),
+        pytest.param(
+            ORDERS.replace("kind", "amount"),
+            "has the column 'amount' twice",
+            id="a column twice",
+            marks=bad_input("a column name twice, in `import`", gets="E"),
+        ),
     ],
 )
 def test_a_missing_column_is_named_with_the_nearest_that_is_there(zone, rekindle, history, header, match):

@@ -15,6 +15,7 @@ from rekindle.errors import InputError
 from rekindle.landing.filling.messages import braze, twilio
 from rekindle.landing.filling.messages.assignments import Assignment, latest
 from rekindle.landing.filling.messages.told import Reply, Sent, time_of
+from tests.bad_inputs import bad_input
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OURS, THEIRS = "+14155550100", "+14155550123"
@@ -90,6 +91,35 @@ def test_a_message_of_twilio_is_known_by_its_number(bulk):
 
 def test_what_came_in_is_a_reply(bulk):
     assert list(bulk(INBOUND).replies.values()) == [Reply("SM2", THEIRS, NOON, "stop")]
+
+
+@bad_input("emoji and right-to-left text", gets="fine")
+def test_a_reply_whose_emoji_was_cut_in_two_is_heard(bulk):
+    """JSON can hold half a character, and no file and no table can."""
+    (reply,) = bulk({**INBOUND, "body": "stop \U0001f9f8 \ud83e"}).replies.values()
+
+    assert reply.text == "stop \U0001f9f8 \ufffd"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("log.jsonl", b"[" * 100_000),
+        ("log.jsonl", b'{"sid": ' + b"9" * 5000 + b"}"),
+        ("log.jsonl", b'{"sid": '),
+        ("log.jsonl", b'{"sid": "\xff"}'),
+        ("log.jsonl.gz", gzip.compress(b"{}" * 999)[:-12]),
+        ("log.jsonl.gz", gzip.compress(b"{}")[:10] + b"\xff" * 20),
+        ("log.jsonl.gz", b"{}"),
+        ("log.csv", b'sid,body\n1,"'),
+    ],
+)
+def test_an_export_that_cannot_be_read_is_told_by_its_name(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+
+    with pytest.raises(InputError, match=rf"unreadable_export: {re.escape(name)} cannot be read as"):
+        twilio.read(path, "USD")
 
 
 def test_the_log_of_the_console_says_the_same(tmp_path):
