@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-MAY_PASS = {"postgres_unavailable", "already_running", "branch_moved", "lock_lost", "dbt_failed"}
+MAY_PASS = {"postgres_unavailable", "already_running", "branch_moved", "lock_lost", "dbt_failed", "source_unavailable"}
 """
 Codes of what may be over by itself in a while: only these are worth another try without a person.
 

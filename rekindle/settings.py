@@ -11,7 +11,7 @@ import re
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import (
@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     Key of the HMACs by which phones are told again without being kept. From the environment: it is to lie neither in the
     warehouse nor in the database. With another key no earlier opt-out is found again, so it never changes.
     """
+
+    sources: dict[str, dict[str, Any]] = {}
+    """Sources that are tables, by name; `rekindle.landing.declared` reads them."""
 
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     lapse_days: PositiveInt
@@ -173,7 +176,7 @@ def settings() -> Settings:
         # Its text names the field in quotes, and nothing else says which it is.
         _, name, _ = str(error).split('"', 2)
         raise InputError(
-            f"The environment variable REKINDLE_{name.upper()} is a list, and cannot be read as one.",
+            f"The environment variable REKINDLE_{name.upper()} is a list or a map, and cannot be read as one.",
             todo="""Write it as JSON, for example '["login", "sales"]' or '[30, 90, 365]'.""",
             safe="Nothing was done.",
             code="unreadable_setting",

@@ -15,10 +15,16 @@ from typing import TYPE_CHECKING, Protocol
 from rekindle.landing.formats import form_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
+
+    from pyspark.sql import DataFrame
 
     from rekindle.days import Days
     from rekindle.warehouse.contracts import Contract
+
+ARRIVED, COUNTED = "rekindle_arrived", "rekindle_counted"
+"""Columns of rows with typed cells: when a row arrived, and how many did on its day, as their table says with the rows."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class Delivery:
     source: str
     day: date
     files: tuple[LandedFile, ...]
+    is_counted_when_read: bool = False
+    """Whether it may be another by then, and says of how many rows with the rows themselves."""
 
     @cached_property
     def content_digest(self) -> str:
@@ -103,6 +111,9 @@ class Origin(Protocol):
 
     def look(self, contract: Contract, days: Days) -> list[Delivery]:
         """Look into the complete deliveries of some days; a day without one is left out."""
+
+    def cells(self, contract: Contract, deliveries: Sequence[Delivery]) -> DataFrame | None:
+        """Rows of deliveries with typed cells, to be told into texts; None where files are to be read."""
 
     def parts(self, since: date) -> list[Part]:
         """Complete deliveries of days from `since` on, and complete hours of them, in the order in which they are over."""

@@ -25,7 +25,7 @@ from rekindle.landing.delivery import Delivery, FoundFile, LandedFile, Part
 from rekindle.landing.formats import UnreadableFileError, outline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import date
 
     from pyarrow.fs import FileInfo, FileSystem
@@ -97,6 +97,9 @@ class Folders:
                 Delivery(self.source, day, tuple(sorted((file.result() for file in looked[day]), key=lambda f: f.name)))
                 for day in sorted(looked)
             ]
+
+    def cells(self, contract: Contract, deliveries: Sequence[Delivery]) -> None:
+        """Files are read by Spark's workers, each by its path."""
 
     def parts(self, since: date) -> list[Part]:
         found = []

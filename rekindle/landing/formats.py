@@ -472,11 +472,15 @@ def parquet_texts(content: bytes, columns: Columns) -> ParquetTexts:
     Text that is not UTF-8 is damage, for Parquet's text always is; in binary columns it is a bad row. Raises
     UnreadableFileError.
     """
+    file = parquet_file(content)
+    return arrow_texts(parquet_table(file, [n for n in columns.names if n in file.schema_arrow.names]), columns)
+
+
+def arrow_texts(table: pa.Table, columns: Columns) -> ParquetTexts:
+    """The same of values that Arrow holds already, as those of a warehouse's table."""
     import pyarrow as pa
 
-    file = parquet_file(content)
-    present = [name for name in columns.names if name in file.schema_arrow.names]
-    table = parquet_table(file, present)
+    present = [name for name in columns.names if name in table.column_names]
     try:
         texts = {name: _texts(table[name], name, columns) for name in present}
     except (pa.ArrowException, OSError) as error:

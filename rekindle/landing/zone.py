@@ -1,7 +1,8 @@
 """
 Deliveries of all sources, looked at without loading them: what is expected, what is there, and what of it cannot be used.
 
-Where a source's deliveries come from is its `Origin`'s: by default folders of the landing zone.
+Where a source's deliveries come from is its `Origin`'s: folders of the landing zone, or the table that `sources` in
+conf/rekindle.yml names for it.
 
 Some sources may deliver hours of a day ahead, `day=YYYY-MM-DD/hour=HH/` with a `_SUCCESS` of its own: permission is taken away
 by them. The day's delivery holds the same rows again, and is all that is loaded.
@@ -15,15 +16,18 @@ from typing import TYPE_CHECKING
 
 from rekindle.days import Days
 from rekindle.errors import InputError
+from rekindle.landing import tables
+from rekindle.landing.declared import declared
 from rekindle.landing.folders import Folders
 from rekindle.landing.formats import DUPLICATE_COLUMN, is_utf8, repeated, unsupported_type
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
     from pyarrow.fs import FileSystem
+    from pyspark.sql import DataFrame, SparkSession
 
     from rekindle.landing.delivery import Delivery, FoundFile, Origin, Part
     from rekindle.warehouse.contracts import Contract
@@ -37,14 +41,19 @@ class LandingZone:
     sources before it loads the first.
     """
 
-    def __init__(self, url: str | None = None) -> None:
+    def __init__(self, url: str | None = None, spark: SparkSession | None = None) -> None:
         self.url = url or settings().landing_zone
+        self._spark = spark
+        # Who names a landing zone asks for its folders.
+        self._declared = {} if url else declared(settings().sources)
         self._looked: dict[tuple[str, date], Delivery] = {}
         self._origins: dict[str, Origin] = {}
         self._first_days: dict[str, date] = {}
 
     def _origin(self, source: str) -> Origin:
         """Where the source's deliveries come from."""
+        if source in self._declared and source not in self._origins:
+            self._origins[source] = tables.origin(self._declared[source], self._spark)
         if source not in self._origins:
             system, root = self._root
             self._origins[source] = Folders(source, system, root, self.url)
@@ -65,6 +74,11 @@ class LandingZone:
     def sign(self, source: str, day: date) -> str:
         """What says that a delivery is complete, as people write it."""
         return self._origin(source).sign(day)
+
+    @property
+    def asks_spark(self) -> bool:
+        """Whether some source is a table, of which Spark alone knows what has arrived."""
+        return bool(self._declared)
 
     def days_of(self, source: str) -> list[date]:
         """Days on which the source has a complete delivery."""
@@ -105,6 +119,10 @@ class LandingZone:
                 _refuse_unusable(contract, delivery, self.folder(source, delivery.day))
                 self._looked[source, delivery.day] = delivery
         return [self._looked[source, day] for day in days if (source, day) in self._looked]
+
+    def cells(self, contract: Contract, deliveries: Sequence[Delivery]) -> DataFrame | None:
+        """Rows of deliveries with typed cells, to be told into texts; None where files are to be read."""
+        return self._origin(contract.lands.source).cells(contract, deliveries)
 
     def refuse_unusable(self, days: Days) -> None:
         """

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rekindle.errors import CheckFailedError
+from rekindle.errors import CheckFailedError, InputError
 from rekindle.landing.zone import LandingZone
 from rekindle.permission import withdrawals
 from rekindle.permission.withdrawals import NO_KEY, SOURCES, Context, digest_of
@@ -26,7 +26,7 @@ from rekindle.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
+    from datetime import date, datetime
 
     from rekindle.landing.delivery import FoundFile, Part
     from rekindle.permission.withdrawals import Read
@@ -87,23 +87,34 @@ def main(run_id: str, *, at: datetime | None = None, zone: LandingZone | None = 
     later, so that a simulated time knows nothing of its future.
     """
     done = Taken(at or transact(clock))
-    for part, file in _new_files(zone or LandingZone(), done.at):
-        _take_in(zone or LandingZone(), part, file, done)
+    zone = zone or LandingZone()
+    for part, file in _new_files(zone, done):
+        _take_in(zone, part, file, done)
     with durable("taking away"):
         amend(lambda connection, publication, stamps: _turn(connection, publication, stamps, done), run_id, at=at)
     return done
 
 
-def _new_files(zone: LandingZone, at: datetime) -> Iterator[tuple[Part, FoundFile]]:
+def _new_files(zone: LandingZone, done: Taken) -> Iterator[tuple[Part, FoundFile]]:
     """Yield the files that have not been read, or were other files then."""
+    at = done.at
     published = transact(lambda c: only_value(c.execute("select min(day) from rekindle.permission_state")))
     since = min(published or at.date(), at.date()) - timedelta(days=LOOK_BACK_DAYS)
     known = _known()
     for source in SOURCES:
-        for part in zone.parts(source, since):
-            for file in zone.files(part) if part.is_over_at <= at else ():
+        for part, files in _found(zone, source, since, done):
+            for file in files:
                 if known.get((source, file.path)) != (file.size, file.modified_at):
                     yield part, file
+
+
+def _found(zone: LandingZone, source: str, since: date, done: Taken) -> list[tuple[Part, list[FoundFile]]]:
+    """Complete parts of a source whose time is over. Of one that cannot be looked at no other is held up."""
+    try:
+        return [(part, zone.files(part)) for part in zone.parts(source, since) if part.is_over_at <= done.at]
+    except InputError as error:
+        done.unusable[source] = error.code or error.what
+        return []
 
 
 def _known() -> Mapping[tuple[str, str], tuple[int, datetime]]:

@@ -113,7 +113,7 @@ def ingest(source: str) -> Any:
         from rekindle.workflow import lines
 
         with _stage(day, airflow_run, f"ingest {source}", spark) as (run_id, days, notes):
-            zone = LandingZone()
+            zone = LandingZone(spark=spark)
             # Whoever clears this task does not wait again, and a delivery that is being replaced is not an empty day.
             if kind != "backfill" and source in zone.holding_up(days.first):
                 raise no_delivery(zone, days.first, [source])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -58,6 +60,9 @@ class WaitForDeliveries(BaseOperator):
 
     Fails with `no_delivery` after the deadline, or by the name of what cannot be used: before any source is loaded. A run
     of kind `backfill` waits for nothing: a history may have holes.
+
+    Files are looked for by the trigger, without a worker. What has arrived in a table Spark alone knows, which a triggerer
+    does not reach: where a source is one, the task is woken to look for all of them, and gives its worker back in between.
     """
 
     template_fields: Sequence[str] = ("day", "kind")
@@ -71,10 +76,39 @@ class WaitForDeliveries(BaseOperator):
         from rekindle.settings import settings
 
         if self.kind != "backfill" and missing_sources(self.day):
-            conf = settings()
-            trigger = DeliveryTrigger(self.day, conf.delivery_deadline_minutes * 60, conf.delivery_poll_seconds)
-            self.defer(trigger=trigger, method_name="arrived")
+            self._wait(settings().delivery_deadline_minutes * 60)
         return self.arrived(context, [])
+
+    def _wait(self, seconds: float) -> None:
+        """Give the worker back until something is to be looked for again."""
+        from rekindle.landing.zone import LandingZone
+        from rekindle.settings import settings
+
+        poll_seconds = settings().delivery_poll_seconds
+        if LandingZone().asks_spark:
+            pause = min(poll_seconds, seconds)
+            sleep = TimeDeltaTrigger(timedelta(seconds=pause))
+            self.defer(trigger=sleep, method_name="look_again", kwargs={"seconds": seconds - pause})
+        self.defer(trigger=DeliveryTrigger(self.day, seconds, poll_seconds), method_name="arrived")
+
+    def look_again(self, context: Any, event: Any, *, seconds: float) -> str:  # noqa: ARG002 - what a sleep says
+        """Look for all sources; wait on for so many seconds at most. What time will not mend fails at once."""
+        from airflow.sdk.exceptions import AirflowFailException
+
+        from rekindle.errors import InputError
+
+        try:
+            missing = missing_sources(self.day)
+        except Exception as error:
+            if isinstance(error, InputError) and not error.may_pass:
+                raise AirflowFailException(str(error)) from error
+            if seconds <= 0:
+                raise
+            logging.getLogger(__name__).warning("A source did not answer: %s.", type(error).__name__)
+            missing = [""]
+        if missing and seconds > 0:
+            self._wait(seconds)
+        return self.arrived(context, missing)
 
     def arrived(self, context: Any, event: list[str] | None) -> str:  # noqa: ARG002 - Airflow passes the context
         """Go on, or fail by name."""

@@ -14,7 +14,17 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rekindle.landing import tombstones
-from rekindle.landing.formats import Row, UnreadableFileError, csv_rows, decoded, form_of, json_rows, parquet_texts
+from rekindle.landing.delivery import ARRIVED, COUNTED
+from rekindle.landing.formats import (
+    Row,
+    UnreadableFileError,
+    arrow_texts,
+    csv_rows,
+    decoded,
+    form_of,
+    json_rows,
+    parquet_texts,
+)
 from rekindle.landing.phones import phone_hmac
 
 if TYPE_CHECKING:
@@ -23,7 +33,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.fs import FileSystem
 
-    from rekindle.landing.formats import Columns
+    from rekindle.landing.formats import Columns, ParquetTexts
 
 BATCH_ROWS = 20_000
 """Rows of an Arrow batch: small enough for a worker, large enough that its overhead does not count."""
@@ -39,6 +49,11 @@ def schema_of(columns: Columns) -> str:
     cells = "".join(f", `{name}` string" for name in columns.names)
     about = "error string, error_column string, raw_text string, has_text_number boolean"
     return f"day date, file string, row bigint, {about}{cells}, is_erased boolean"
+
+
+def schema_of_cells(columns: Columns) -> str:
+    """Spark schema of what `cell_reader` yields."""
+    return f"{schema_of(columns)}, {ARRIVED} timestamp, {COUNTED} bigint"
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,28 @@ def reader(
                     yield from [_told(_keyed(batch, phones, key), erased) for batch in _batches(file, columns)]
                 except UnreadableFileError as error:
                     yield _told(_batch_of_rows(file, columns, [Row(0, error.reason, None, None, False, {})]), NOBODY)
+
+    return read
+
+
+def cell_reader(
+    columns: Columns, phones: tuple[str, ...] = (), key: str = "", erased: Erased = NOBODY
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """
+    A function for `mapInArrow` over rows of a table (day, file, and their typed cells): as `reader` does with those of a
+    Parquet file.
+    """
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            read = arrow_texts(pa.Table.from_batches([batch]), columns)
+            rows = _told(_keyed(_batch_of_texts([batch["day"], batch["file"]], columns, read, 0), phones, key), erased)
+            about = {name: batch[name] for name in (ARRIVED, COUNTED)}
+            yield pa.RecordBatch.from_arrays([*rows.columns, *about.values()], [*rows.schema.names, *about])
 
     return read
 
@@ -121,7 +158,7 @@ def _batch_of_rows(file: dict[str, Any], columns: Columns, rows: list[Row]) -> p
 
     cells = [pa.array([row.cells.get(name) for row in rows], pa.string()) for name in columns.names]
     return _batch(
-        file,
+        _of_file(file, len(rows)),
         columns,
         cells,
         number=pa.array([row.number for row in rows], pa.int64()),
@@ -132,32 +169,43 @@ def _batch_of_rows(file: dict[str, Any], columns: Columns, rows: list[Row]) -> p
     )
 
 
-def _batch(file: dict[str, Any], columns: Columns, cells: list[pa.Array], **about: pa.Array) -> pa.RecordBatch:
+def _of_file(file: dict[str, Any], count: int) -> list[pa.Array]:
+    """Day and name of a file, for each of its rows."""
     import pyarrow as pa
 
-    count = len(about["number"])
-    delivery = [pa.repeat(pa.scalar(file["day"], pa.date32()), count), pa.repeat(pa.scalar(file["name"]), count)]
+    return [pa.repeat(pa.scalar(file["day"], pa.date32()), count), pa.repeat(pa.scalar(file["name"]), count)]
+
+
+def _batch(delivery: list[pa.Array], columns: Columns, cells: list[pa.Array], **about: pa.Array) -> pa.RecordBatch:
+    import pyarrow as pa
+
     names = ["day", "file", "row", "error", "error_column", "raw_text", "has_text_number", *columns.names]
     return pa.RecordBatch.from_arrays([*delivery, *about.values(), *cells], names)
 
 
 def _parquet_batches(file: dict[str, Any], content: bytes, columns: Columns) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
     read = parquet_texts(content, columns)
     for start in range(0, read.texts.num_rows, BATCH_ROWS):
-        block = read.texts.slice(start, BATCH_ROWS).combine_chunks()
-        count = block.num_rows
-        broken = [read.broken.get(at) for at in range(start, start + count)]
-        nothing = pa.nulls(count, pa.string())
-        cells = [block[name].chunk(0) if name in block.column_names else nothing for name in columns.names]
-        yield _batch(
-            file,
-            columns,
-            cells,
-            number=pa.array(range(start + 1, start + count + 1), pa.int64()),
-            error=pa.array([row and "not_utf8" for row in broken], pa.string()),
-            error_column=nothing,
-            raw_text=pa.array([row and json.dumps(row) for row in broken], pa.string()),
-            has_text_number=pa.repeat(pa.scalar(read.has_text_number), count),
-        )
+        count = min(BATCH_ROWS, read.texts.num_rows - start)
+        yield _batch_of_texts(_of_file(file, count), columns, read, start)
+
+
+def _batch_of_texts(delivery: list[pa.Array], columns: Columns, read: ParquetTexts, start: int) -> pa.RecordBatch:
+    """Some rows of what Arrow held, from `start` on, as many as are named by day and file."""
+    import pyarrow as pa
+
+    count = len(delivery[0])
+    block = read.texts.slice(start, count).combine_chunks()
+    broken = [read.broken.get(at) for at in range(start, start + count)]
+    nothing = pa.nulls(count, pa.string())
+    cells = [block[name].chunk(0) if name in block.column_names else nothing for name in columns.names]
+    return _batch(
+        delivery,
+        columns,
+        cells,
+        number=pa.array(range(start + 1, start + count + 1), pa.int64()),
+        error=pa.array([row and "not_utf8" for row in broken], pa.string()),
+        error_column=nothing,
+        raw_text=pa.array([row and json.dumps(row) for row in broken], pa.string()),
+        has_text_number=pa.repeat(pa.scalar(read.has_text_number), count),
+    )

@@ -1,7 +1,7 @@
 """
 Ingestion: deliveries of a source, checked row by row, into raw.
 
-Reads:  the landing zone; raw.users to say which rows are of unknown users
+Reads:  the landing zone, or the tables that stand for sources; raw.users to say which rows are of unknown users
 Writes: raw.<source>, raw.quarantine, raw.deliveries
 
 The law, asserted before anything is released: delivered = loaded + duplicates + quarantined.
@@ -22,6 +22,7 @@ from rekindle import records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.landing import tombstones
+from rekindle.landing.delivery import ARRIVED, COUNTED
 from rekindle.landing.formats import DUPLICATE_COLUMN, Columns
 from rekindle.landing.phones import phone_key
 from rekindle.landing.zone import NOTHING_OF_IT, LandingZone, duplicate_column, no_time_zone, unreadable_delivery
@@ -31,7 +32,7 @@ from rekindle.warehouse import checks, contracts, tables
 from rekindle.warehouse.spark import beside
 from spark_jobs.features.facts import earliest_late_on, is_late, looked_up_since, read_facts
 from spark_jobs.ingest import rules
-from spark_jobs.ingest.delivered_rows import NOBODY, Erased, reader, schema_of
+from spark_jobs.ingest.delivered_rows import NOBODY, Erased, cell_reader, reader, schema_of, schema_of_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,11 +99,14 @@ class Ingested:
     """Rows by fate and kind, warnings by code, and how many days were found unchanged or absent."""
 
 
-def delivered_rows(spark: SparkSession, contract: Contract, deliveries: list[Delivery], url: str) -> DataFrame:
-    """One row per row of the deliveries' files, as text cells, and one with an `error` per unreadable file."""
+def delivered_rows(spark: SparkSession, contract: Contract, deliveries: list[Delivery], zone: LandingZone) -> DataFrame:
+    """One row per row of the deliveries, as text cells, and one with an `error` per unreadable file."""
     columns = Columns.of({c.name: c.type for c in contract.delivered})
+    about = (columns, contract.keyed_phones, phone_key() if contract.keyed_phones else "", _erased(contract))
+    if (cells := zone.cells(contract, deliveries)) is not None:
+        return _numbered(cells.mapInArrow(cell_reader(*about), schema_of_cells(columns)), columns)
     files = [
-        (d.day, f.name, f.path, url)
+        (d.day, f.name, f.path, zone.url)
         for d in deliveries
         for f in d.files
         if f.unreadable is None and (f.columns or f.rows)
@@ -110,8 +114,13 @@ def delivered_rows(spark: SparkSession, contract: Contract, deliveries: list[Del
     listed = spark.createDataFrame(files, "day date, name string, path string, url string")
     # A history of a year is spread over the cores, a day is one task: starting one costs more than reading a small file.
     spread = listed.repartition(1 + min(len(files) // FILES_PER_TASK, 200), "path")
-    read = reader(columns, contract.keyed_phones, phone_key() if contract.keyed_phones else "", _erased(contract))
-    return spread.mapInArrow(read, schema_of(columns))
+    return spread.mapInArrow(reader(*about), schema_of(columns)).withColumn(COUNTED, F.lit(None).cast("bigint"))
+
+
+def _numbered(rows: DataFrame, columns: Columns) -> DataFrame:
+    """Rows of a table in the order of their arrival, and where nobody knows that, in one that is the same each time."""
+    order = Window.partitionBy("day").orderBy(ARRIVED, *columns.names)
+    return rows.withColumn("row", F.row_number().over(order)).drop(ARRIVED)
 
 
 def _erased(contract: Contract) -> Erased:
@@ -166,6 +175,7 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
         "has_text_number",
         rules.trimmed_id(columns).alias("has_trimmed_id"),
         "has_unusable_time",
+        COUNTED,
         *[F.col(f"{rules.VALUE}{c.name}").alias(c.name) for c in columns],
     )
     payload = F.xxhash64(*[F.to_json(c.name) if c.type.startswith("map") else F.col(c.name) for c in columns])
@@ -193,6 +203,7 @@ def judged(contract: Contract, rows: DataFrame) -> DataFrame:
         "column",
         F.when(conflicts, _shown(contract)).otherwise(F.col("raw_text")).alias("raw_text"),
         *ACCEPTED.values(),
+        COUNTED,
         *[name for name in contract.names if name != "day"],
     )
 
@@ -217,7 +228,7 @@ def main(spark: SparkSession, days: Days, run_id: str, *, source: str, zone: Lan
     cannot be used, CheckFailedError if the law does not hold.
     """
     contract = contracts.landing_contract(source)
-    zone = zone or LandingZone()
+    zone = zone or LandingZone(spark=spark)
     found = zone.deliveries(contract, days)
     known = _known(spark, source, days.first, days.last + timedelta(settings().dedup_days))
     changed = [d for d in found if d.day not in known or known[d.day]["content_digest"] != d.content_digest]
@@ -247,7 +258,7 @@ def _load(  # noqa: PLR0917 - what a load is about
     """Load deliveries; returns their rows of raw.deliveries by day."""
     days = Days(tuple(d.day for d in deliveries))
     source = contract.lands.source
-    rows = judged(contract, delivered_rows(spark, contract, deliveries, zone.url)).persist()
+    rows = judged(contract, delivered_rows(spark, contract, deliveries, zone)).persist()
     # Only now that this thread waits for Spark, and no longer imports parts of pyspark itself.
     checks.import_ahead()
     try:
@@ -308,7 +319,7 @@ def _counted(
     contract: Contract, rows: DataFrame, deliveries: list[Delivery], zone: LandingZone
 ) -> Iterator[tuple[date, dict[str, int]]]:
     """
-    Count each delivery: `delivered_rows` from its files, the fates from what Spark made of them.
+    Count each delivery: `delivered_rows` from its files or by its table, the fates from what Spark made of them.
 
     A file that turns out to be undecodable counts 1, whatever its footer promised. Raises InputError where that leaves a
     delivery without a file that can be read.
@@ -320,6 +331,7 @@ def _counted(
             F.count("*").alias("count"),
             *[F.count_if(flag).alias(code) for code, flag in ACCEPTED.items()],
             *[F.count_if(F.col("reason") == code).alias(code) for code in COUNTED_REASONS],
+            F.max(COUNTED).alias("counted"),
             F.collect_set(F.when(F.col("row") == 0, F.struct("file", "reason"))).alias("undecodable"),
             F.greatest(F.lit(0), F.lit(0), *few).alias("values"),
         )
@@ -335,7 +347,9 @@ def _counted(
         yield (
             delivery.day,
             {
-                "delivered_rows": sum(1 if f.name in undecodable else f.rows for f in delivery.files),
+                "delivered_rows": max((row["counted"] or 0 for row in mine), default=0)
+                if delivery.is_counted_when_read
+                else sum(1 if f.name in undecodable else f.rows for f in delivery.files),
                 "loaded_rows": count.get("loaded", 0),
                 "duplicate_rows": count.get("duplicate", 0),
                 "quarantined_rows": count.get("quarantined", 0) + len(rejected),

@@ -186,5 +186,5 @@ def judged(spark: SparkSession, zone: Path, source: str) -> list[tuple[date, int
 
     contract, landing = landing_contract(source), LandingZone(str(zone))
     found = landing.deliveries(contract, Days(tuple(landing.days_of(source))))
-    rows = raw.judged(contract, raw.delivered_rows(spark, contract, found, landing.url))
+    rows = raw.judged(contract, raw.delivered_rows(spark, contract, found, landing))
     return [tuple(row) for row in rows.select("day", "row", "fate", "reason").collect()]

@@ -256,3 +256,14 @@ def test_somebody_known_not_to_be_mobile_stays_so_and_closes_their_phone(audienc
     take()
 
     assert audience.codes == {"landline": "not_mobile", "may": "phone_shared_with_opted_out"}
+
+
+def test_a_source_that_cannot_be_looked_at_holds_up_no_other(tmp_path):
+    """A table whose warehouse is down says so at the end; what others take away is taken away."""
+    (tmp_path / "replies" / "day=some day").mkdir(parents=True)
+    done = taking_away.Taken(NOON)
+
+    assert taking_away._found(LandingZone(str(tmp_path)), "replies", MONDAY, done) == []
+    assert "folder replies/day=some day" in done.unusable["replies"]
+    with pytest.raises(CheckFailedError, match=r"unreadable_opt_outs.*replies"):
+        done.refuse_unusable()

@@ -72,7 +72,7 @@ def test_two_definitions_at_once_are_refused_by_name(decided):
 
 
 def test_a_list_that_is_not_json_is_refused_by_name(decided):
-    with pytest.raises(InputError, match=r"unreadable_setting: .* REKINDLE_ACTIVITY is a list.* as JSON"):
+    with pytest.raises(InputError, match=r"unreadable_setting: .* REKINDLE_ACTIVITY is a list or a map.* as JSON"):
         decided(activity="login")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from rekindle.landing.zone import LandingZone
 from rekindle.settings import settings
 from rekindle.workflow import waiting
 from rekindle.workflow.waiting import DeliveryTrigger, WaitForDeliveries
@@ -141,3 +142,42 @@ def test_a_landing_zone_that_does_not_answer_for_a_while_does_not_end_the_wait(w
     event = asyncio.run(anext(aiter(trigger.run()))).payload
     with pytest.raises(OSError, match="endpoint"):
         wait.arrived({}, event)
+
+
+def test_where_a_source_is_a_table_the_task_itself_looks_again_and_gives_the_worker_back_in_between(wait, monkeypatch):
+    """A triggerer does not reach Spark, which alone knows what has arrived there."""
+    looks = iter([["orders"], ["orders"], OSError("Spark"), []])
+
+    def look(_day):
+        found = next(looks)
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    monkeypatch.setattr(waiting, "missing_sources", look)
+    monkeypatch.setattr(LandingZone, "asks_spark", True)
+    monkeypatch.setattr(WaitForDeliveries, "arrived", lambda _task, _context, missing: f"missing: {missing}")
+    poll, left = settings().delivery_poll_seconds, settings().delivery_deadline_minutes * 60
+
+    with pytest.raises(TaskDeferred) as deferred:
+        wait.execute({})
+    for _ in range(2):
+        left -= poll
+        asleep = deferred.value
+        assert type(asleep.trigger).__name__ == "TimeDeltaTrigger"
+        assert (asleep.method_name, asleep.kwargs) == ("look_again", {"seconds": left})
+        with pytest.raises(TaskDeferred) as deferred:
+            wait.look_again({}, None, seconds=left)
+    assert wait.look_again({}, None, seconds=left - poll) == "missing: []"
+
+    monkeypatch.setattr(waiting, "missing_sources", lambda _day: ["orders"])
+    assert wait.look_again({}, None, seconds=0.0) == "missing: ['orders']", "The deadline is over."
+
+
+@pytest.mark.usefixtures("users")
+def test_a_source_that_is_declared_wrongly_is_not_waited_for(wait, monkeypatch):
+    monkeypatch.setenv("REKINDLE_SOURCES", '{"orders": {"iceberg": "lake.sales.orders"}}')
+    settings.cache_clear()
+
+    with pytest.raises(AirflowFailException, match="source_misdeclared"):
+        wait.look_again({}, None, seconds=60.0)

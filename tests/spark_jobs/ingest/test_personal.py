@@ -265,7 +265,7 @@ def test_a_new_source_is_masked_because_its_contract_says_what_is_personal(
     try:
         contract = contracts.load("raw.whispers")
         zone = LandingZone(str(tmp_path))
-        read = raw.delivered_rows(spark, contract, zone.deliveries(contract, Days.one(DAY)), zone.url)
+        read = raw.delivered_rows(spark, contract, zone.deliveries(contract, Days.one(DAY)), zone)
         rows = {row["fate"]: row for row in raw.judged(contract, read).collect()}
     finally:
         contracts.load.cache_clear()
