@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HOME = PROJECT / ".loop"
 SIMULATED = "Simulated: no user, message or return is real, and no figure is either."
-USUAL = 3000, 120, 14
+USUAL = 8000, 120, 14
 """Users, days of history and days that are lived, where the command does not say."""
 PLANNED_EVERY = 7
 """Days from a campaign to the next."""
