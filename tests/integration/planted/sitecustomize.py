@@ -12,6 +12,7 @@ TABLES = {
     "half the rows": "features.user",
     "null in a key": "features.user",
     "probability of 1.2": "scores.recall_daily",
+    "half the chance": "scores.recall_daily",
 }
 
 
@@ -22,6 +23,8 @@ def _spoilt(rows, batch):
         return rows.where("crc32(user_id) % 2 = 0")
     if batch == "null in a key":
         return rows.withColumn("user_id", F.when(F.expr("crc32(user_id) % 50 > 0"), F.col("user_id")))
+    if batch == "half the chance":
+        return rows.withColumn("return_probability", F.expr("return_probability / 2"))
     return rows.withColumn("return_probability", F.lit(1.2))
 
 
