@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=example("rekindle sample completejourney"))(sample)
     app.command("import", epilog=example("rekindle import orders orders.csv --lateness 0.05:3"))(import_)
     app.command(epilog=example("rekindle simulate --users 2000 --days 200"))(simulate)
-    app.command(epilog=example("REKINDLE_LANDING=s3://landing rekindle upload ./landing"))(upload)
+    app.command(epilog=example("rekindle upload ./landing"))(upload)
 
 
 def sample(
