@@ -318,23 +318,27 @@ class SnapshotTable(Table):
             frame = self._version(last)
         else:
             return self._comparable(contract, last).exceptAll(self._comparable(contract, base, like=last))
-        return frame.select(*self._typed(contract, frame))
+        return self._without_maps(contract, frame)
 
     def _comparable(self, contract: Contract, snapshot: int | None, like: int | None = None) -> DataFrame:
         """
-        The source's columns at a snapshot, maps as JSON: Spark compares no maps.
+        The source's columns at a snapshot.
 
         `like` names a snapshot some of whose columns this one may lack, because they came later: they were empty.
         """
         from pyspark.sql import functions as F
-        from pyspark.sql.types import MapType
 
         frame = self._version(snapshot)
         if like is not None:
-            later = self._version(like).schema
-            frame = frame.withColumns(
-                {f.name: F.lit(None).cast(f.dataType) for f in later if f.name not in frame.columns}
-            )
+            later = [f for f in self._version(like).schema if f.name not in frame.columns]
+            frame = frame.select("*", *[F.lit(None).cast(f.dataType).alias(f.name) for f in later])
+        return self._without_maps(contract, frame)
+
+    def _without_maps(self, contract: Contract, frame: DataFrame) -> DataFrame:
+        """The source's columns, maps as JSON, as which they are read elsewhere too: Spark compares no maps."""
+        from pyspark.sql import functions as F
+        from pyspark.sql.types import MapType
+
         typed = frame.select(*self._typed(contract, frame))
         maps = {f.name for f in typed.schema if isinstance(f.dataType, MapType)}
         return typed.select(
