@@ -1,7 +1,8 @@
 """
 Sources that are tables: the same raw tables as the same rows in files.
 
-The rows arrive on four days: late ones, a duplicate, one that is quarantined, a user who is updated, a day without any.
+The rows arrive on four days: late ones, a duplicate, one that is quarantined, a user who is updated, a day without any. Iceberg
+dates its snapshots by the clock, so its log is told other times here.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pyarrow import parquet
 
 from rekindle.days import ONE_DAY, Days
 from rekindle.errors import InputError
+from rekindle.landing import tables
 from rekindle.landing.zone import LandingZone
 from rekindle.settings import settings
 from rekindle.warehouse import contracts
@@ -28,6 +30,8 @@ from tests.spark_jobs.conftest import Warehouse, empty
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pyspark.sql import SparkSession
 
 DAYS = Days.between(date(2024, 5, 1), date(2024, 5, 4))
 ONE, TWO, THREE, FOUR = DAYS
@@ -137,6 +141,79 @@ def of_files(warehouse: Warehouse) -> dict[str, list[dict[str, Any]]]:
         "unknown_user": 1,
     }
     return found
+
+
+@pytest.fixture
+def lake(spark: SparkSession) -> Iterator[str]:
+    """A namespace of the catalogue that is none of ours."""
+    spark.sql("create namespace if not exists lake.shop")
+    yield "lake.shop"
+    for source in SOURCES:
+        spark.sql(f"drop table if exists lake.shop.{source} purge")
+
+
+def write(spark: SparkSession, table: str, source: str, rows: list[dict[str, Any]]) -> None:
+    written = spark.createDataFrame(arrow(source, rows)).coalesce(1).writeTo(table)
+    if spark.catalog.tableExists(table):
+        written.append()
+    else:
+        written.using("iceberg").create()
+
+
+def test_an_iceberg_table_gives_the_same_raw_tables_as_files(
+    warehouse: Warehouse, of_files: dict[str, Any], lake: str, declare: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Orders only grow, in several commits and around a compaction; of users rows are changed and deleted as well."""
+    spark, shown = warehouse.spark, {}
+
+    def committed(source: str, day: date) -> None:
+        """Take what was committed since for commits of the day."""
+        log = spark.sql(f"select snapshot_id from {lake}.{source}.history").collect()
+        shown.update({row["snapshot_id"]: noon(day) for row in log if row["snapshot_id"] not in shown})
+
+    for source in SOURCES:
+        for day, rows in ROWS[source].items():
+            if source == "users" and day == TWO:
+                spark.sql(f"update {lake}.users set country = 'FR' where user_id = 'ada'")
+            elif source == "orders" and day == TWO:
+                write(spark, f"{lake}.orders", source, rows[:1])
+                spark.sql(
+                    "call lake.system.rewrite_data_files(table => 'shop.orders', options => map('rewrite-all','true'))"
+                )
+                write(spark, f"{lake}.orders", source, rows[1:])
+            elif rows:
+                write(spark, f"{lake}.{source}", source, rows)
+            committed(source, day)
+        if source == "users":
+            spark.sql(f"delete from {lake}.users where user_id = 'ben'")
+            committed(source, FOUR)
+        write(spark, f"{lake}.{source}", source, ROWS[source][FOUR])
+        committed(source, FIVE)
+    real = tables.SnapshotTable.log
+
+    def dated(table: tables.SnapshotTable) -> Any:
+        log = real(table)
+        return tables.SnapshotLog(
+            [(shown[snapshot], snapshot) for _, snapshot in log.shown], log.snapshots, log.closing
+        )
+
+    monkeypatch.setattr(tables.SnapshotTable, "log", dated)
+    snapshots = {"delivered": "snapshots"}
+    declare(users=snapshots | {"iceberg": f"{lake}.users"}, orders=snapshots | MAPPED | {"iceberg": f"{lake}.orders"})
+    zone = LandingZone()
+
+    assert zone.days_of("users") == zone.days_of("orders") == list(DAYS)
+    assert zone.missing(FOUR) == []
+    assert zone.missing(FIVE) == ["users", "orders"]
+    warehouse.ingest(DAYS, SOURCES)
+    try:
+        assert in_raw(warehouse) == of_files
+        assert due.redelivered() == {}
+        assert {
+            row["day"]: len(row["files"]) for row in warehouse.rows("raw.deliveries", "source = 'orders'")
+        } == dict.fromkeys(DAYS, 1)
+    finally:
+        empty(spark)
 
 
 @pytest.fixture
