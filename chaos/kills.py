@@ -65,6 +65,8 @@ class Undisturbed:
     """The tables of the warehouse that it changes."""
     before: Contents
     after: Contents
+    logged: dict[str, int]
+    """Entries that it adds to the logs which are only ever added to."""
     seconds: float
 
 
@@ -106,7 +108,7 @@ class Kills:
         clear(self.folder)
         catalog = contents.catalog(self.world)
         seen = readers.read_once(self.world.reader())
-        postgres = self._postgres(step)
+        postgres, logged = self._postgres(step), self.logged()
         self.reader.whole = {seen}
         with self.reader.away():
             began = time.monotonic()
@@ -116,11 +118,12 @@ class Kills:
             later = contents.catalog(self.world)
             tables = tuple(sorted(table for table in later if later[table] != catalog.get(table)))
             done = Contents(self._postgres(step), self._warehouse(tables), readers.read_once(self.world.reader()))
+            added = {log: count - logged[log] for log, count in self.logged().items()}
             passed = tuple(dict.fromkeys(_passed(self.folder)))
             self.world.restore(BEFORE)
             before = Contents(postgres, self._warehouse(tables), seen)
             self.world.restore(BEFORE)
-        return Undisturbed(step, passed, tables, before, done, seconds)
+        return Undisturbed(step, passed, tables, before, done, added, seconds)
 
     def _tried(self, known: Undisturbed, what: str, *, point: str = "", of: str = "", seconds: float = 0.0) -> None:
         began = time.monotonic()

@@ -76,6 +76,9 @@ class Nursery:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "chaos.nursery"], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        # What it says first is that all is imported.
+        if self.process.stdout:
+            self.process.stdout.readline()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def begin(self, step: str, run_id: str, log: Path, environment: Mapping[str, str]) -> Child:
@@ -115,6 +118,7 @@ def main() -> None:
     for module in IMPORTED:
         import_module(module)
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    _tell(answers, {"pid": os.getpid()})
     lines, is_open = b"", True
     alive: set[int] = set()
     while is_open or alive:

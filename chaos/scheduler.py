@@ -64,7 +64,7 @@ DAY = (
 )
 """In the order in which a day comes to the points."""
 
-TRAINING = (Deed("task", "before stage", "train ltv"), Deed("task", "before verdict", "recall"))
+TRAINING = (Deed("task", "before stage", "train ltv"), Deed("task", "before stage", "train recall"))
 """Tasks that Airflow does not try again: the run fails, nobody is left who could say so, and it is recorded all the same."""
 
 

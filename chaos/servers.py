@@ -116,8 +116,9 @@ def cut_commits(kills: Kills, known: Undisturbed) -> None:
     if code:
         problems.append(f"ended with {code}: {kills.log(known.step)}")
     problems += kills.healed(known)
-    if (added := kills.logged()) and any(count - before.get(log, 0) > 1 for log, count in added.items()):
-        problems.append(f"a log says twice what happened once: {before} became {added}")
+    added = {log: count - before[log] for log, count in kills.logged().items()}
+    if added != known.logged:
+        problems.append(f"the logs have {added} entries more, and {known.logged} after an undisturbed step")
     kills.figures.over(f"{known.step} connection cut right after COMMIT", problems, time.monotonic() - began)
 
 

@@ -98,7 +98,7 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str, progres
         record = _record(product, sample, split, fitted=fitted, verdict=verdict, refitted=refitted, run_id=run_id)
         same_as = registry.same(product, record)
         version = same_as or registry.register(product, record)
-        why_not = _succeeds(product, version, verdict, run_id)
+        why_not = succeeds(product, version, verdict, run_id)
     return Training(product.name, day, version, verdict, why_not is None, fitted, split, refitted, same_as, why_not)
 
 
@@ -159,7 +159,7 @@ def _tested(product: Product, sample: Sample, block: Sequence[date]) -> tuple[Sp
     return split, fitting.fit(product, sample, split)
 
 
-def _succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> str | None:
+def succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> str | None:
     """Make a version that passed champion; say why not where it is not, or one of a later day holds the office."""
     # Of an attempt that was killed between the log and the alias.
     registry.finish_begun(product)
