@@ -299,15 +299,21 @@ class SnapshotTable(Table):
         for day, one in begun.items():
             about = [F.lit(day).alias("day"), F.lit(one.name).alias("file")]
             about += [F.lit(None).cast("timestamp").alias(ARRIVED), F.lit(None).cast("bigint").alias(COUNTED)]
-            frames.append(self._between(contract, log, one.base, one.last).select(*about, "*"))
+            frames.append(self._between(contract, log, one, alone=len(begun) == 1).select(*about, "*"))
         return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), frames)
 
     def _version(self, snapshot: int | None) -> DataFrame:
         return self.ask(f"select * from {self.declared.table} version as of {snapshot}")
 
-    def _between(self, contract: Contract, log: SnapshotLog, base: int | None, last: int | None) -> DataFrame:
-        """The rows of a snapshot that were not in another before it."""
-        added = log.appended(base, last)
+    def _between(self, contract: Contract, log: SnapshotLog, one: Slice, *, alone: bool) -> DataFrame:
+        """
+        The rows of a snapshot that were not in another before it.
+
+        Within one query Spark takes a table that is read with other options for the one that it has read before, so of several
+        days the snapshots are compared: those it tells apart.
+        """
+        base, last = one.base, one.last
+        added = log.appended(base, last) if alone else None
         if base == last:
             frame = self._version(last).limit(0)
         elif base is not None and added is not None:

@@ -25,6 +25,7 @@ from rekindle.landing.zone import LandingZone
 from rekindle.settings import settings
 from rekindle.warehouse import contracts
 from rekindle.workflow import due
+from spark_jobs.ingest import raw
 from tests.spark_jobs.conftest import Warehouse, empty
 
 if TYPE_CHECKING:
@@ -205,6 +206,9 @@ def test_an_iceberg_table_gives_the_same_raw_tables_as_files(
     assert zone.days_of("users") == zone.days_of("orders") == list(DAYS)
     assert zone.missing(FOUR) == []
     assert zone.missing(FIVE) == ["users", "orders"]
+    contract = contracts.landing_contract("orders")
+    alone = raw.delivered_rows(spark, contract, zone.deliveries(contract, Days.one(FOUR)), zone)
+    assert {row["order_id"] for row in alone.collect()} == {"first", "last"}, "One day is read by its files alone."
     warehouse.ingest(DAYS, SOURCES)
     try:
         assert in_raw(warehouse) == of_files
