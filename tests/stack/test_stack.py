@@ -163,7 +163,8 @@ def test_no_default_password_opens_anything(stack, password):
 
 
 def test_days_and_a_backfill_run_through_the_scheduler(scored):
-    assert scored == {"training": "success", **dict.fromkeys(DAYS, "success"), "backfill": ["success", "success"]}
+    # LTV is refused by name: its labels take a longer history. Recall was trained and promoted, or no day would have a score.
+    assert scored == {"training": "failed", **dict.fromkeys(DAYS, "success"), "backfill": ["success", "success"]}
 
 
 @pytest.mark.usefixtures("scored")
