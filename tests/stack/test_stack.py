@@ -20,7 +20,7 @@ from tests.docker.test_compose import COMPOSE
 from tests.stack.conftest import docker, timed
 
 HISTORY, DAYS = ("2024-01-01", "2024-04-29"), ("2024-04-30", "2024-05-01")
-USERS = 300
+USERS = 600
 BROKEN_INTO = "2024-05-02"
 LANDED = 123
 """Days that are delivered, to the last that is scored."""
