@@ -6,24 +6,20 @@ The champion changes within the days, so each day must be scored by the one that
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 from psycopg.types.json import Jsonb
 
-from chaos import contents
+from chaos import commands, contents
 from chaos.kills import SEED, VERSIONED
 from chaos.world import PUBLISHED
 from rekindle.days import Days
-from rekindle.settings import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,11 +136,4 @@ def _champions(days: Days) -> list[tuple[date, str]]:
 
 
 def _command(world: World, *command: str) -> subprocess.Popen[bytes]:
-    with world.home.log("chaos-backfill").open("a") as output:
-        return subprocess.Popen(  # noqa: S603 - our own command
-            [str(Path(sys.executable).with_name("rekindle")), *command],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ,
-            cwd=PROJECT,
-        )
+    return commands.begin(world.home.log("chaos-backfill"), *command)

@@ -6,20 +6,15 @@ Each must end as if one had come after the other.
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaos import contents, readers
+from chaos import commands, contents, readers
 from chaos.kills import arm, clear
 from chaos.world import OLD, PUBLISHED
 from rekindle import points
-from rekindle.settings import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,18 +144,7 @@ def _rows(spark: SparkSession, day: date) -> int:
     return spark.table("raw.events").where(f"day = date'{day}'").count()
 
 
-def _commands(world: World, commands: Sequence[Sequence[str]]) -> list[int]:
+def _commands(world: World, given: Sequence[Sequence[str]]) -> list[int]:
     """Give commands at the same time; returns their exit codes."""
-    processes = [_command(world.home.log(f"chaos-command-{at}"), command) for at, command in enumerate(commands)]
+    processes = [commands.begin(world.home.log(f"chaos-command-{at}"), *one) for at, one in enumerate(given)]
     return [process.wait(PATIENCE_SECONDS) for process in processes]
-
-
-def _command(log: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
-    with log.open("w") as output:
-        return subprocess.Popen(  # noqa: S603 - our own command
-            [str(Path(sys.executable).with_name("rekindle")), *command],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ,
-            cwd=PROJECT,
-        )

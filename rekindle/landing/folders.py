@@ -45,6 +45,13 @@ THREADS = 8
 """An object store answers so many requests at once as soon as one."""
 
 
+def opened(url: str) -> tuple[FileSystem, str]:
+    """The file system of a landing zone, a folder or a URL, and the path within it."""
+    from pyarrow import fs
+
+    return fs.FileSystem.from_uri(url) if "://" in url else (fs.LocalFileSystem(), url)
+
+
 @dataclass(frozen=True)
 class Folders:
     """The folders of one source."""

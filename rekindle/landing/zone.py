@@ -18,7 +18,7 @@ from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.landing import tables
 from rekindle.landing.declared import declared
-from rekindle.landing.folders import Folders
+from rekindle.landing.folders import Folders, opened
 from rekindle.landing.formats import DUPLICATE_COLUMN, is_utf8, repeated, unsupported_type
 from rekindle.settings import settings
 
@@ -61,11 +61,7 @@ class LandingZone:
 
     @cached_property
     def _root(self) -> tuple[FileSystem, str]:
-        from pyarrow import fs
-
-        if "://" in self.url:
-            return fs.FileSystem.from_uri(self.url)
-        return fs.LocalFileSystem(), self.url
+        return opened(self.url)
 
     def folder(self, source: str, day: date) -> str:
         """Where a delivery is, as people write it."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rekindle.landing import tombstones
 from rekindle.landing.delivery import ARRIVED, COUNTED
+from rekindle.landing.folders import opened
 from rekindle.landing.formats import (
     Row,
     UnreadableFileError,
@@ -136,9 +137,7 @@ def _told(rows: pa.RecordBatch, erased: Erased) -> pa.RecordBatch:
 @cache
 def _file_system(url: str) -> FileSystem:
     """The landing zone's file system, once per worker: a client of an object store takes longer to make than a file to read."""
-    from pyarrow import fs
-
-    return fs.FileSystem.from_uri(url)[0] if "://" in url else fs.LocalFileSystem()
+    return opened(url)[0]
 
 
 def _batches(file: dict[str, Any], columns: Columns) -> Iterator[pa.RecordBatch]:

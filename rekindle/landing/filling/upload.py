@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rekindle.errors import InputError
 from rekindle.landing.filling.writer import silent
-from rekindle.landing.folders import SUCCESS
+from rekindle.landing.folders import SUCCESS, THREADS, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from pyarrow.fs import FileSystem
 
-THREADS = 8
-"""An object store answers so many requests at once as soon as one."""
 PAUSES_S = 0.5, 2.0
 
 
@@ -62,12 +60,10 @@ def upload(
 
 
 def _opened(zone: str) -> tuple[FileSystem, str]:
-    from pyarrow import fs
-
     if zone.startswith("s3://") and "?" not in zone:
         # A small file in one request, and not in the three of an upload in parts.
         zone = f"{zone}?allow_delayed_open=true"
-    return fs.FileSystem.from_uri(zone) if "://" in zone else (fs.LocalFileSystem(), zone)
+    return opened(zone)
 
 
 def _copy(system: FileSystem, delivery: Path, target: str, *, replace: bool) -> bool:
