@@ -89,6 +89,7 @@ def _train(world: World, _run_id: str) -> object:
     Days as few as a drill's bring no sample of their own, and of the same rows no version is registered twice.
     """
     from ml import registry
+    from ml.model.calibration import Platt
     from ml.model.scorer import Scorer
     from ml.products import product_named
     from ml.training.gate import Verdict
@@ -98,7 +99,9 @@ def _train(world: World, _run_id: str) -> object:
     first = registry.version(product, records.promotions(product.name)[0].version)
     scorer = Scorer.from_files(registry.files_of(first))
     forecast = scorer.forecasts[0]
-    lower = replace(forecast.calibration, intercept=forecast.calibration.intercept - 0.1)
+    known = forecast.calibration
+    assert isinstance(known, Platt)  # noqa: S101 - that of every chance
+    lower = replace(known, intercept=known.intercept - 0.1)
     verdict = Verdict(passed=True, why="a drill")
     with records.own_run("train", Days.one(world.new)) as own, records.stage(own, world.new, "train recall"):
         trained = registry.Trained(
@@ -123,11 +126,11 @@ def _plan(world: World, _run_id: str) -> object:
     return plan(asked, {"": "We miss you. Reply STOP to end"}, at=world.published_at(world.new))
 
 
-def _permissions(world: World, _run_id: str) -> object:
+def _permissions(world: World, _run_id: str) -> None:
     """The hourly run, of a time at which the next days have been delivered: somebody has said stop on one."""
     from rekindle.cli.daily import permissions
 
-    return permissions(at=world.published_at(world.delivered.last), json=True)
+    permissions(at=world.published_at(world.delivered.last), json=True)
 
 
 def _upkeep(world: World, _run_id: str) -> object:
@@ -147,16 +150,16 @@ def _erase(_world: World, _run_id: str) -> object:
     return erasure.erase(_spark(), users, learnt_from=learnt_from)
 
 
-def _report(world: World, run_id: str) -> object:
+def _report(world: World, run_id: str) -> None:
     from rekindle import report
 
     with records.stage(run_id, world.new, "report"):
         records.finish_run(run_id, "done")
-        return report.write(world.new, run_id)
+        report.write(world.new, run_id)
 
 
-def _import(world: World, _run_id: str) -> object:
-    return imports.write(imports.zone_of(world), imports.NEW_ROWS)
+def _import(world: World, _run_id: str) -> None:
+    imports.write(imports.zone_of(world), imports.NEW_ROWS)
 
 
 STEPS = {

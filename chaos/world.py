@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from psycopg.sql import SQL, Identifier
 
 from rekindle import platform, postgres
 from rekindle.days import Days
-from rekindle.platform import mlflow
+from rekindle.platform import databases, mlflow
 from rekindle.platform import postgres as server
 from rekindle.platform.credentials import credentials
 from rekindle.platform.home import Home
@@ -141,17 +141,17 @@ class World:
             for database in KEPT:
                 _copy(connection, database, f"{database}_{name}")
 
-    def restore(self, name: str, databases: Sequence[str] = KEPT) -> None:
+    def restore(self, name: str, kept: Sequence[str] = KEPT) -> None:
         """Bring back what was kept. Whoever was connected is not any more."""
         for folder in FOLDERS:
             _link(self._kept(name) / folder, self.home.path / folder)
         with self.administrator() as connection:
-            for database in databases:
+            for database in kept:
                 _copy(connection, f"{database}_{name}", database)
         # What a database grants and sets is no part of its template.
         port = server.running_port(self.home)
         assert port is not None  # noqa: S101 - who asks has one that runs
-        server.create_databases(port, credentials(self.home))
+        databases.create("127.0.0.1", port, asdict(credentials(self.home)))
         postgres.disconnect()
 
     def has(self, name: str) -> bool:

@@ -26,11 +26,9 @@ class Airflow:
     """A log-in of one account."""
 
     def __init__(self, port: int, account: str, password: str) -> None:
-        self._base = f"http://127.0.0.1:{port}"
+        self._base, self._token = f"http://127.0.0.1:{port}", ""
         answer = self.call("POST", "/auth/token", {"username": account, "password": password})
-        self._token: str = answer["access_token"]
-
-    _token = ""
+        self._token = str(answer["access_token"])
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Ask, and return the answer. Raises AirflowError with its status."""

@@ -15,6 +15,7 @@ from stack.compose import PROJECT, StackError
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import IO
 
     from stack.compose import Stack
 
@@ -66,14 +67,15 @@ def _from_file(stack: Stack, service: str, command: list[str], file: Path) -> No
         _exec(stack, service, command, stdin=content, stdout=subprocess.DEVNULL)
 
 
-def _exec(stack: Stack, service: str, command: list[str], **streams: object) -> None:
+def _exec(stack: Stack, service: str, command: list[str], **streams: IO[bytes] | int) -> None:
     done = subprocess.run(
         ["docker", "compose", "exec", "-T", service, *command],
         cwd=PROJECT,
         env=stack.environment,
+        stdin=streams.get("stdin"),
+        stdout=streams.get("stdout"),
         stderr=subprocess.PIPE,
         check=False,
-        **streams,
     )
     if done.returncode:
         raise StackError(

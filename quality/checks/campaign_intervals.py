@@ -39,9 +39,11 @@ def figures(size: float = 1.0) -> Iterator[Figure]:
         plain.append(bare[0] * texted <= one.true_value <= bare[1] * texted)
         below.append(high < one.true_value)
         width.append((high - low) / one.true_value)
-        narrower.append(found.variance_ratio)
-    yield Figure("simulated campaigns whose interval covers the true incremental value", np.mean(covered), *COVERED)
-    yield Figure("the same without CUPED", np.mean(plain), *COVERED)
-    yield Figure("whose interval lies wholly below the truth", np.mean(below))
-    yield Figure("median width of the interval, of the true value", np.median(width))
-    yield Figure("median variance that CUPED leaves", np.median(narrower))
+        narrower.append(found.variance_ratio or 1.0)
+    yield Figure(
+        "simulated campaigns whose interval covers the true incremental value", float(np.mean(covered)), *COVERED
+    )
+    yield Figure("the same without CUPED", float(np.mean(plain)), *COVERED)
+    yield Figure("whose interval lies wholly below the truth", float(np.mean(below)))
+    yield Figure("median width of the interval, of the true value", float(np.median(width)))
+    yield Figure("median variance that CUPED leaves", float(np.median(narrower)))

@@ -31,8 +31,12 @@ def figures(size: float = 1.0) -> Iterator[Figure]:
             (found,) = compare(arms, "control", has_covariate=True)
             plain.append(found.plain.value)
             adjusted.append(found.effect.value)
-            claimed.append(found.variance_ratio)
+            claimed.append(found.variance_ratio or 1.0)
         expected = 1 - correlation**2
         ends = (expected - WITHIN, expected + WITHIN)
-        yield Figure(f"variance left at rho = {correlation}, over experiments", np.var(adjusted) / np.var(plain), *ends)
-        yield Figure(f"variance left at rho = {correlation}, as an experiment itself says", np.mean(claimed), *ends)
+        yield Figure(
+            f"variance left at rho = {correlation}, over experiments", float(np.var(adjusted) / np.var(plain)), *ends
+        )
+        yield Figure(
+            f"variance left at rho = {correlation}, as an experiment itself says", float(np.mean(claimed)), *ends
+        )

@@ -49,10 +49,14 @@ def figures(size: float = 1.0) -> Iterator[Figure]:
                 low, high = found.effect.interval(ALPHA)
                 covered[name].append(low <= begun.told[caused][is_treated].mean() <= high)
     yield Figure(
-        "simulated campaigns whose interval covers the true incremental value", np.mean(covered["value"]), *COVERED
+        "simulated campaigns whose interval covers the true incremental value",
+        float(np.mean(covered["value"])),
+        *COVERED,
     )
     yield Figure(
-        "simulated campaigns whose interval covers the true incremental returns", np.mean(covered["returns"]), *COVERED
+        "simulated campaigns whose interval covers the true incremental returns",
+        float(np.mean(covered["returns"])),
+        *COVERED,
     )
     yield Figure("simulated campaigns", len(texted), digits=0)
-    yield Figure("users texted in a campaign, median", np.median(texted), digits=0)
+    yield Figure("users texted in a campaign, median", float(np.median(texted)), digits=0)
