@@ -4,7 +4,8 @@
 Every Monday morning: train each product on the labels that are known by the day that has just finished, judge the model on days
 it has not seen, register it, and make it champion if it passes the gate.
 
-* **Refused by name** where history or classes do not suffice; the champion stays.
+* **Refused by name** where history or classes do not suffice; the champion stays. A product that never had one is skipped and
+  waits for a longer history.
 * Where a model loses to the best naive rule, or its level is off, the rule is registered and scores in its place.
 * Champions are moved by hand with `rekindle promote` and `rekindle rollback`; both append to the promotion log.
 """

@@ -14,9 +14,10 @@ def learn(history: Days, say: Callable[..., None]) -> None:
     """
     Build raw, features and marts, and train each product that has a model; tell what came of it.
 
-    Of a history that is too short for a product's windows, that product is not trained, and daily runs skip it.
+    A product for which the history is too short is not trained, and daily runs skip it.
     """
     from ml.products import PRODUCTS
+    from ml.training.waiting import only_waits
     from rekindle.cli.models import trained
     from rekindle.errors import CheckFailedError
     from rekindle.progress import SILENT
@@ -27,7 +28,7 @@ def learn(history: Days, say: Callable[..., None]) -> None:
         try:
             done = trained(product, history.last, SILENT)
         except CheckFailedError as error:
-            if error.code != "not_enough_history":
+            if not only_waits(product, error):
                 raise
             say(f"  {product.name}: not trained: {error.what}")
             continue

@@ -107,13 +107,21 @@ def _train(day: date, say: Callable[..., None], progress: Progress) -> None:
     """Train each product that has no champion yet, on what was known at the end of `day`."""
     from ml import registry
     from ml.products import PRODUCTS
+    from ml.training.waiting import only_waits
+    from rekindle.errors import CheckFailedError
 
     for product in (product for product in PRODUCTS if product.is_trained):
         if registry.find_champion(product):
             say(f"  {product.name}: has a champion")
             continue
         begun = time.monotonic()
-        done = trained(product, day, progress)
+        try:
+            done = trained(product, day, progress)
+        except CheckFailedError as refused:
+            if not only_waits(product, refused):
+                raise
+            say(f"  {product.name}: not trained: {refused.what}")
+            continue
         verdict = "champion" if done.promoted else "not promoted"
         say(f"  {product.name:<24}{time.monotonic() - begun:6.1f} s  {verdict}: {done.verdict.why}")
 

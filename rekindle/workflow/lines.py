@@ -95,6 +95,10 @@ def trained(product: str, day: date, detail: Detail) -> str:
     return f"{product} as of {day}: version {detail['version']} {champion}. Gate: {detail['gate']}."
 
 
+def waits(product: str, day: date, detail: Detail) -> str:
+    return f"{product} as of {day} is skipped, for it was never in use and there is too little to learn from: {detail['waits']}"
+
+
 def looked_after(
     day: date, done: Mapping[str, Mapping[str, int]], deleted_logs: int, erased: Mapping[str, int] | None = None
 ) -> str:

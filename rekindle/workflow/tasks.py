@@ -329,15 +329,25 @@ def train(product: Product) -> Any:
 
             from ml.products import product_named
             from rekindle.days import parse_day
+            from rekindle.errors import CheckFailedError
             from rekindle.landing.zone import LandingZone
             from rekindle.workflow import lines
 
-            if why := LandingZone().why_unsupplied(product_named(name).sources, parse_day(day)):
+            product = product_named(name)
+            if why := LandingZone().why_unsupplied(product.sources, parse_day(day)):
                 raise AirflowSkipException(f"{name} is skipped: {why}.")
             with _stage(day, airflow_run, f"train {name}", spark) as (run_id, days, notes):
-                done = import_module("ml.training.trainer").train(spark, product_named(name), days.first, run_id)
-                notes.detail = {"version": done.version.version, "gate": done.verdict.why}
-                notes.detail |= {"promoted": done.promoted, "why_not_promoted": done.why_not_promoted}
+                try:
+                    done = import_module("ml.training.trainer").train(spark, product, days.first, run_id)
+                except CheckFailedError as refused:
+                    if not import_module("ml.training.waiting").only_waits(product, refused):
+                        raise
+                    notes.detail = {"waits": refused.what}
+                else:
+                    notes.detail = {"version": done.version.version, "gate": done.verdict.why}
+                    notes.detail |= {"promoted": done.promoted, "why_not_promoted": done.why_not_promoted}
+            if "waits" in notes.detail:
+                raise AirflowSkipException(lines.waits(name, days.first, notes.detail))
             return lines.trained(name, days.first, notes.detail)
 
         run(name=product.name, **CONTEXT)

@@ -1,0 +1,24 @@
+"""What a product that was never in use may wait for: a history to learn from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ml import registry
+
+if TYPE_CHECKING:
+    from ml.products import Product
+    from rekindle.errors import RekindleError
+
+TOO_LITTLE = {"not_enough_history", "too_few_rows", "too_few_of_a_kind", "one_class"}
+"""Codes of refusals that a longer or larger history mends."""
+
+
+def only_waits(product: Product, refused: RekindleError) -> bool:
+    """
+    Whether a training that was refused is no failure.
+
+    A product that nobody has used yet is skipped by name until there is enough of it; one that had a champion was learnt
+    from enough before, so that too little of it now is news that somebody has to hear.
+    """
+    return refused.code in TOO_LITTLE and not registry.has_had_champion(product)
