@@ -35,8 +35,11 @@ if TYPE_CHECKING:
     from ml.registry.trained import Trained
 
 PASSED = "passed"
-PROMOTING = "promoting"
-"""Tag of a version from before its promotion is logged until it has the alias: it says which of the two holds, and no verdict."""
+PROMOTING, BEGUN, OVER = "promoting", "begun", "over"
+"""
+Tag of a version, and its values: begun before its promotion is logged, over once it has the alias. It says which of the two
+holds, and no verdict.
+"""
 
 BESIDE_NATIVE = {"MLmodel", "requirements.txt", "registered_model_meta", flavour.NATIVE}
 """What MLflow keeps beside a model's native files."""
@@ -196,19 +199,19 @@ def set_alias(product: Product, found: Version, alias: str) -> None:
 def mark(product: Product, found: Version) -> None:
     """Say that a candidate's promotion has begun, on its copy, which the promoter may change."""
     copy = _copy_of(product, found) or _copied(product, found)
-    _client().set_model_version_tag(copy.name, copy.version, PROMOTING, "begun")
+    _client().set_model_version_tag(copy.name, copy.version, PROMOTING, BEGUN)
 
 
 def unmark(product: Product, found: Version) -> None:
-    """Say that its promotion is over."""
+    """Say that its promotion is over. To delete the tag takes the right to delete the model, which no promoter has."""
     if copy := _copy_of(product, found):
-        _client().delete_model_version_tag(copy.name, copy.version, PROMOTING)
+        _client().set_model_version_tag(copy.name, copy.version, PROMOTING, OVER)
 
 
 def is_promoting(product: Product, found: Version) -> bool:
     """Whether a candidate's promotion was begun and not finished."""
     copy = _copy_of(product, found)
-    return copy is not None and PROMOTING in copy.tags
+    return copy is not None and copy.tags.get(PROMOTING) == BEGUN
 
 
 def _copy_of(product: Product, found: Version) -> ModelVersion | None:
