@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ml.model.calibration import Level
 from ml.objectives import figures, pictures
-from ml.objectives.declaration import Figures, Objective
+from ml.objectives.declaration import Figures, Objective, Thorough
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,30 @@ def _worth(raw: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
     return Level.fit(raw, outcome).factor, 0.0
 
 
+FIGURES = Figures(
+    primary="gini",
+    ranking={"gini": figures.gini},
+    level={"decile_mape": figures.decile_mape, "predicted_over_actual": figures.predicted_over_actual},
+    has_level=True,
+    chance=0.0,
+)
+
+
+def _thorough(outcome: np.ndarray, raw: np.ndarray, prediction: np.ndarray, _share: float) -> dict[str, float]:
+    """Add what a mean relative error hides: a bin of pennies counts there as one of fortunes."""
+    return {
+        "gini": figures.gini(outcome, raw),
+        "spearman": figures.spearman(outcome, raw),
+        "top_decile_share": figures.capture(outcome, raw, 0.1),
+        "decile_mape": figures.decile_mape(outcome, prediction),
+        "decile_wape": figures.decile_wape(outcome, prediction),
+        "predicted_over_actual": figures.predicted_over_actual(outcome, prediction),
+    }
+
+
+NOISE = {"decile_mape_floor": figures.decile_mape_floor, "decile_wape_floor": figures.decile_wape_floor}
+
+
 OBJECTIVE = Objective(
     name="amount",
     unit="money",
@@ -29,13 +53,8 @@ OBJECTIVE = Objective(
     # The squared error of amounts is that of a few large customers; the order of all is what the gate reads, too.
     choose_by=figures.gini,
     rarer=_spenders,
-    figures=Figures(
-        primary="gini",
-        ranking={"gini": figures.gini},
-        level={"decile_mape": figures.decile_mape, "predicted_over_actual": figures.predicted_over_actual},
-        has_level=True,
-        chance=0.0,
-    ),
+    figures=FIGURES,
+    thorough=Thorough(_thorough, ("gini", "spearman", "top_decile_share"), NOISE),
     pictures={"gain.svg": pictures.gain, "deciles.svg": pictures.deciles},
     # Amounts are sums of money.
     rule_scale="plain",

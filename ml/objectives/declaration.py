@@ -33,8 +33,20 @@ class Figures:
     """The primary figure of a ranking by lot."""
     proper: str | None = None
     """The figure of `level` that is compared with the base rate as a forecast for everybody; less is better."""
-    noise: Mapping[str, Callable[[np.ndarray], float]] = field(default_factory=dict)
-    """Of the prediction alone: what a perfect model would show."""
+    noise: Mapping[str, Metric] = field(default_factory=dict)
+    """What a perfect model would show of figures that cannot be 0, by the figure's name and `_floor`."""
+
+
+@dataclass(frozen=True)
+class Thorough:
+    """The figures of a backtest, those of the gate among them."""
+
+    of: Callable[[np.ndarray, np.ndarray, np.ndarray, float], dict[str, float]]
+    """By name, given outcome, raw score, prediction and the share that is texted: what they share is computed once."""
+    compared: tuple[str, ...]
+    """Those that the model and the naive rule are compared by."""
+    noise: Mapping[str, Metric]
+    """As `Figures.noise`."""
 
 
 @dataclass(frozen=True)
@@ -59,5 +71,7 @@ class Objective:
     """How the sum of a naive rule counts."""
     rule_worth: Callable[[np.ndarray, np.ndarray], tuple[float, float]]
     """What a step of that sum is worth in the unit of a raw score, and where it begins."""
+    thorough: Thorough | None = None
+    """What a backtest shows beyond the figures of the gate. It costs too much for each training."""
     adds_up: bool = False
     """Whether raw scores of several targets add up to one of their sum. A product of any other objective has one target."""

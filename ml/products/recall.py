@@ -18,6 +18,10 @@ RULES = (
     Rule("frequency_90d", "active days within 90 days", {"active_days_90d": 1.0}),
     Rule("frequency_365d", "active days within 365 days", {"active_days_365d": 1.0}),
     # Without two active days nobody knows a usual gap: such users come last, as if they were years beyond it.
+    Rule("spending_28d", "spending within 28 days", {"sale_amount_28d": 1.0}),
+    Rule("spending_365d", "spending within 365 days", {"sale_amount_365d": 1.0}),
+    # Without two active days nobody knows a usual gap: such users come last, as if they were years beyond it.
+    Rule("usual_gap", "the usual gap between active days, the shortest first", {"gap_mean_days": -1.0}, missing=365.0),
     Rule("gap_ratio", "the gap against the usual one, the shortest first", {"current_gap_ratio": -1.0}, missing=365.0),
 )
 

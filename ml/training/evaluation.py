@@ -15,7 +15,7 @@ import numpy as np
 from ml.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ml.objectives import Figures
 
@@ -93,13 +93,17 @@ class Evaluation:
 
 
 def evaluate(objective: str, judged: Judged) -> Evaluation:
-    """Compute every figure of an objective, with intervals over draws of users."""
-    figures = OBJECTIVES[objective].figures
+    """Compute the figures of an objective that the gate reads, with intervals over draws of users."""
+    return evaluate_by(OBJECTIVES[objective].figures, judged)
+
+
+def evaluate_by(figures: Figures, judged: Judged) -> Evaluation:
+    """Compute figures with intervals over draws of users."""
     # A draw of users may have nobody who returned: its figures are then none, and no part of an interval.
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = [_values(figures, judged.take(rows)) for rows in draws(judged.users)]
     tables = {
-        table: {name: _figure(value, [values[table][name] for values in drawn]) for name, value in whole.items()}
+        table: {name: figure(value, [values[table][name] for values in drawn]) for name, value in whole.items()}
         for table, whole in _values(figures, judged).items()
     }
     return Evaluation(
@@ -110,35 +114,16 @@ def evaluate(objective: str, judged: Judged) -> Evaluation:
         rate=float(judged.outcome.mean()),
         zero_share=float((judged.outcome <= 0).mean()),
         **tables,
-        noise={name: noise(judged.prediction) for name, noise in figures.noise.items()},
+        noise={name: noise(judged.outcome, judged.prediction) for name, noise in figures.noise.items()},
     )
 
 
-def mean_difference(objective: str, blocks: Sequence[Judged]) -> Figure:
-    """Average the primary difference over blocks of test rows; a draw of users is the same draw in every block."""
-    figures = OBJECTIVES[objective].figures
-    rank = figures.ranking[figures.primary]
-
-    def mean(blocks: Iterable[Judged]) -> float:
-        return float(np.mean([rank(b.outcome, b.raw) - rank(b.outcome, b.naive) for b in blocks]))
-
-    edges = np.cumsum([0, *(len(block.outcome) for block in blocks)])
-    drawn = [
-        mean(
-            block.take(rows[(rows >= first) & (rows < after)] - first)
-            for block, first, after in zip(blocks, edges[:-1], edges[1:], strict=True)
-        )
-        for rows in draws(np.concatenate([block.users for block in blocks]))
-    ]
-    return _figure(mean(blocks), drawn)
-
-
-def draws(users: np.ndarray, rounds: int = RESAMPLES) -> Iterator[np.ndarray]:
+def draws(users: np.ndarray, rounds: int | None = None) -> Iterator[np.ndarray]:
     """Draw as many users as there are, with replacement, and yield the rows of those drawn; seeded."""
     _, codes = np.unique(users, return_inverse=True)
     count = int(codes.max()) + 1
     draw = np.random.default_rng(0)
-    for _ in range(rounds):
+    for _ in range(rounds or RESAMPLES):
         times = np.bincount(draw.integers(count, size=count), minlength=count)
         yield np.repeat(np.arange(len(codes)), times[codes])
 
@@ -158,7 +143,9 @@ def _values(figures: Figures, judged: Judged) -> dict[str, dict[str, float]]:
     return dict(zip(TABLES, (model, naive, difference, over_base), strict=True))
 
 
-def _figure(value: float, drawn: list[float]) -> Figure:
+def figure(value: float, drawn: Sequence[float] | np.ndarray) -> Figure:
+    """Put a value beside the interval of what was drawn; draws without a figure are left out."""
     found = np.array(drawn)
-    low, high = np.nanquantile(np.where(np.isfinite(found), found, np.nan), INTERVAL)
+    there = found[np.isfinite(found)]
+    low, high = np.quantile(there, INTERVAL) if len(there) else (float("nan"), float("nan"))
     return Figure(value, float(low), float(high))

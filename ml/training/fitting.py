@@ -79,6 +79,8 @@ class Fitted:
     evaluations: Mapping[str, Evaluation]
     to_beat: tuple[Forecast | None, ...]
     """The naive rule of each target that `judged` compares with."""
+    contenders: tuple[Mapping[str, Forecast], ...] = ()
+    """Of each target all candidates and rules that were fitted, also those that were refused."""
 
     @property
     def primary(self) -> Evaluation:
@@ -154,7 +156,9 @@ def fit(product: Product, sample: Sample, split: Split) -> Fitted:
             "no_signal", f"On the validation days neither candidate nor naive rule is fit to predict. {told}."
         )
     to_beat = tuple(c.to_beat for c in contested)
-    return judged_as(product, sample, split, Fitted(fitted, model is not None, rule, contests, {}, {}, to_beat))
+    contenders = tuple(c.contenders for c in contested)
+    found = Fitted(fitted, model is not None, rule, contests, {}, {}, to_beat, contenders)
+    return judged_as(product, sample, split, found)
 
 
 def encoders_of(sample: Sample, split: Split) -> Encoders:
@@ -323,6 +327,7 @@ class _Contested:
     model: Forecast | None
     rule: Forecast | None
     to_beat: Forecast | None
+    contenders: Mapping[str, Forecast]
 
 
 def _contest(product: Product, encoders: Encoders, target: Target, rows: _Rows) -> _Contested:
@@ -357,7 +362,8 @@ def _contest(product: Product, encoders: Encoders, target: Target, rows: _Rows) 
         rules={name: ranks[name] for name in rules},
     )
     allowed = next((name for name in rules if why[name] is None), None)
-    return _Contested(contest, *(forecasts.get(name) if name else None for name in (chosen, allowed, to_beat)))
+    named = (forecasts.get(name) if name else None for name in (chosen, allowed, to_beat))
+    return _Contested(contest, *named, forecasts)
 
 
 def _calibrated(product: Product, target: Target, name: str, parts: tuple[Part, ...], validation: Examples) -> Forecast:

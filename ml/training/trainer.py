@@ -23,7 +23,6 @@ from rekindle.progress import SILENT
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import date
 
     from pyspark.sql import SparkSession
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from ml.training.fitting import Fitted
     from ml.training.samples import Sample, Split
     from rekindle.progress import Progress
-
-BLOCKS = 5
-"""Test blocks of a backtest: fewer say nothing about luck, more have a day each in a year of history."""
 
 
 @dataclass(frozen=True)
@@ -118,45 +114,6 @@ def _judged(product: Product, sample: Sample, split: Split, fitted: Fitted) -> t
     names = " and ".join(dict.fromkeys(forecast.candidate for forecast in rule.scorer.forecasts))
     of_rule = gate.judge_rule(rule.primary, names, verdict.why)
     return (rule, of_rule) if of_rule.passed or not fitted.has_model else (fitted, verdict)
-
-
-def backtest(
-    spark: SparkSession,
-    product: Product,
-    *,
-    first: date | None = None,
-    last: date | None = None,
-    progress: Progress = SILENT,
-) -> dict[str, Any]:
-    """
-    Train and judge on rolling splits of all the history that is known; writes nothing.
-
-    Each block of test days gets a model of what was known before it. The figure that decides is averaged over the
-    blocks, with an interval over draws of users, the same in all blocks.
-    """
-    with progress.step("reading the sample"):
-        sample = samples.sample(spark, product, samples.last_day(spark), settings())
-    blocks = samples.blocks(sample, settings(), BLOCKS, first=first, last=last)
-    tested = []
-    with progress.step("blocks of days", total=len(blocks)) as step:
-        for block in blocks:
-            tested.append(_tested(product, sample, block))
-            step.advance()
-    difference = evaluation.mean_difference(product.objective, [fitted.longest for _, fitted in tested])
-    return {
-        "product": product.name,
-        "day": sample.day.isoformat(),
-        "figure": OBJECTIVES[product.objective].figures.primary,
-        "blocks": [{"days": split.to_json(), **fitted.to_json()} for split, fitted in tested],
-        "blocks_better": sum(fitted.primary.beats_naive for _, fitted in tested),
-        "mean_difference": vars(difference),
-        "verdict": "better than the naive rule" if difference.value > 0 else "loses to the naive rule",
-    }
-
-
-def _tested(product: Product, sample: Sample, block: Sequence[date]) -> tuple[Split, Fitted]:
-    split = samples.split_before(sample, block, settings())
-    return split, fitting.fit(product, sample, split)
 
 
 def succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> str | None:

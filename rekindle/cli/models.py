@@ -91,24 +91,44 @@ def _refuse_unsupplied(product: Product, day: date) -> None:
 
 
 def backtest(
-    product: ProductArgument, *, first: FromOption = None, last: ToOption = None, json: JsonOption = False
+    product: ProductArgument,
+    *,
+    first: FromOption = None,
+    last: ToOption = None,
+    share: Annotated[
+        float, typer.Option("--share", min=0.001, max=1.0, help="The share of users that is texted, best first.")
+    ] = 0.1,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="Where the page is written; by default among the daily reports.")
+    ] = None,
+    json: JsonOption = False,
 ) -> None:
     """
-    Train and judge on rolling time splits of the stored history; writes no table and registers nothing.
+    Train and judge on rolling time splits of the stored history; writes a page, but no table, and registers nothing.
 
-    --from and --to bound the days that are judged; by default the later half of the history. Losing to the naive rule
-    is a result, not a failure: the exit code is 0.
+    All candidates and naive rules are judged on the same rows of each block of days, of which there are five where the history
+    allows, by the first horizon. --from and --to bound the days that are judged; by default the later half of the history.
+    Losing to the naive rule is a result, not a failure: the exit code is 0.
     """
     from rekindle import platform
 
     chosen = named_product(product)
+    _refuse_untrained(chosen)
     platform.attach()
-    from ml.training import trainer
+    from ml.training import backtest as testing
+    from ml.training import samples
+    from rekindle.report import backtest as pages
+    from rekindle.settings import settings
     from rekindle.warehouse.spark import session
 
     with shown(as_json=json) as progress, progress.step(f"Testing {product}"):
-        told = trainer.backtest(session(), chosen, first=first, last=last, progress=progress)
-    answer(told, as_json=json, text=_backtest(told))
+        with progress.step("reading the sample"):
+            spark = session()
+            sample = samples.sample(spark, chosen, samples.last_day(spark), settings())
+        found = testing.backtest(chosen, sample, settings(), first=first, last=last, share=share, progress=progress)
+    told = found.to_json()
+    path = pages.write(told, found.drawn(), page)
+    answer({**told, "page": path}, as_json=json, text=_backtest(told, path))
 
 
 def sample_rows(
@@ -312,16 +332,42 @@ def _cell(figure: Mapping[str, float] | None) -> str:
     return "" if figure is None else f"{figure['value']:.3f}  {figure['low']:.3f} to {figure['high']:.3f}"
 
 
-def _backtest(told: Mapping[str, Any]) -> RenderableType:
+def _backtest(told: Mapping[str, Any], page: Path) -> RenderableType:
     from rich.console import Group
 
     mean = {name: f"{value:+.3f}" for name, value in told["mean_difference"].items()}
     return Group(
         f"{told['product']}: {told['verdict']}. {told['blocks_better']} of {len(told['blocks'])} blocks are better; "
         f"{told['figure']} differs by {mean['value']} on average, 95 % interval {mean['low']} to {mean['high']}.",
-        *(
-            _figures(f"{horizon}, tested {block['days']['test'][0]} to {block['days']['test'][-1]}", result)
-            for block in told["blocks"]
-            for horizon, result in block["evaluations"].items()
-        ),
+        *(f"{days} is left out: {why}" for days, why in told["refused_blocks"].items()),
+        *(_block(block, told["horizon_days"]) for block in told["blocks"]),
+        _contenders("all blocks, mean", told["mean"], told["mean_noise"], told["mean_differences"]),
+        f"Pictures and segments: {page}",
     )
+
+
+def _block(block: Mapping[str, Any], horizon_days: int) -> RenderableType:
+    test = block["days"]["test"]
+    title = (
+        f"days 1 to {horizon_days}, tested {test[0]} to {test[-1]}, {block['rows']:,} rows of {block['users']:,} users, "
+        f"mean {block['rate']:.4g}; chosen: {block['model']}, to beat: {block['to_beat']}"
+    )
+    return _contenders(title, block["contenders"], block["noise"]["model"], block["difference"])
+
+
+def _contenders(
+    title: str, found: Mapping[str, Any], noise: Mapping[str, float], difference: Mapping[str, Any]
+) -> RenderableType:
+    """Lay out the figures of model, naive rule and difference with their intervals, then those of each contender without."""
+    from rich.table import Column, Table
+
+    others = [name for name in found if name not in {"model", "to_beat"}]
+    names = ("model", "to beat", "difference", *others)
+    table = Table(Column("figure", no_wrap=True), *names, title=title, title_justify="left", box=None)
+    for name in found["model"]:
+        whole = (found["model"].get(name), found["to_beat"].get(name), difference.get(name))
+        values = (found[other].get(name) for other in others)
+        table.add_row(name, *map(_cell, whole), *("" if one is None else f"{one['value']:.3f}" for one in values))
+    for name, value in noise.items():
+        table.add_row(name, f"{value:.3f}")
+    return table

@@ -40,10 +40,66 @@ def test_lift_and_capture_count_the_best_rows(some):
     assert figures.capture(outcome, score) == pytest.approx(ranked[:800].sum() / outcome.sum())
 
 
+def test_a_decision_by_the_score_is_that_of_the_best_rows():
+    """Without ties it is scikit-learn's of whoever is texted; with all rows tied each is texted in part."""
+    draw = np.random.default_rng(0)
+    score, outcome = draw.normal(size=200), (draw.random(200) < 0.3).astype(float)
+    texted = score >= np.sort(score)[-20]
+    found = figures.of_texted(outcome, score, 0.1)
+
+    assert found["precision_texted"] == pytest.approx(metrics.precision_score(outcome, texted))
+    assert found["recall_texted"] == pytest.approx(metrics.recall_score(outcome, texted))
+    assert found["f1_texted"] == pytest.approx(metrics.f1_score(outcome, texted))
+    assert found["accuracy_texted"] == pytest.approx(metrics.accuracy_score(outcome, texted))
+    assert figures.of_texted(outcome, np.ones(200), 0.1)["precision_texted"] == pytest.approx(outcome.mean())
+
+
+def test_lifts_and_captures_of_several_shares_are_those_of_each(some):
+    outcome, score, _ = some
+    found = figures.by_share(outcome, score, (0.01, 0.1, 0.4))
+
+    assert found["lift_1"] == pytest.approx(figures.lift(outcome, score, 0.01))
+    assert found["lift_10"] == pytest.approx(figures.lift(outcome, score))
+    assert found["capture_40"] == pytest.approx(figures.capture(outcome, score))
+
+
+def test_the_calibration_line_finds_what_was_done_to_the_log_odds():
+    draw = np.random.default_rng(1)
+    odds = draw.normal(size=20_000)
+    outcome = (draw.random(20_000) < 1 / (1 + np.exp(-(0.5 * odds - 1)))).astype(float)
+    found = figures.calibration_line(outcome, 1 / (1 + np.exp(-odds)))
+
+    assert found["calibration_slope"] == pytest.approx(0.5, abs=0.05)
+    assert found["calibration_intercept"] == pytest.approx(-1, abs=0.05)
+
+
+@pytest.mark.parametrize("metric", [figures.auc, figures.average_precision, figures.spearman])
+def test_where_nobody_returned_there_is_nothing_to_tell(metric):
+    assert np.isnan(metric(np.zeros(20), np.arange(20.0)))
+
+
+def test_amounts_at_their_means_are_at_the_floor_of_decile_errors():
+    """What the bins spend by chance is no fault of the model."""
+    draw = np.random.default_rng(2)
+    mean = np.repeat(np.arange(1.0, 11.0), 300)
+    outcome = mean * draw.gamma(0.5, 2.0, 3000)
+    floors = figures.decile_mape_floor(outcome, mean), figures.decile_wape_floor(outcome, mean)
+
+    assert figures.decile_mape(outcome, mean) < 2 * floors[0]
+    assert figures.decile_wape(outcome, mean) < 2 * floors[1]
+    assert figures.decile_mape(outcome, 1.3 * mean) > 3 * floors[0]
+
+
 def test_log_loss_is_that_of_scikit_learn(some):
     outcome, _, chance = some
 
     assert figures.log_loss(outcome, chance) == pytest.approx(metrics.log_loss(outcome, chance))
+
+
+def test_the_brier_score_is_the_mean_squared_error(some):
+    outcome, _, chance = some
+
+    assert figures.brier(outcome, chance) == pytest.approx(((outcome - chance) ** 2).mean())
 
 
 def test_ece_is_the_mean_gap_of_ten_equal_bins(some):

@@ -224,7 +224,8 @@ def test_a_rule_that_wins_is_a_calibrated_model_of_its_name(recall, recall_sampl
     assert rule.primary.difference["auc"].value == pytest.approx(0)
     assert rule.primary.model["predicted_over_actual"].value == pytest.approx(1, abs=0.2)
     assert gate.judge_rule(rule.primary, part.candidate, "it lost").passed
-    assert {reason["feature"] for row in scored for reason in row["reasons"]} <= {"active_days_28d", "active_days_90d"}
+    weights = next(rule.weights for rule in recall_sample.targets[0].rules if rule.name == part.candidate)
+    assert {reason["feature"] for row in scored for reason in row["reasons"]} == set(weights)
 
 
 def test_each_horizon_says_what_it_is_predicted_by(recall, recall_sample, recall_fitted, ltv_fitted, business):

@@ -20,7 +20,7 @@ from ml.model.learners.linear import Column, Linear
 from ml.model.part import Part
 from ml.model.scorer import Scorer, archive_name, output_ddl, scoring_function
 from ml.objectives import figures
-from ml.training import samples, trainer
+from ml.training import backtest, evaluation, samples, trainer
 from rekindle import records
 from rekindle.cli import app
 from rekindle.days import Days
@@ -249,15 +249,18 @@ def test_too_short_a_history_leaves_the_champion(spark, product):
     assert registry.champion(product) == champion.version
 
 
-def test_a_backtest_judges_five_blocks_and_registers_nothing(spark, product, monkeypatch):
+def test_a_backtest_writes_a_page_and_registers_nothing(product, monkeypatch, tmp_path):
     monkeypatch.setattr(samples, "last_day", lambda _spark: DAY)
-    told = trainer.backtest(spark, product)
+    monkeypatch.setattr(evaluation, "RESAMPLES", 3)
+    monkeypatch.setattr(backtest, "BLOCKS", 2)
+    page = tmp_path / "backtest.html"
+    done = CliRunner().invoke(app, ["backtest", product.name, "--page", str(page), "--json"], catch_exceptions=False)
+    told = json.loads(done.stdout)
 
-    assert len(told["blocks"]) == 5
-    assert told["mean_difference"]["low"] > 0
+    assert len(told["blocks"]) == 2
     assert told["verdict"] == "better than the naive rule"
+    assert "Better than the naive rule" in page.read_text()
     assert registry.versions(product) == []
-    json.dumps(told)
 
 
 def test_the_command_line_trains_promotes_and_rolls_back(product):
