@@ -89,6 +89,22 @@ class Platt:
         slope, intercept = _maximum(design, smooth, spread, np.log((positives + 1) / (negatives + 1)))
         return cls(slope=slope / spread, intercept=intercept - slope / spread * centre)
 
+    @classmethod
+    def as_it_is(cls, raw: np.ndarray, outcome: np.ndarray) -> Platt:  # noqa: ARG003 - calibrations share it
+        """Take the log-odds at their word."""
+        return cls(slope=1.0, intercept=0.0)
+
+    @classmethod
+    def shifted(cls, raw: np.ndarray, outcome: np.ndarray) -> Platt:
+        """Move the level alone, so that probabilities add up to what happened; the same smoothing keeps it finite."""
+        from scipy.optimize import brentq
+
+        positives = float(outcome.sum())
+        wanted = (positives + 1) / (len(outcome) + 2)
+        # Between these lie all shifts that put the mean of the chances at any rate a sample can have.
+        span = float(np.abs(raw).max()) + np.log(len(outcome) + 2) + 1
+        return cls(1.0, float(brentq(lambda shift: logistic(raw + shift).mean() - wanted, -span, span)))
+
     @property
     def factor(self) -> float:
         return 1.0

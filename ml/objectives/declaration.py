@@ -61,7 +61,7 @@ class Objective:
     calibration: type[Calibration]
     """Fitted to raw scores and outcomes of days that the learner was not fitted on."""
     choose_by: Metric
-    """What candidates are compared by on validation days, after calibration; more is better."""
+    """What candidates and calibrations are compared by on validation days; more is better."""
     rarer: Callable[[np.ndarray], int]
     """How many outcomes are of the kind that may be too rare."""
     figures: Figures
@@ -73,5 +73,14 @@ class Objective:
     """What a step of that sum is worth in the unit of a raw score, and where it begins."""
     thorough: Thorough | None = None
     """What a backtest shows beyond the figures of the gate. It costs too much for each training."""
+    calibrations: tuple[Callable[[np.ndarray, np.ndarray], Calibration], ...] = ()
+    """
+    Ways to fit a calibration, the simplest first, of which the validation days choose; by default the one of `calibration`,
+    which must be the last.
+    """
     adds_up: bool = False
     """Whether raw scores of several targets add up to one of their sum. A product of any other objective has one target."""
+
+    @property
+    def ways_to_calibrate(self) -> tuple[Callable[[np.ndarray, np.ndarray], Calibration], ...]:
+        return self.calibrations or (self.calibration.fit,)

@@ -69,6 +69,8 @@ OBJECTIVE = Objective(
     unit="1 or 0",
     loss="binary",
     calibration=Platt,
+    # By what they move: nothing, the level, the level and how far chances lie apart.
+    calibrations=(Platt.as_it_is, Platt.shifted, Platt.fit),
     choose_by=_minus_log_loss,
     rarer=_rarer,
     figures=FIGURES,

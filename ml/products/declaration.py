@@ -75,7 +75,10 @@ class Product:
     objective: str
     """The kind of prediction: a file of ml/objectives."""
     candidates: tuple[str, ...]
-    """The learners that compete on validation days, by their names in ml.model.learners; the first wins a tie."""
+    """
+    The learners that compete on validation days, by their names in ml.model.learners, the simplest first: a later one is chosen
+    where it is better beyond chance.
+    """
     sources: tuple[str, ...]
     """Landing sources without which there is nothing to predict: where one never delivered, the product is skipped."""
     targets: Callable[[Business], tuple[Target, ...]]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ml.objectives import Figures
+    from ml.objectives.declaration import Metric
 
 RESAMPLES = 100
 INTERVAL = (0.025, 0.975)
@@ -116,6 +117,33 @@ def evaluate_by(figures: Figures, judged: Judged) -> Evaluation:
         **tables,
         noise={name: noise(judged.outcome, judged.prediction) for name, noise in figures.noise.items()},
     )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Rows of one block of validation days, and what two contenders predict of them."""
+
+    users: np.ndarray
+    outcome: np.ndarray
+    this: np.ndarray
+    other: np.ndarray
+
+
+def paired(metric: Metric, blocks: Sequence[Compared]) -> Figure:
+    """Average this minus other over blocks, with an interval; a draw of users is the same draw in every block, and for both."""
+    edges = np.cumsum([0, *(len(block.outcome) for block in blocks)])
+
+    def mean(rows: np.ndarray) -> float:
+        found = []
+        for block, first, after in zip(blocks, edges[:-1], edges[1:], strict=True):
+            at = rows[(rows >= first) & (rows < after)] - first
+            outcome = block.outcome[at]
+            found.append(metric(outcome, block.this[at]) - metric(outcome, block.other[at]))
+        return float(np.mean(found))
+
+    users = np.concatenate([block.users for block in blocks])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return figure(mean(np.arange(len(users))), [mean(rows) for rows in draws(users)])
 
 
 def draws(users: np.ndarray, rounds: int | None = None) -> Iterator[np.ndarray]:

@@ -2,8 +2,9 @@
 From a sample and a split to a model and its evaluation: nothing here knows of Spark, MLflow or Postgres.
 
 For each target the product's candidates and its naive rules are fitted on the training days, calibrated and compared on
-the validation days. The best candidate becomes that part of the model, the best rule is what the model has to beat, and
-what is published where it does not. All of them are then shown on the same test days.
+the validation days. Candidates are also compared on earlier blocks of days, fitted anew before each, and a simpler one stays
+where a bootstrap of paired rows cannot tell a better one from it. The chosen becomes that part of the model, the best rule is
+what the model has to beat, and what is published where it does not. All of them are then shown on the same test days.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from ml.training.rules import fit_rule
 from rekindle.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ml.model.calibration import Calibration
     from ml.model.learners.declaration import Stop
     from ml.model.part import Part
+    from ml.objectives import Objective
+    from ml.objectives.declaration import Metric
     from ml.products import Product, Target
     from ml.training.samples import RefitDays, Sample, Split
 
@@ -54,7 +57,7 @@ class Contest:
     chosen: str | None
     """The candidate; None where each was refused."""
     validation: Mapping[str, float]
-    """What candidates are chosen by."""
+    """What candidates are chosen by, the mean over blocks of validation days."""
     test: Mapping[str, float]
     refused: Mapping[str, str]
     """Why a candidate, or a naive rule, is not let in."""
@@ -124,6 +127,8 @@ class _Rows:
     training: Examples
     validation: Examples
     test: Examples
+    earlier: tuple[tuple[Examples, Examples], ...] = ()
+    """Training and validation rows of earlier days that candidates are chosen by, too."""
 
 
 def fit(product: Product, sample: Sample, split: Split) -> Fitted:
@@ -142,11 +147,12 @@ def fit(product: Product, sample: Sample, split: Split) -> Fitted:
             training=_examples(sample.of(split.train[target.label], target), target),
             validation=_examples(sample.of(split.validation[target.label], target), target),
             test=Examples(test, _outcomes(test.rows, target)),
+            earlier=tuple(_earlier(product, sample, split, target)),
         )
-        for days, examples in vars(rows).items():
-            check_examples(product.objective, days, examples)
+        for days in ("training", "validation", "test"):
+            check_examples(product.objective, days, getattr(rows, days))
         check_no_label(product.objective, encoders.of(Dense), rows.training)
-        contested.append(_contest(product, encoders, target, rows))
+        contested.append(_contest(product, sample, encoders, target, rows))
     contests = tuple(c.contest for c in contested)
     model, rule = (_scorer(product, found) for found in zip(*((c.model, c.rule) for c in contested), strict=True))
     fitted = model or rule
@@ -280,7 +286,7 @@ def _out_of_time(
     parts = _again(product, target, forecast, _encoders(sample, [before.rows.rows]), before)
     if parts is None:
         return None
-    return OBJECTIVES[product.objective].calibration.fit(raw_of(parts, after.rows), after.outcome)
+    return calibrate(OBJECTIVES[product.objective], raw_of(parts, after.rows), after)
 
 
 def check_examples(objective: str, days: str, examples: Examples) -> None:
@@ -330,7 +336,7 @@ class _Contested:
     contenders: Mapping[str, Forecast]
 
 
-def _contest(product: Product, encoders: Encoders, target: Target, rows: _Rows) -> _Contested:
+def _contest(product: Product, sample: Sample, encoders: Encoders, target: Target, rows: _Rows) -> _Contested:
     """Fit every candidate and rule, calibrate it on the validation days and choose by them; the test days only show."""
     objective, validation = OBJECTIVES[product.objective], rows.validation
     fits = {name: _learnt(product, name, encoders, rows.training, validation) for name in product.candidates}
@@ -344,31 +350,110 @@ def _contest(product: Product, encoders: Encoders, target: Target, rows: _Rows) 
     ranks = {name: rank(validation.outcome, its.raw(validation.rows)) for name, its in forecasts.items()}
     why = {name: _why_refused(product, its, ranks[name]) for name, its in forecasts.items()}
 
-    by_validation = {
-        name: objective.choose_by(validation.outcome, forecasts[name].predict(validation.rows))
-        for name in product.candidates
-        if why[name] is None
-    }
+    allowed = [name for name in product.candidates if why[name] is None]
+    blocks = [
+        Told.of(objective, validation, {name: fits[name] for name in allowed}),
+        *(
+            Told.of(objective, after, {name: _learnt(product, name, of_trial, before, after) for name in allowed})
+            for before, after in rows.earlier
+            for of_trial in [_encoders(sample, [before.rows.rows])]
+        ),
+    ]
     rules = sorted((name for name in by_rule if name in forecasts), key=lambda name: -ranks[name])
     to_beat = next((name for name in rules if ranks[name] > objective.figures.chance), None)
-    chosen = max(by_validation, key=by_validation.__getitem__, default=None)
+    chosen = choose(objective.choose_by, blocks, allowed)
     contest = Contest(
         label=target.label,
         chosen=chosen,
-        validation=by_validation,
+        validation={
+            name: float(np.mean([block.by(objective.choose_by, name) for block in blocks])) for name in allowed
+        },
         test={name: rank(rows.test.outcome, its.raw(rows.test.rows)) for name, its in forecasts.items()},
         refused={**{name: reason for name, reason in why.items() if reason}, **told},
         rule=to_beat,
         rules={name: ranks[name] for name in rules},
     )
-    allowed = next((name for name in rules if why[name] is None), None)
-    named = (forecasts.get(name) if name else None for name in (chosen, allowed, to_beat))
+    rule = next((name for name in rules if why[name] is None), None)
+    named = (forecasts.get(name) if name else None for name in (chosen, rule, to_beat))
     return _Contested(contest, *named, forecasts)
 
 
 def _calibrated(product: Product, target: Target, name: str, parts: tuple[Part, ...], validation: Examples) -> Forecast:
-    fitted = OBJECTIVES[product.objective].calibration.fit(raw_of(parts, validation.rows), validation.outcome)
+    fitted = calibrate(OBJECTIVES[product.objective], raw_of(parts, validation.rows), validation)
     return Forecast(target.label, name, parts, fitted)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What candidates predict of a block of validation days."""
+
+    users: np.ndarray
+    outcome: np.ndarray
+    predictions: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, objective: Objective, after: Examples, fits: Mapping[str, tuple[Part, ...]]) -> Told:
+        told = {name: calibrated_by_others(objective, raw_of(parts, after.rows), after) for name, parts in fits.items()}
+        return cls(after.rows.rows["user_id"].to_numpy(zero_copy_only=False), after.outcome, told)
+
+    def by(self, metric: Metric, name: str) -> float:
+        return metric(self.outcome, self.predictions[name])
+
+    def compared(self, this: str, other: str) -> evaluation.Compared:
+        return evaluation.Compared(self.users, self.outcome, self.predictions[this], self.predictions[other])
+
+
+def choose(metric: Metric, blocks: Sequence[Told], names: Sequence[str]) -> str | None:
+    """Choose the first of some candidates, the simplest first, to which no other is better beyond chance."""
+    chosen = next(iter(names), None)
+    for name in names[1:]:
+        if chosen and evaluation.paired(metric, [block.compared(name, chosen) for block in blocks]).low > 0:
+            chosen = name
+    return chosen
+
+
+def calibrate(objective: Objective, raw: np.ndarray, rows: Examples) -> Calibration:
+    """
+    Calibrate by some days in the way that helps most on others of them, the simplest where two are alike.
+
+    Each way is fitted on one half of the days and judged on the other; the best is then fitted on all of them. A single day
+    judges nothing: the objective's own is taken.
+    """
+    *simpler, full = ways = objective.ways_to_calibrate
+    halves = _halves(rows)
+    if not simpler or halves is None:
+        return full(raw, rows.outcome)
+    worth = [objective.choose_by(rows.outcome, _crossed(way, raw, rows.outcome, halves)) for way in ways]
+    return ways[int(np.argmax(worth))](raw, rows.outcome)
+
+
+def calibrated_by_others(objective: Objective, raw: np.ndarray, rows: Examples) -> np.ndarray:
+    """Predict each half of some days by a calibration of the other, so that no candidate is judged by what it was fitted on."""
+    *_, full = objective.ways_to_calibrate
+    halves = _halves(rows)
+    if halves is not None:
+        return _crossed(full, raw, rows.outcome, halves)
+    fitted = full(raw, rows.outcome)
+    return fitted.predict(fitted.factor * raw)
+
+
+def _halves(rows: Examples) -> np.ndarray | None:
+    """Say of each row whether its day is of the earlier half; None of a single day, or where a half has one kind of outcome."""
+    days, codes = np.unique(rows.rows.rows["day"].to_numpy(), return_inverse=True)
+    early = codes < len(days) // 2
+    if len(days) == 1 or any(np.ptp(rows.outcome[half]) == 0 for half in (early, ~early)):
+        return None
+    return early
+
+
+def _crossed(
+    way: Callable[[np.ndarray, np.ndarray], Calibration], raw: np.ndarray, outcome: np.ndarray, early: np.ndarray
+) -> np.ndarray:
+    predicted = np.empty(len(raw))
+    for half in (early, ~early):
+        fitted = way(raw[~half], outcome[~half])
+        predicted[half] = fitted.predict(fitted.factor * raw[half])
+    return predicted
 
 
 def _why_refused(product: Product, forecast: Forecast, ranked: float) -> str | None:
@@ -384,6 +469,18 @@ def _why_refused(product: Product, forecast: Forecast, ranked: float) -> str | N
 def _scorer(product: Product, forecasts: Sequence[Forecast | None]) -> Scorer | None:
     there = tuple(forecast for forecast in forecasts if forecast is not None)
     return Scorer(product.name, there) if len(there) == len(forecasts) else None
+
+
+def _earlier(product: Product, sample: Sample, split: Split, target: Target) -> Iterator[tuple[Examples, Examples]]:
+    """Yield the rows of earlier days that candidates are chosen by; days with too few rows choose nothing."""
+    for trial in split.earlier.get(target.label, ()):
+        before, after = (_examples(sample.of(days, target), target) for days in (trial.train, trial.validation))
+        if all(_are_enough(product.objective, some.outcome) for some in (before, after)):
+            yield before, after
+
+
+def _are_enough(objective: str, outcome: np.ndarray) -> bool:
+    return len(outcome) >= MIN_ROWS and OBJECTIVES[objective].rarer(outcome) >= MIN_OF_A_KIND
 
 
 def _examples(rows: pa.Table, target: Target) -> Examples:

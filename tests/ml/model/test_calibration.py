@@ -174,3 +174,20 @@ def test_json_keeps_every_bit(fitted):
 def test_a_calibration_that_no_objective_has_is_refused_by_name():
     with pytest.raises(InputError, match=r"unknown_objective: .*'isotonic'.*the last good scores stay"):
         calibration_of({"kind": "isotonic"})
+
+
+def test_a_shift_moves_the_level_to_what_came_and_no_order():
+    draw = np.random.default_rng(0)
+    raw = draw.normal(size=5000)
+    outcome = (draw.random(5000) < logistic(raw - 2)).astype(float)
+    found = Platt.shifted(raw, outcome)
+
+    assert found.slope == 1
+    assert found.predict(raw).sum() == pytest.approx(outcome.sum(), rel=0.01)
+
+
+@pytest.mark.parametrize("outcome", [np.zeros(300), np.ones(300)])
+def test_a_shift_is_finite_where_nobody_or_everybody_came(outcome):
+    found = Platt.shifted(np.linspace(-40, 40, 300), outcome)
+
+    assert np.isfinite(found.intercept)

@@ -44,6 +44,23 @@ def test_uses_every_day_that_the_gaps_leave(recall, business):
     assert sizes == [30, 10, 10]
 
 
+def test_candidates_are_also_chosen_by_earlier_days_after_a_gap(recall, business):
+    """Of a year two blocks of as many days as validation has, each with all that was known before it."""
+    found = samples.split(known_labels(recall.targets(business), 52), business)
+    (trials,), (train,) = found.earlier.values(), found.train.values()
+
+    assert [len(trial.validation) for trial in trials] == [10, 10]
+    assert [*trials[1].validation, *trials[0].validation] == list(train)[-20:]
+    for trial in trials:
+        assert trial.train.last + timedelta(days=7 + 3) <= trial.validation.first
+
+
+def test_a_short_history_is_not_cut_further(recall, business):
+    (trials,) = samples.split(known_labels(recall.targets(business), 20), business).earlier.values()
+
+    assert trials == ()
+
+
 def test_a_label_that_is_known_sooner_is_learnt_from_later_days(ltv, business):
     found = samples.split(known_labels(ltv.targets(business), 40), business)
 
