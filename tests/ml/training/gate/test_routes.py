@@ -5,6 +5,9 @@ import pytest
 
 from ml.training import gate
 from ml.training.evaluation import Judged, evaluate
+from ml.training.gate import Challenge, Pair, criteria
+
+ASKED = criteria().model_copy(update={"resamples": 200})
 
 
 def judged(model_noise: float, naive_noise: float) -> Judged:
@@ -99,3 +102,75 @@ def test_a_rule_in_the_place_of_a_model_has_to_beat_chance_only():
     assert "the model did not pass: auc 0.6 loses; the naive rule recency scores in its place" in passed.why
     assert not failed.passed
     assert "no better than chance" in failed.why
+
+
+def recipe(noise: float, *, seed: int = 1, users: int = 4000) -> Judged:
+    """What a recipe says of users who come by a known law, with so much noise; calibrated as such a score would be."""
+    draw, own = np.random.default_rng(0), np.random.default_rng(seed)
+    truth = draw.normal(size=users)
+    outcome = (draw.random(users) < 1 / (1 + np.exp(1 - truth))).astype(float)
+    raw = truth + noise * own.normal(size=users)
+    return Judged(
+        np.arange(users), outcome, raw, 1 / (1 + np.exp(1 - raw / (1 + noise**2))), draw.normal(size=users), 0.3
+    )
+
+
+def challenged(challenger: Judged, champion: Judged, *, same: bool = False, simpler: bool = False) -> gate.Verdict:
+    challenge = Challenge("probability", Pair(challenger, champion), same, simpler)
+    return gate.judge_challenger(evaluate("probability", challenger), challenge, ASKED)
+
+
+def test_another_recipe_has_to_be_better_beyond_chance():
+    better, equal, worse = (challenged(recipe(noise, seed=2), recipe(0.8)) for noise in (0.2, 0.78, 1.4))
+
+    assert better.passed and better.route == "better"
+    assert better.why.startswith("log_loss is better than the champion's recipe")
+    assert not equal.passed and "not surely better" in equal.why
+    assert not worse.passed and worse.failed("better")
+
+
+def test_a_simpler_recipe_has_to_be_no_worse_and_a_better_one_is_not_called_simpler():
+    as_good = challenged(recipe(0.505), recipe(0.5), simpler=True)
+    better = challenged(recipe(0.2, seed=2), recipe(0.8), simpler=True)
+    worse = challenged(recipe(0.7), recipe(0.5), simpler=True)
+
+    assert (as_good.passed, as_good.route) == (True, "simpler")
+    assert (better.passed, better.route) == (True, "better")
+    assert not worse.passed
+    assert not challenged(recipe(0.505), recipe(0.5)).passed
+
+
+def test_a_refresh_that_says_the_same_passes_and_a_worse_one_does_not():
+    same, worse = challenged(recipe(0.5), recipe(0.5), same=True), challenged(recipe(0.7), recipe(0.5), same=True)
+
+    assert (same.passed, same.route) == (True, "refresh")
+    assert not worse.passed and worse.failed("non_inferior")
+
+
+def test_with_too_few_rows_to_tell_a_refresh_goes_by_the_value_if_its_level_holds():
+    few = {"users": 300, "seed": 2}
+    close, worse = recipe(0.4, **few), recipe(1.5, **few)
+    wrong = replace(close, prediction=0.2 * close.prediction)
+    told = [challenged(one, recipe(0.5, users=300), same=True) for one in (close, worse, wrong)]
+
+    assert [verdict.passed for verdict in told] == [True, False, False]
+    assert all("too few rows to tell" in verdict.why for verdict in told)
+
+
+def test_what_is_better_than_the_champion_has_to_beat_the_naive_rule_as_well():
+    """The champion's recipe may have become worse than days since the last visit."""
+    challenger = recipe(0.8)
+    loses = replace(challenger, naive=recipe(0.1).raw)
+
+    assert challenged(loses, recipe(2.0)).failed("ranking")
+
+
+def test_confidence_in_the_predicted_class_is_kept_out():
+    """The trap: max(p, 1 - p) published as the chance to come back."""
+    honest = recipe(0.3)
+    confident = np.maximum(honest.prediction, 1 - honest.prediction)
+    published = replace(honest, raw=confident, prediction=confident)
+
+    assert not gate.judge(evaluate("probability", replace(published, naive=recipe(1.0).raw))).passed
+    assert not challenged(published, honest, same=True).passed
+    assert not challenged(published, honest).passed
