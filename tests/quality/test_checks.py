@@ -7,7 +7,7 @@ import pytest
 
 from quality import __main__ as quality
 from quality.campaigns import campaign
-from quality.checks import campaign_intervals, cuped, looks, simulator_campaigns, who_is_texted
+from quality.checks import campaign_intervals, cuped, looks, purchase_process, simulator_campaigns, who_is_texted
 from quality.figures import Figure, lots
 from quality.mornings import morning
 from rekindle.days import Days
@@ -117,3 +117,11 @@ def test_a_check_that_fails_or_measures_nothing_ends_in_1(monkeypatch, capsys, f
 def test_a_check_that_is_not_there_is_named(capsys):
     assert quality.main(["nothing"]) == 2
     assert "campaign_intervals" in capsys.readouterr().err
+
+
+def test_a_purchase_process_of_few_customers_is_timed_and_comes_true():
+    said = {figure.name: figure for figure in purchase_process.figures(0.02)}
+
+    assert [name for name, figure in said.items() if name.startswith("CDNOW") and not figure.holds] == []
+    assert said["simulated: expected over actual purchases of the next year"].value == pytest.approx(1, abs=0.15)
+    assert said["simulated: share at or below the upper end of an 80 % interval"].holds
