@@ -1,0 +1,249 @@
+"""
+Learners of an effect: from a trial to what a message changes for a user of given features.
+
+The T-learner fits each arm by itself and takes the difference, with logistic regression or boosted trees. The doubly robust
+learner makes of each user a pseudo-outcome, whose mean is the effect whatever the arms' models are worth because the lots are
+known, and regresses it on the features. Models that make a user's pseudo-outcome have not seen that user (cross-fitting).
+Both stand against the constant effect. What they have learnt are numbers and LightGBM's text, as in any model of ours.
+
+`econml` has these and many more learners. It is not among our requirements: it brings numba, LLVM and shap, and what it has
+learnt are Python objects, which only pickle keeps and nothing here scores with. Two learners are some lines.
+
+Sources: Künzel, Sekhon, Bickel and Yu, *Metalearners for Estimating Heterogeneous Treatment Effects* (PNAS 2019); Kennedy,
+*Towards Optimal Doubly Robust Estimation of Heterogeneous Causal Effects* (Electronic Journal of Statistics 2023).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from ml.model.calibration import logistic
+from ml.model.learners.boosting import TREES, Boosting
+from ml.model.learners.linear import Design, Linear
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ml.uplift.trial import Trial
+
+    Floats = np.ndarray
+
+C = 0.5
+"""How little the weights of logistic regressions are shrunk: as those of the recall learner."""
+
+RIDGE = 100.0
+"""Shrinkage of standardised weights where outcomes are amounts, in rows."""
+
+SHRINKAGES = tuple(float(10**power) for power in (2, 2.5, 3, 3.5, 4, 4.5, 5, 6))
+"""Of the doubly robust regression, in rows; leaving out one row at a time chooses. The last leaves the mean alone."""
+
+FOLDS = 3
+"""Of cross-fitting."""
+
+BOOSTED: Mapping[str, Any] = {**TREES, "num_leaves": 7, "min_data_in_leaf": 200, "lambda_l2": 10.0}
+"""Effects are a tenth of what arms differ by within themselves: large leaves, few of them."""
+
+ROUNDS = 60
+
+
+class Outcome(Protocol):
+    """The expected outcome of an arm."""
+
+    def expected(self, x: Floats) -> Floats: ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of an outcome in an arm: a predictor as any part has it, and whether it is about a chance."""
+
+    predictor: Linear | Boosting
+    is_chance: bool
+
+    def expected(self, x: Floats) -> Floats:
+        raw = self.predictor.raw(x)
+        return logistic(raw) if self.is_chance else raw
+
+
+class Effect(Protocol):
+    """What a message changes, by features."""
+
+    kind: ClassVar[str]
+
+    def effect(self, x: Floats) -> Floats: ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same effect for everybody."""
+
+    kind: ClassVar[str] = "constant"
+    value: float
+
+    def effect(self, x: Floats) -> Floats:
+        return np.full(len(x), self.value)
+
+
+@dataclass(frozen=True)
+class TwoModels:
+    """The difference of the arms' models."""
+
+    kind: ClassVar[str] = "two_models"
+    treated: Model
+    control: Model
+
+    def effect(self, x: Floats) -> Floats:
+        return self.treated.expected(x) - self.control.expected(x)
+
+
+@dataclass(frozen=True)
+class Direct:
+    """A weighted sum of columns."""
+
+    kind: ClassVar[str] = "direct"
+    linear: Linear
+
+    def effect(self, x: Floats) -> Floats:
+        return self.linear.raw(x)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What competes, by its name."""
+
+    name: str
+    says: str
+    fit: Callable[[Trial], Effect]
+
+
+# Models of an outcome
+
+
+def linear_model(trial: Trial, design: Design) -> Model:
+    """Regress the outcome on the columns of a design of these rows: logistic where it is yes or no, ridge where not."""
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    width, is_chance = len(trial.features), trial.is_binary
+    if is_chance and np.ptp(trial.outcome) == 0:
+        # Of somebody who came in a thousand, or none, no weights can be learnt.
+        return Model(Linear(width, float(trial.outcome.mean()), ()), is_chance=False)
+    if is_chance:
+        chance = LogisticRegression(C=C, solver="newton-cholesky", max_iter=200)
+        chance.fit(design.matrix, trial.outcome)
+        return Model(design.predictor(width, chance.coef_[0], float(chance.intercept_[0])), is_chance)
+    amount = Ridge(alpha=RIDGE).fit(design.matrix, trial.outcome)
+    return Model(design.predictor(width, amount.coef_, float(amount.intercept_)), is_chance)
+
+
+def boosted_model(trial: Trial) -> Model:
+    """Boost trees for the outcome."""
+    import lightgbm as lgb
+
+    is_chance = trial.is_binary
+    told = {**BOOSTED, "objective": "binary" if is_chance else "regression"}
+    # Trees are stored with the names of their columns; ours are no names of LightGBM's.
+    names = [f"f{i}" for i in range(trial.x.shape[1])]
+    booster = lgb.train(told, lgb.Dataset(trial.x, trial.outcome, feature_name=names), num_boost_round=ROUNDS)
+    return Model(Boosting.from_text(booster.model_to_string()), is_chance)
+
+
+def arms_of(trial: Trial) -> TwoModels:
+    """Fit each arm by logistic regression, or by ridge."""
+    treated, control = trial.arm(treated=True), trial.arm(treated=False)
+    return TwoModels(linear_model(treated, treated.design()), linear_model(control, control.design()))
+
+
+# Learners of the effect
+
+
+def _constant(trial: Trial) -> Constant:
+    treated, control = (
+        float(np.average(trial.outcome[chosen], weights=trial.weight[chosen]))
+        for chosen in (trial.is_treated, ~trial.is_treated)
+    )
+    return Constant(treated - control)
+
+
+def _boosted(trial: Trial) -> TwoModels:
+    return TwoModels(boosted_model(trial.arm(treated=True)), boosted_model(trial.arm(treated=False)))
+
+
+def pseudo_outcome(trial: Trial, arms: TwoModels) -> Floats:
+    """
+    Return for each user a figure whose expectation, given the features, is the effect (AIPW, the doubly robust score).
+
+    `arms` must not have seen the trial. Its error does no harm to the mean: the probabilities of the arms are known.
+    """
+    treated, control = arms.treated.expected(trial.x), arms.control.expected(trial.x)
+    sign = np.where(trial.is_treated, 1.0, -1.0)
+    left = trial.outcome - np.where(trial.is_treated, treated, control)
+    return treated - control + sign * trial.weight * left
+
+
+def cross_fitted(trial: Trial, seed: int = 0) -> Floats:
+    """Return pseudo-outcomes, each made by models of the other folds."""
+    part, found = trial.parts(FOLDS, seed), np.zeros(len(trial))
+    for fold in range(FOLDS):
+        inside = part == fold
+        found[inside] = pseudo_outcome(trial.take(inside), arms_of(trial.take(~inside)))
+    return found
+
+
+def _doubly_robust(trial: Trial) -> Effect:
+    from sklearn.linear_model import RidgeCV
+
+    design = trial.design()
+    fitted = RidgeCV(alphas=SHRINKAGES).fit(design.matrix, cross_fitted(trial))
+    return Direct(design.predictor(len(trial.features), fitted.coef_, float(fitted.intercept_)))
+
+
+LEARNERS: tuple[Learner, ...] = (
+    Learner("constant", "the same effect for everybody", _constant),
+    Learner("doubly_robust", "doubly robust learner, ridge regression of pseudo-outcomes", _doubly_robust),
+    Learner("t_logistic", "T-learner, logistic regressions", arms_of),
+    Learner("t_boosting", "T-learner, boosted trees (LightGBM)", _boosted),
+)
+"""From the simplest on: the first wins a tie."""
+
+
+def learner_named(name: str) -> Learner:
+    """Return the learner, or raise a `KeyError`."""
+    return {learner.name: learner for learner in LEARNERS}[name]
+
+
+# Stored as numbers and native text
+
+
+def to_json(effect: Effect) -> dict[str, Any]:
+    """Return plain values from which `from_json` makes an equal effect."""
+    match effect:
+        case Constant(value):
+            return {"kind": effect.kind, "value": value}
+        case TwoModels(treated, control):
+            return {"kind": effect.kind, "treated": _model_to_json(treated), "control": _model_to_json(control)}
+        case Direct(linear):
+            return {"kind": effect.kind, "linear": linear.to_json()}
+    raise TypeError(effect)
+
+
+def from_json(plain: Mapping[str, Any]) -> Effect:
+    """Make a stored effect again."""
+    if plain["kind"] == Constant.kind:
+        return Constant(plain["value"])
+    if plain["kind"] == Direct.kind:
+        return Direct(Linear.from_stored(plain["linear"], None))
+    return TwoModels(_model_from_json(plain["treated"]), _model_from_json(plain["control"]))
+
+
+def _model_to_json(model: Model) -> dict[str, Any]:
+    text = model.predictor.to_bytes()
+    own = {"text": text.decode()} if text else model.predictor.to_json()
+    return {"kind": model.predictor.kind, "is_chance": model.is_chance, **own}
+
+
+def _model_from_json(plain: Mapping[str, Any]) -> Model:
+    of_text = plain["kind"] == Boosting.kind
+    predictor = Boosting.from_text(plain["text"]) if of_text else Linear.from_stored(dict(plain), None)
+    return Model(predictor, plain["is_chance"])
