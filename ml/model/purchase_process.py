@@ -48,8 +48,8 @@ class Histories:
     @classmethod
     def of(cls, repeats: np.ndarray, last: np.ndarray, age: np.ndarray) -> Self:
         """Take each customer as one."""
-        columns = (np.asarray(column, dtype=np.float64) for column in (repeats, last, age))
-        return cls(*columns, weight=np.ones(len(repeats)))
+        counted, latest, aged = (np.asarray(column, dtype=np.float64) for column in (repeats, last, age))
+        return cls(counted, latest, aged, np.ones(len(counted)))
 
     def grouped(self) -> Self:
         """Count equal customers: the sufficient statistics."""

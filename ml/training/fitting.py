@@ -374,8 +374,8 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
         rules={name: ranks[name] for name in rules},
     )
     rule = next((name for name in rules if why[name] is None), None)
-    named = (forecasts.get(name) if name else None for name in (chosen, rule, to_beat))
-    return _Contested(contest, *named, forecasts)
+    model, allowed_rule, beaten = (forecasts.get(name) if name else None for name in (chosen, rule, to_beat))
+    return _Contested(contest, model, allowed_rule, beaten, forecasts)
 
 
 def _calibrated(product: Product, target: Target, name: str, parts: tuple[Part, ...], validation: Examples) -> Forecast:
