@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from rekindle import platform as local_platform
 from rekindle.platform import airflow, mlflow
@@ -30,6 +31,11 @@ BEGUN_FIRST = (
     "rekindle/warehouse/test_marts.py",
 )
 """Files that take minutes: begun last, one of them would leave all other workers waiting for it."""
+
+
+# How long an example takes says how busy the machine is.
+hypothesis_settings.register_profile("rekindle", deadline=None)
+hypothesis_settings.load_profile("rekindle")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

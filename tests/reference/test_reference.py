@@ -22,7 +22,7 @@ from tests.reference.worlds import NOT_ACTIVITY, many_worlds, merge, prefixed, w
 
 DAY = date(2017, 6, 10)
 CONF = {"not_activity": NOT_ACTIVITY, "dedup_days": 90}
-drawn = settings(max_examples=25, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+drawn = settings(max_examples=25, database=None, suppress_health_check=[HealthCheck.too_slow])
 few = settings(drawn, max_examples=8)
 
 

@@ -207,7 +207,6 @@ def many_worlds(seed: int, count: int, anchor: date = ANCHORS[0]) -> list[World]
     @hypothesis.settings(
         max_examples=count,
         database=None,
-        deadline=None,
         phases=[hypothesis.Phase.generate],
         suppress_health_check=list(hypothesis.HealthCheck),
     )

@@ -86,7 +86,7 @@ def test_what_is_predicted_adds_up_to_what_came_true_at_any_rate(rate, rows):
     assert logistic(platt.slope * raw + platt.intercept).sum() == pytest.approx(outcome.sum(), rel=0.05)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(20, 3000), st.floats(0.0005, 0.9995), st.floats(-3, 3), st.floats(-3, 3), st.integers(0, 99))
 def test_a_calibration_is_where_the_loss_is_least(rows, rate, slope, log_spread, seed):
     """However many rows, however rare the outcome, however wide the scores: the slope of the loss is nothing there."""

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.model.encoder import MAX_LEVELS, Dense, Feature
@@ -34,7 +34,6 @@ def flags(encoder: Dense, rows: pa.Table, column: str) -> dict[str, list[float]]
     return {f.level or f.rest: matrix[:, i].tolist() for i, f in found}
 
 
-@settings(deadline=None)
 @given(train=ROWS, later=ROWS, at=st.integers(0, 29))
 def test_a_row_is_encoded_the_same_wherever_it_stands(train, later, at):
     """On its own, in a slice of a batch, and by an encoder that went through JSON."""
@@ -48,7 +47,6 @@ def test_a_row_is_encoded_the_same_wherever_it_stands(train, later, at):
     np.testing.assert_array_equal(again.encode(table([later[at]])), whole[at : at + 1])
 
 
-@settings(deadline=None)
 @given(train=ROWS, later=ROWS)
 def test_every_text_is_one_level_and_every_count_is_counted_once(train, later):
     """Whatever training saw: one flag of a column is up unless the flag was the same for all training rows."""

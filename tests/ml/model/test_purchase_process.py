@@ -69,7 +69,7 @@ def test_finds_the_spread_of_amounts_that_is_published_of_cdnow(cdnow):
 
 
 @given(st.tuples(SHAPES, SHAPES, SHAPES, SHAPES), st.lists(CUSTOMERS, min_size=1, max_size=5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_likelihood_is_that_of_the_paper(parameters, customers):
     process, x = PurchaseProcess(*parameters), np.array([c[0] for c in customers], dtype=float)
     age = np.array([c[2] for c in customers])
@@ -102,7 +102,7 @@ def test_no_method_without_gradients_finds_better_parameters():
     st.tuples(SHAPES, st.floats(10, 50), st.sampled_from([0.02, 0.3, 0.8, 1.5, 4.0]), SHAPES), CUSTOMERS,
     st.floats(1, 400),
 )  # fmt: skip
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_expected_count_is_equation_10_of_the_paper(parameters, customer, until):
     process, (x, share, age) = PurchaseProcess(*parameters), customer
     r, alpha, a, b = parameters

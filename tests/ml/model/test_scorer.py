@@ -60,7 +60,7 @@ def models(recall_fitted, ltv_fitted, recall_sample) -> dict[str, Scorer]:
 
 
 @pytest.mark.parametrize("name", ["logistic", "boosting", "boosted_linear", "ltv"])
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(STRANGE, min_size=1, max_size=20))
 def test_contributions_add_up_for_whatever_row(models, name, strange):
     """Baseline + reasons + other = raw score, and the parts of a model are the model."""

@@ -22,7 +22,7 @@ def known_labels(targets, weeks: int, *, last_known: dict[str, int] | None = Non
     return Sample("p", days[-1], targets, pa.table({"day": days, "user_id": ["u"] * weeks, **labels}), {}, 1.0)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(29, 60))
 def test_every_label_was_known_when_the_next_part_began(ltv, business, weeks):
     """The gap is the label's whole reach: horizon and lateness. So no window reaches into a later part."""

@@ -30,7 +30,7 @@ def test_uplift_at_a_share_is_the_difference_of_means_among_the_highest(told):
     assert uplift_at(told.trial, score) == pytest.approx([by_hand(told.trial, score, s) for s in (0.1, 0.2, 0.3)])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.randoms(use_true_random=False), st.integers(2, 6))
 def test_no_figure_depends_on_the_order_of_rows_or_the_scale_of_scores(random, levels):
     size = 60

@@ -45,7 +45,7 @@ def candidates(size, seed=0, **columns):
     return Candidates(**{**made, **columns})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     size=st.integers(0, 200),
     seed=st.integers(0, 5),

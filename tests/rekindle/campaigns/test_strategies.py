@@ -43,7 +43,7 @@ def test_the_interval_of_a_known_lift_holds_what_chance_makes_of_it():
     assert np.mean((found.value.low <= sums) & (sums <= found.value.high)) == pytest.approx(0.8, abs=0.03)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), spend=st.floats(0.04, 20))
 def test_at_equal_budget_no_other_strategy_is_expected_to_gain_more(seed, spend):
     found = compared(candidates(400, seed), TERMS, LIFTS, spend, seed=1)

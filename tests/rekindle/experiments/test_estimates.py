@@ -141,7 +141,7 @@ def test_one_look_at_the_end_costs_nothing(alpha):
     assert looks.alpha_at([1.0], alpha) == pytest.approx(alpha)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=8, unique=True))
 def test_no_more_than_alpha_is_ever_spent_at_a_look(fractions):
     assert 0 <= looks.alpha_at(sorted(fractions), 0.05) <= 0.0500001

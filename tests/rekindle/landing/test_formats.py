@@ -87,7 +87,7 @@ def rows_or_reason(name: str, content: bytes) -> list[Row] | str:
 
 
 @bad_input("invalid UTF-8", "UTF-16", gets="Q")
-@settings(max_examples=300, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(content=st.binary(max_size=300), form=st.sampled_from(["csv", "jsonl"]), is_headed=st.booleans())
 def test_no_bytes_end_the_reading_of_a_text_file(content: bytes, form: str, is_headed: bool):
     """They are rows, good or bad, or the file has a reason."""

@@ -66,7 +66,7 @@ def cells(source: str, form: str, content: bytes) -> list[tuple[str | None, dict
     return [("not_utf8", {}) if at in read.broken else (None, row) for at, row in enumerate(texts)]
 
 
-@settings(max_examples=150, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, database=None, suppress_health_check=list(HealthCheck))
 @given(drawn=files())
 def test_a_file_is_read_alike_whether_imported_or_delivered(drawn: DrawnFile, tmp_path_factory: pytest.TempPathFactory):
     """No cell is repaired, rewritten or lost on the way; what has no day is refused by name, and so is what has no rows."""
@@ -84,7 +84,7 @@ def test_a_file_is_read_alike_whether_imported_or_delivered(drawn: DrawnFile, tm
     assert [delivered[day][number - 1] for day, number in place(days)] == direct
 
 
-@settings(max_examples=100, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, database=None, suppress_health_check=list(HealthCheck))
 @given(drawn=files())
 def test_what_no_delivery_could_be_is_no_import(drawn: DrawnFile, tmp_path_factory: pytest.TempPathFactory):
     """A file that is unreadable as a delivery is refused, never made readable."""
@@ -101,7 +101,6 @@ def many_files(most: int) -> list[DrawnFile]:
     @settings(
         max_examples=most,
         database=None,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -113,7 +112,7 @@ def many_files(most: int) -> list[DrawnFile]:
     return found
 
 
-@settings(max_examples=200, database=None, deadline=None)
+@settings(max_examples=200, database=None)
 @given(
     source=st.sampled_from(reference.SOURCES),
     fates=st.lists(st.sampled_from(["loaded", "duplicate", "conflict", "invalid", "invalid"]), max_size=30),

@@ -70,7 +70,7 @@ def stretches(zones, country, time, said, **how):
     return [(a, b) for a, b in found if b > time and a < time + said.within]
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(
     time=TIMES,
     zones=st.sets(st.sampled_from(ZONES), min_size=1, max_size=3),

@@ -80,7 +80,7 @@ def test_a_day_that_was_never_published_is_held_against_the_current_rows(compare
 SCORES = st.dictionaries(st.sampled_from([f"u{n}" for n in range(9)]), st.integers(1, 8), min_size=2)
 
 
-@hypothesis_settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(now=SCORES, then=SCORES)
 def test_differences_are_those_of_plain_python(compared, now, then):
     compared.database.clear()

@@ -931,9 +931,7 @@ class Model:
 
 
 @given(publishes=PUBLISHES)
-@hypothesis_settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@hypothesis_settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_sequence_of_publishes_does_what_dictionaries_do(publishes, database):
     """And a tool that pulls by (updated_at, user_id) has the same rows after each of them."""
     database.clear()
