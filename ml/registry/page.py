@@ -108,8 +108,10 @@ def _beside_champion(beside: Mapping[str, Any]) -> Iterator[str]:
         for name, figure in beside["champion"].items()
     ]
     its = f"version {beside['version']}"
-    seen = " It may have learnt from some of these test days, which flatters it." if beside["may_have_seen"] else ""
-    yield f"#### Beside the champion\n\nThat is {its}, trained as of {beside['trained_day']}, on the same rows.{seen}"
+    yield (
+        f"#### Beside the champion\n\nThat is the recipe of {its}, which was trained as of {beside['trained_day']}, fitted on "
+        "the same training days and judged on the same rows."
+    )
     yield _table(("figure", "this version", its, "difference"), rows)
 
 

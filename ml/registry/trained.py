@@ -33,4 +33,8 @@ class Trained:
     learnt: str = ""
     """Sentences for people: on which days it was judged, and from which it has learnt."""
     champion: Mapping[str, Any] = field(default_factory=lambda: {"why_not": "there was none"})
-    """The champion's figures on the same rows, or `why_not`."""
+    """The figures of the champion's recipe on the same rows, or `why_not`."""
+    judged: Scorer | None = None
+    """The model that the verdict is about, where `scorer` is its recipe fitted again."""
+    last_label_day: date | None = None
+    """The last day whose label `scorer` has learnt."""

@@ -126,6 +126,11 @@ def register(product: Product, trained: Trained) -> Version:
         figures=trained.figures,
         sample_digest=trained.sample_digest,
         trained_day=trained.day,
+        route=trained.verdict.route,
+        criteria=[criterion.to_json() for criterion in trained.verdict.criteria],
+        judged_digest=artifact.digest_of(trained.judged.to_files()) if trained.judged else digest,
+        last_label_day=trained.last_label_day,
+        run_id=trained.run_id,
     )
     # Last: a version without its verdict scores nothing, a verdict without its version would be another's.
     with durable("verdict", product.name):

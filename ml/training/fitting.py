@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ml.objectives.declaration import Metric
     from ml.products import Product, Target
     from ml.training.samples import RefitDays, Sample, Split
+    from rekindle.days import Days
 
 MIN_ROWS = 200
 """Of each part. Ten bins of twenty rows: with fewer, neither a calibration nor its check means anything."""
@@ -177,6 +178,38 @@ def encoders_of(sample: Sample, split: Split) -> Encoders:
 
 def _encoders(sample: Sample, rows: Sequence[pa.Table]) -> Encoders:
     return Encoders(pa.concat_tables(rows), leave_out=[target.label for target in sample.targets])
+
+
+def fit_recipe(product: Product, sample: Sample, split: Split, recipe: Scorer) -> Scorer | None:
+    """
+    Fit what a model is made of on the training days of a split, and calibrate it on its validation days.
+
+    None where a naive rule in it ranks the training days the wrong way round.
+    """
+    encoders, forecasts = encoders_of(sample, split), []
+    for target, forecast in zip(sample.targets, recipe.forecasts, strict=True):
+        days = split.train[target.label], split.validation[target.label]
+        train, validation = (_examples(sample.of(some, target), target) for some in days)
+        if (parts := _again(product, target, forecast, encoders, train)) is None:
+            return None
+        forecasts.append(_calibrated(product, target, forecast.candidate, parts, validation))
+    return Scorer(product.name, tuple(forecasts))
+
+
+def recalibrated(product: Product, sample: Sample, scorer: Scorer, days: Mapping[str, Days]) -> Scorer | None:
+    """
+    Calibrate a model by other days, given by label, and leave all else: its raw scores stay as they are.
+
+    None where a calibration that contradicts the model comes of it.
+    """
+    forecasts = []
+    for target, forecast in zip(sample.targets, scorer.forecasts, strict=True):
+        rows = _examples(sample.of(days[target.label], target), target)
+        fitted = calibrate(OBJECTIVES[product.objective], raw_of(forecast.parts, rows.rows), rows)
+        if calibration.why_refused(fitted):
+            return None
+        forecasts.append(replace(forecast, calibration=fitted))
+    return replace(scorer, forecasts=tuple(forecasts))
 
 
 def as_rule(product: Product, sample: Sample, split: Split, fitted: Fitted) -> Fitted:

@@ -8,17 +8,14 @@ Writes: a version in the model registry, and, once the gate has passed, the prom
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ml import registry
-from ml.model.scorer import Scorer
 from ml.objectives import OBJECTIVES, pictures
-from ml.training import evaluation, fitting, gate, samples
+from ml.training import admission, fitting, gate, incumbent, leak_screen, samples
 from ml.training.fitting import Refitted
-from ml.training.gate import Verdict
 from rekindle import records
-from rekindle.errors import RekindleError
 from rekindle.progress import SILENT
 from rekindle.settings import settings
 
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
     from ml.products import Product
     from ml.registry import Version
     from ml.training.fitting import Fitted
+    from ml.training.gate import Verdict
     from ml.training.samples import Sample, Split
     from rekindle.progress import Progress
 
@@ -57,6 +55,11 @@ class Training:
             return None
         return "naive rule" if self.verdict.is_rule else "model"
 
+    @property
+    def last_label_day(self) -> date:
+        """The last day whose label what scores has learnt."""
+        return _last_label_day(self.split, self.refitted)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "product": self.product,
@@ -66,7 +69,10 @@ class Training:
             "digest": self.version.digest,
             "gate": "passed" if self.verdict.passed else "failed",
             "published": self.published,
-            "criteria": [vars(criterion) for criterion in self.verdict.criteria],
+            "route": self.verdict.route,
+            "criteria": [criterion.to_json() for criterion in self.verdict.criteria],
+            "last_label_day": self.last_label_day.isoformat(),
+            "last_label_age_days": (self.day - self.last_label_day).days,
             "why": self.verdict.why,
             "promoted": self.promoted,
             "why_not_promoted": self.why_not_promoted,
@@ -87,33 +93,34 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str, progres
     split = samples.split(sample, settings())
     with progress.step("fitting and choosing"):
         fitted = fitting.fit(product, sample, split)
-        fitted, verdict = _judged(product, sample, split, fitted)
+        champion = incumbent.find(product, sample, split, fitted)
+        screened = leak_screen.screen(
+            *(product, sample, split, fitted, champion), asked=gate.criteria(), settings=settings()
+        )
+        fitted, verdict = admission.judged(product, sample, split, fitted, champion)
+        verdict = verdict.unless(*screened)
     with progress.step("fitting again on all days"):
-        refitted = _refitted(product, sample, split, fitted, verdict)
+        refitted, verdict = _refitted(product, sample, split, fitted, verdict)
     with progress.step("registering"):
-        record = _record(product, sample, split, fitted=fitted, verdict=verdict, refitted=refitted, run_id=run_id)
+        beside = incumbent.beside(product.objective, champion, fitted.longest, fitted.primary)
+        record = _record(
+            *(product, sample, split), fitted=fitted, verdict=verdict, refitted=refitted, run_id=run_id, beside=beside
+        )
         same_as = registry.same(product, record)
         version = same_as or registry.register(product, record)
         why_not = succeeds(product, version, verdict, run_id)
     return Training(product.name, day, version, verdict, why_not is None, fitted, split, refitted, same_as, why_not)
 
 
-def _refitted(product: Product, sample: Sample, split: Split, fitted: Fitted, verdict: Verdict) -> Refitted:
+def _refitted(
+    product: Product, sample: Sample, split: Split, fitted: Fitted, verdict: Verdict
+) -> tuple[Refitted, Verdict]:
     """Fit what passed again, on all that is known; what did not pass scores nothing."""
     if not verdict.passed:
-        return Refitted(fitted.scorer, None, "it did not pass the gate")
-    return fitting.refit(product, sample, fitted.scorer, samples.refit_days(sample, split, settings()))
-
-
-def _judged(product: Product, sample: Sample, split: Split, fitted: Fitted) -> tuple[Fitted, Verdict]:
-    """Let the gate judge the model; where it is out, the best naive rule, which then is what was trained."""
-    verdict = gate.judge(fitted.primary) if fitted.has_model else Verdict(passed=False, why=fitted.why_no_model)
-    if verdict.passed or fitted.rule is None:
-        return fitted, verdict
-    rule = fitting.as_rule(product, sample, split, fitted)
-    names = " and ".join(dict.fromkeys(forecast.candidate for forecast in rule.scorer.forecasts))
-    of_rule = gate.judge_rule(rule.primary, names, verdict.why)
-    return (rule, of_rule) if of_rule.passed or not fitted.has_model else (fitted, verdict)
+        return Refitted(fitted.scorer, None, "it did not pass the gate"), verdict
+    refitted = fitting.refit(product, sample, fitted.scorer, samples.refit_days(sample, split, settings()))
+    admitted, criteria = admission.as_judged(product, sample, split, fitted, refitted)
+    return admitted, verdict.beside(*criteria)
 
 
 def succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> str | None:
@@ -144,17 +151,21 @@ def _record(
     verdict: Verdict,
     refitted: Refitted,
     run_id: str,
+    beside: dict[str, Any],
 ) -> registry.Trained:
     """Gather what the registry keeps about a training."""
     primary = fitted.primary
     told = {"model": primary.model, "naive": primary.naive, "difference": primary.difference}
     documents = pictures.drawn(OBJECTIVES[product.objective], fitted.longest)
+    last_label_day = _last_label_day(split, refitted)
     return registry.Trained(
         day=sample.day,
         run_id=run_id,
         scorer=refitted.scorer,
         learnt=_learnt(sample, split, refitted),
-        champion=_beside_champion(product, sample, split, fitted),
+        champion=beside,
+        judged=fitted.scorer,
+        last_label_day=last_label_day,
         verdict=verdict,
         params={
             "day": sample.day.isoformat(),
@@ -167,6 +178,8 @@ def _record(
             **{f"train_days.{label}": str(days) for label, days in split.train.items()},
             **{f"validation_days.{label}": str(days) for label, days in split.validation.items()},
             "test_days": str(split.test),
+            "last_label_day": f"{last_label_day}, {(sample.day - last_label_day).days} days before",
+            **({"route": verdict.route} if verdict.route else {}),
             **{f"refitted_days.{label}": days for label, days in refitted.to_json()["days"].items()},
             **({"not_refitted": refitted.why_not} if refitted.why_not else {}),
         },
@@ -200,28 +213,7 @@ def _learnt(sample: Sample, split: Split, refitted: Refitted) -> str:
     return f"{judged} {again if days else f'Not fitted again on later days: {refitted.why_not}.'}"
 
 
-def _beside_champion(product: Product, sample: Sample, split: Split, fitted: Fitted) -> dict[str, Any]:
-    """Judge the champion on the test rows, or say why that cannot be done."""
-    champion = registry.find_champion(product)
-    if champion is None:
-        return {"why_not": "there was none"}
-    try:
-        scorer = Scorer.from_files(registry.files_of(champion))
-        scorer.check_signature(sample.rows.schema)
-    except RekindleError as error:
-        return {"why_not": f"version {champion.version} cannot be judged on these rows. {error.what}"}
-    if [forecast.label for forecast in scorer.forecasts] != [target.label for target in sample.targets]:
-        return {"why_not": f"version {champion.version} predicts something else: the horizons were others"}
-    its = list(fitting.judge(scorer, sample, split, [None] * len(sample.targets)).values())[-1]
-    beside = {
-        "this": fitted.primary.model,
-        "champion": evaluation.evaluate(product.objective, its).model,
-        # The champion in the place of the naive rule: both are judged within each draw of users.
-        "difference": evaluation.evaluate(product.objective, replace(fitted.longest, naive=its.raw)).difference,
-    }
-    return {
-        "version": champion.version,
-        "trained_day": champion.trained_day.isoformat(),
-        "may_have_seen": champion.trained_day >= split.test.first,
-        **{name: {key: vars(figure) for key, figure in figures.items()} for name, figures in beside.items()},
-    }
+def _last_label_day(split: Split, refitted: Refitted) -> date:
+    """Find the last day whose label what scores has learnt."""
+    learnt = refitted.days.everything if refitted.days else split.train
+    return max(days.last for days in learnt.values())

@@ -45,9 +45,11 @@ def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False)
     Train a product on what was known at the end of a day: candidates, evaluation, gate, registry.
 
     A model that ranks better than the best naive rule on the test days, and whose level holds, becomes champion, unless a
-    champion of a later day is there. Where the model is out, the naive rule scores in its place, calibrated, and the
-    answer says that the model lost; the exit code is 0, because somebody is scored. Where the rule is out, too, the exit
-    code is 1 and the champion stays.
+    champion of a later day is there. Where a model is in office, its recipe is fitted on the same days, too: another recipe has
+    to be better than it, or simpler and not worse, and otherwise that of the champion goes on; conf/gate.yml says by how much.
+
+    Where the model is out, the naive rule scores in its place, calibrated, and the answer says that the model lost; the exit
+    code is 0, because somebody is scored. Where the rule is out, too, the exit code is 1 and the champion stays.
     """
     from rekindle import platform
 

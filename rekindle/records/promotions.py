@@ -87,6 +87,15 @@ class Gate:
     from_tags: bool = False
     """Whether it was registered before gates were kept here, and taken over from MLflow."""
     recorded_at: datetime | None = None
+    route: str | None = None
+    """By which way it came through the gate, see `ml.training.gate`; None of a version of before there were several."""
+    criteria: Sequence[Mapping[str, Any]] = field(default=(), hash=False)
+    """Each with name, threshold, value, low, high, passed and, in a sentence, told."""
+    judged_digest: str | None = None
+    """Of the model that the figures are of: `digest`, or where its recipe was fitted again on all days, another."""
+    last_label_day: date | None = None
+    """The last day whose label what scores has learnt."""
+    run_id: str | None = None
 
 
 def record_gate(gate: Gate) -> None:
@@ -135,11 +144,13 @@ def take_over_gates(gates: Sequence[Gate]) -> bool:
 def _insert_gates(connection: Connection, gates: Sequence[Gate]) -> None:
     insert_many(
         connection,
-        "rekindle.gates (product, version, digest, passed, why, figures, sample_digest, trained_day, from_tags)",
+        "rekindle.gates (product, version, digest, passed, why, figures, sample_digest, trained_day, from_tags, route, criteria,"
+        " judged_digest, last_label_day, run_id)",
         [
             (
                 *(g.product, g.version, g.digest, g.passed, text_of(g.why)),
-                *(jsonb_of(g.figures), g.sample_digest, g.trained_day, g.from_tags),
+                *(jsonb_of(g.figures), g.sample_digest, g.trained_day, g.from_tags, g.route, jsonb_of(g.criteria)),
+                *(g.judged_digest, g.last_label_day, g.run_id),
             )
             for g in gates
         ],

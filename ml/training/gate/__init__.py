@@ -2,7 +2,8 @@
 The gate: whether a model, or in its place the best naive rule, may become champion.
 
 Pure functions on test rows: `routes` says by which ways one comes through, `level` what is asked on each of them, `segments`
-whether some lose by it, `served` whether what scores is what was judged. Every number that decides stands in conf/gate.yml.
+whether some lose by it, `leaks` what must not be known, `served` whether what scores is what was judged. Every number that
+decides stands in conf/gate.yml.
 """
 
 from ml.training.gate.criteria import Criteria, criteria

@@ -38,6 +38,11 @@ class Criteria(BaseModel):
     predicted_over_actual: tuple[Annotated[float, Field(gt=0)], float]
     served_rank: Annotated[float, Field(ge=-1, le=1)]
     served_mean: Annotated[float, Field(ge=0)]
+    leak_over_champion: ByFigure
+    leak_over_rule: ByFigure
+    shuffles: Annotated[int, Field(ge=0)]
+    shuffle_level: Share
+    shuffle_rows: Annotated[int, Field(gt=0)]
 
     @model_validator(mode="after")
     def _refuse_empty_range(self) -> Self:

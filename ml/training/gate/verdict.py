@@ -68,6 +68,15 @@ class Verdict:
         """Keep further criteria that did not decide."""
         return replace(self, criteria=(*self.criteria, *more))
 
+    def unless(self, *more: Criterion) -> Verdict:
+        """Fail where one of these is not met, whatever the others say."""
+        lost = [criterion for criterion in more if not criterion.passed]
+        if not lost:
+            return self.beside(*more)
+        why = "; ".join([*(criterion.told for criterion in lost), self.why])
+        met = [criterion for criterion in more if criterion.passed]
+        return replace(self, passed=False, why=why, criteria=(*lost, *self.criteria, *met))
+
     def failed(self, *names: str) -> bool:
         """Whether one of these criteria was not met."""
         return any(criterion.name in names for criterion in self.criteria if not criterion.passed)

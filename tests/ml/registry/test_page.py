@@ -15,7 +15,6 @@ PLACE = page.Place(product_named("ltv"), "7", "3", "abc")
 BESIDE = {
     "version": "6",
     "trained_day": "2001-08-01",
-    "may_have_seen": True,
     "this": {"gini": {"value": 0.8, "low": 0.7, "high": 0.9}},
     "champion": {"gini": {"value": 0.75, "low": 0.65, "high": 0.85}},
     "difference": {"gini": {"value": 0.05, "low": -0.01, "high": 0.11}},
@@ -66,7 +65,9 @@ def test_figures_stand_beside_naive_rule_and_champion_with_their_intervals(train
     assert of_model[2] == f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
     assert of_champion == ["gini", "0.800 (0.700 to 0.900)", "0.750 (0.650 to 0.850)", "0.050 (-0.010 to 0.110)"]
     assert cells(told, "predicted / actual")
-    assert "That is version 6, trained as of 2001-08-01, on the same rows. It may have learnt from" in told
+    assert (
+        "That is the recipe of version 6, which was trained as of 2001-08-01, fitted on the same training days" in told
+    )
 
 
 def test_pictures_are_links_within_mlflows_pages(trained):

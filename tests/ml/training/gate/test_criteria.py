@@ -1,13 +1,15 @@
 """Each value of conf/gate.yml decides something: with another one the verdict is another."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from ml.training import gate
+from ml.objectives import OBJECTIVES, figures
+from ml.training import fitting, gate, leak_screen, samples
 from ml.training.evaluation import Judged, evaluate
-from ml.training.gate import Challenge, Criteria, Pair, criteria, served
+from ml.training.gate import Challenge, Criteria, Pair, criteria, leaks, served
 from ml.training.gate.criteria import FILE, value_for
 from rekindle.errors import InputError
 
@@ -83,7 +85,23 @@ def mean_is_near(asked: Criteria) -> bool:
     return refit(asked, "served_mean")
 
 
+def a_feature_ranks_alone(asked: Criteria, *, is_champion: bool) -> bool:
+    rows = judged(0.5)
+    columns = {"known_later": rows.raw}
+    reference = figures.auc(rows.outcome, rows.raw) - 0.1
+    by = OBJECTIVES["probability"].figures
+    return leaks.single_features(by, rows.outcome, columns, reference, asked, is_champion=is_champion).passed
+
+
+def dealt_anew(asked: Criteria) -> bool:
+    found = 0.52 + 0.01 * np.random.default_rng(0).normal(size=20)
+    return leaks.shuffled_labels(OBJECTIVES["probability"].figures, found.tolist(), asked).passed
+
+
 DECIDES = {
+    "leak_over_champion": (partial(a_feature_ranks_alone, is_champion=True), {"auc": 0.05}, {"auc": 0.15}),
+    "leak_over_rule": (partial(a_feature_ranks_alone, is_champion=False), {"auc": 0.05}, {"auc": 0.15}),
+    "shuffle_level": (dealt_anew, 0.05, 1e-15),
     "better_level": (little_better, 1e-3, 0.3),
     "margin": (little_worse_and_simpler, {"auc": 1e-4}, {"auc": 0.1}),
     "wide_times": (little_worse_and_the_same, 1e3, 0.1),
@@ -114,8 +132,26 @@ def test_the_number_of_draws_is_the_files(monkeypatch):
     assert set(asked) == {123}
 
 
+def test_outcomes_are_dealt_anew_as_often_and_of_so_many_rows_as_the_file_says(
+    recall, recall_sample, recall_fitted, business, monkeypatch
+):
+    seen = []
+    fit = fitting.fit_recipe
+
+    def counted(product, sample, split, recipe):
+        seen.append(sample.rows.num_rows)
+        return fit(product, sample, split, recipe)
+
+    monkeypatch.setattr(fitting, "fit_recipe", counted)
+    split = samples.split(recall_sample, business)
+    asked = with_(shuffles=3, shuffle_rows=1000)
+    leak_screen.screen(recall, recall_sample, split, recall_fitted, None, asked=asked, settings=business)
+
+    assert seen == 3 * [1000]
+
+
 def test_no_value_is_written_and_never_read():
-    assert {*DECIDES, "resamples"} == set(Criteria.model_fields)
+    assert {*DECIDES, "resamples", "shuffles", "shuffle_rows"} == set(Criteria.model_fields)
 
 
 def test_each_value_stands_in_the_file_with_a_sentence():

@@ -1,0 +1,135 @@
+"""Traps that products fell into, planted in a small world: each is caught."""
+
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from ml import registry
+from ml.training import fitting, gate, incumbent, leak_screen, samples
+from ml.training.gate import leaks
+from ml.training.samples import Split
+from rekindle.days import Days
+from rekindle.errors import CheckFailedError
+
+ASKED = gate.criteria().model_copy(update={"shuffles": 8, "shuffle_rows": 1500})
+
+
+@pytest.fixture(scope="module")
+def split(recall_sample, business):
+    return samples.split(recall_sample, business)
+
+
+@pytest.fixture
+def screened(recall, business, monkeypatch):
+    """Screen a sample beside a champion, or without one; the criteria by name."""
+
+    def one(sample, split, fitted, champion=None) -> dict[str, gate.Criterion]:
+        found = None
+        if champion is not None:
+            version = SimpleNamespace(version="7")
+            monkeypatch.setattr(registry, "files_of", lambda _version: champion.to_files())
+            found = incumbent.Incumbent(version, champion, fitted.longest, is_rule=False)
+        told = leak_screen.screen(recall, sample, split, fitted, found, asked=ASKED, settings=business)
+        return {criterion.name: criterion for criterion in told}
+
+    return one
+
+
+def with_column(sample, name: str, values: np.ndarray):
+    """The same sample with other values of a feature that was the same for all."""
+    at = sample.rows.column_names.index(name)
+    column = pa.array(values).cast(sample.rows.schema.field(name).type)
+    return replace(sample, rows=sample.rows.set_column(at, name, column))
+
+
+def test_an_honest_training_passes(recall_sample, recall_fitted, split, screened):
+    for champion in (None, recall_fitted.scorer):
+        assert all(c.passed for c in screened(recall_sample, split, recall_fitted, champion).values())
+
+
+def test_a_feature_from_the_labels_window_is_named(recall_sample, recall_fitted, split, screened):
+    """The trap: the label's window within that of a feature. The champion, trained before, does not know it."""
+    known = recall_sample.rows["active_1_7"].to_numpy()
+    days = np.where(np.random.default_rng(0).random(len(known)) < 0.95, known, 1 - known) * 3
+    leaking = with_column(recall_sample, "active_days_7d", days.astype(np.int64))
+
+    told = screened(leaking, split, recall_fitted, recall_fitted.scorer)[leaks.FEATURES]
+
+    assert not told.passed
+    assert told.told.startswith("active_days_7d alone rank better than the champion by more than is honest")
+    assert told.value > told.threshold
+
+
+def test_a_champion_whose_rows_were_others_is_no_reference(recall_sample, recall_fitted, split, screened):
+    gone = replace(recall_sample, rows=recall_sample.rows.drop_columns(["orders_28d"]))
+
+    assert (
+        "no feature alone ranks above"
+        in screened(gone, split, recall_fitted, recall_fitted.scorer)[leaks.FEATURES].told
+    )
+
+
+def test_a_training_that_knows_outcomes_dealt_anew_is_caught(
+    recall_sample, recall_fitted, split, screened, monkeypatch
+):
+    """Whatever way they take: here the recipe sees the test days' labels."""
+    judge = fitting.judge
+
+    def knowing(scorer, sample, split, to_beat):
+        return {
+            horizon: replace(its, raw=its.raw + 0.5 * its.outcome)
+            for horizon, its in judge(scorer, sample, split, to_beat).items()
+        }
+
+    monkeypatch.setattr(fitting, "judge", knowing)
+    told = screened(recall_sample, split, recall_fitted)[leaks.SHUFFLED]
+
+    assert not told.passed
+    assert told.low > 0.5
+
+
+def test_with_few_positives_outcomes_are_not_dealt_anew(recall_sample, recall_fitted, split, screened):
+    rare = np.where(np.arange(recall_sample.rows.num_rows) % 100, 0.0, 1.0)
+    told = screened(with_column(recall_sample, "active_1_7", rare), split, recall_fitted)[leaks.SHUFFLED]
+
+    assert told.passed and "too few rows" in told.told
+
+
+def test_training_labels_that_reach_into_the_test_days_are_caught(recall_sample, split):
+    """The trap: a random split over users and days, or one without a gap."""
+    days = recall_sample.days_known(recall_sample.targets[0])
+    reach = {"active_1_7": timedelta(days=10)}
+    without_gap = Split(
+        {"active_1_7": Days(tuple(days[:10]))}, {"active_1_7": Days(tuple(days[10:15]))}, Days(tuple(days[15:]))
+    )
+    at_random = Split(
+        {"active_1_7": Days(tuple(days[::2]))}, {"active_1_7": Days(tuple(days[1::4]))}, Days(tuple(days[3::4]))
+    )
+
+    assert leaks.label_days(split, reach).passed
+    for wrong in (without_gap, at_random):
+        told = leaks.label_days(wrong, reach)
+        assert not told.passed and told.told == "labels of active_1_7 reach into later days"
+
+
+def test_a_leak_keeps_out_what_passed_all_else(recall_fitted):
+    passed = gate.judge(recall_fitted.primary)
+    lost = gate.Criterion(leaks.FEATURES, passed=False, told="it knows")
+
+    assert passed.unless(replace(lost, passed=True)).passed
+    assert not passed.unless(lost).passed
+    assert passed.unless(lost).why.startswith("it knows; ")
+    assert passed.unless(lost).criteria[0] == lost
+
+
+def test_labels_of_those_alone_who_came_are_refused(recall, recall_sample, split):
+    """The trap: labels joined with who is active by now; all of the few that are left came back."""
+    came = recall_sample.rows.filter(pc.equal(recall_sample.rows["active_1_7"], 1.0))
+
+    with pytest.raises(CheckFailedError, match="one_class"):
+        fitting.fit(recall, replace(recall_sample, rows=came), split)

@@ -1,0 +1,77 @@
+"""A training from sample to registry without servers: what is handed over, and that the same sample gives the same bytes."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ml import registry
+from ml.model import artifact
+from ml.registry.versions import Version
+from ml.training import fitting, gate, samples, trainer
+from rekindle import records
+from rekindle.records import Gate
+
+
+@pytest.fixture
+def handed_over(recall_sample, monkeypatch):
+    """What a registry that holds nothing is given."""
+    given = []
+
+    def register(product, trained):
+        digest = artifact.digest_of(trained.scorer.to_files())
+        said = Gate(product.name, "1", digest, trained.verdict.passed, trained.verdict.why, {}, "s", trained.day)
+        given.append(trained)
+        return Version(product.name, product.model_name, "1", "models:/m-1", said)
+
+    for place, name, instead in (
+        (samples, "sample", lambda *_given: recall_sample),
+        (samples, "refuse_undelivered", lambda *_given: None),
+        (records, "record_snapshots", lambda *_given: None),
+        (registry, "same", lambda *_given: None),
+        (registry, "register", register),
+        (registry, "find_champion", lambda _product: None),
+        (registry, "finish_begun", lambda _product: None),
+        (registry, "promote", lambda *_given, **_named: None),
+    ):
+        monkeypatch.setattr(place, name, instead)
+    kept = gate.criteria().model_copy(update={"shuffles": 3})
+    monkeypatch.setattr(gate, "criteria", lambda: kept)
+    return given
+
+
+def test_a_training_hands_over_its_route_its_criteria_and_what_was_judged(recall, recall_sample, handed_over):
+    done = trainer.train(SimpleNamespace(), recall, recall_sample.day, "a run")
+    (trained,) = handed_over
+    told = done.to_json()
+
+    assert (done.promoted, told["route"], trained.verdict.route) == (True, "first", "first")
+    assert {"ranking", "log_loss", "predicted_over_actual", "served_rank", "served_mean"} | {
+        "label_days",
+        "single_features",
+        "shuffled_labels",
+    } == {criterion["name"] for criterion in told["criteria"]}
+    assert trained.judged == done.fitted.scorer
+    assert trained.last_label_day == done.last_label_day
+    assert told["last_label_age_days"] == (recall_sample.day - done.last_label_day).days
+    assert trained.params["last_label_day"].startswith(str(done.last_label_day))
+
+
+def test_the_same_sample_gives_the_same_bytes_and_scores(recall, recall_sample, handed_over):
+    """With the same seeds, and one thread in each learner, a training can be repeated bit for bit."""
+    for _ in range(2):
+        trainer.train(SimpleNamespace(), recall, recall_sample.day, "a run")
+    one, other = (trained.scorer for trained in handed_over)
+
+    assert one.to_files() == other.to_files()
+    assert np.array_equal(one.predict(recall_sample.rows).raw, other.predict(recall_sample.rows).raw)
+
+
+def test_each_candidate_is_fitted_the_same_again(recall, recall_sample, business):
+    split = samples.split(recall_sample, business)
+
+    for name in recall.candidates:
+        only = replace(recall, candidates=(name,))
+        one, other = (fitting.fit(only, recall_sample, split).scorer.to_files() for _ in range(2))
+        assert one == other
