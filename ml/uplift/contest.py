@@ -18,7 +18,7 @@ from scipy import stats
 
 from ml.uplift.curves import ALPHA, Ranked
 from ml.uplift.curves import qini as qini_of
-from ml.uplift.learners import LEARNERS, boosted_model, linear_model
+from ml.uplift.learners import LEARNERS, linear_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,8 +146,7 @@ def contest(trial: Trial, rules: Mapping[str, Floats], splits: int = SPLITS) -> 
 def _scoring() -> dict[str, tuple[str, Scoring]]:
     of_effect = {learner.name: (learner.says, _by_effect(learner.fit)) for learner in LEARNERS}
     return of_effect | {
-        "response": ("who responds most when treated, which is no effect", _by_response),
-        "response_boosting": ("the same with boosted trees", _by_boosted_response),
+        "response": ("who responds most when treated, which is not who is moved", _by_response),
     }
 
 
@@ -158,10 +157,6 @@ def _by_effect(fit: Callable[[Trial], Any]) -> Scoring:
 def _by_response(learning: Trial, judging: Trial) -> Floats:
     treated = learning.arm(treated=True)
     return linear_model(treated, treated.design()).expected(judging.x)
-
-
-def _by_boosted_response(learning: Trial, judging: Trial) -> Floats:
-    return boosted_model(learning.arm(treated=True)).expected(judging.x)
 
 
 def _measured(trial: Trial, score: Floats) -> Floats:

@@ -15,7 +15,7 @@ Sources: Künzel, Sekhon, Bickel and Yu, *Metalearners for Estimating Heterogene
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -180,6 +180,17 @@ def pseudo_outcome(trial: Trial, arms: TwoModels) -> Floats:
     sign = np.where(trial.is_treated, 1.0, -1.0)
     left = trial.outcome - np.where(trial.is_treated, treated, control)
     return treated - control + sign * trial.weight * left
+
+
+def adjusted(trial: Trial, arms: TwoModels) -> Trial:
+    """
+    Take out of outcomes what features say of them anyway: no effect changes, and luck of the arms is left out.
+
+    `arms` must not have seen the trial. Each arm's model counts with the share of the other arm, which leaves the least variance.
+    """
+    chance = trial.probability
+    known = arms.treated.expected(trial.x) * (1 - chance) + arms.control.expected(trial.x) * chance
+    return replace(trial, outcome=trial.outcome - known)
 
 
 def cross_fitted(trial: Trial, seed: int = 0) -> Floats:

@@ -4,9 +4,10 @@ Learn an effect from a trial, measure it on users that it was not learnt from, a
 The trial is cut into folds, by lot of clusters. For each fold all is done without it: learners are compared by their Qini on
 halves of the others, the best is fitted to them, and its scores of the fold are what is judged; the constant effect, whose
 Qini is 0, is left where no learner is above it. So every user is judged once, by what has not seen them. From all of them
-follow Qini and uplift at the shares with their intervals, and the level: a straight line of the scores through the users'
-pseudo-outcomes (the best linear predictor of the effect). A score that says too much is drawn in by it, and the line's own
-error is each user's interval. What is published is the mean of the folds' models: they were judged, and nothing is fitted again.
+follow Qini and uplift at the shares with their intervals, of outcomes less what features say of them anyway; and the level:
+a straight line of the scores through the users' pseudo-outcomes (the best linear predictor of the effect). A score that says
+too much is drawn in by it, and the line's own error is each user's interval. What is published is the mean of the folds'
+models: they were judged, and nothing is fitted again.
 
 The mean effect (ATE) is that of all users, by intention to treat, with what was known before taken out where there is a
 score of before (CUPED).
@@ -17,7 +18,7 @@ Inference on Heterogeneous Treatment Effects in Randomized Experiments* (Econome
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ from scipy import stats
 from ml.uplift import curves, learners
 from ml.uplift.checks import Checks, checked
 from ml.uplift.curves import Worth, worth
-from ml.uplift.learners import LEARNERS, Effect, arms_of, learner_named, pseudo_outcome
+from ml.uplift.learners import LEARNERS, Effect, adjusted, arms_of, learner_named, pseudo_outcome
 from rekindle.experiments import ALPHA, Estimate, compare, sums_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ be told from zero; the mean effect of all; the effect of users like this one.
 MIN_USERS, MIN_CAME = 1_000, 50
 """In each arm of what is learnt from: users, and of yes and no the rarer. With fewer no learner can be told from the constant."""
 
-FOLDS = 4
+FOLDS = 5
+"""The more, the more each is learnt from; with more than these hardly more."""
 
 INNER_RESAMPLES = 20
 
@@ -219,21 +221,22 @@ def compared(trial: Trial, seed: int) -> Inner:
 
 def _drawn(learnt: Trial, left_out: Trial) -> Floats:
     """Qini of each learner, a row each: as it is, and in draws."""
-    times = curves.draws(left_out, INNER_RESAMPLES)
-    ranked = [curves.Ranked(left_out, learner.fit(learnt).effect(left_out.x)) for learner in LEARNERS]
+    times, outcome = curves.draws(left_out, INNER_RESAMPLES), adjusted(left_out, arms_of(learnt))
+    ranked = [curves.Ranked(outcome, learner.fit(learnt).effect(left_out.x)) for learner in LEARNERS]
     return np.array([[one.qini(), *map(one.qini, times)] for one in ranked])
 
 
 def judge(trial: Trial, part: np.ndarray, effects: Sequence[Effect], others: Sequence[Trial]) -> Judged:
     """Judge models of folds (`part` names the fold of each row) on what they have not seen; `others` are what they have."""
-    score, place, pseudo = np.zeros((3, len(trial)))
+    score, place, pseudo, outcome = np.zeros((4, len(trial)))
     for fold, (effect, other) in enumerate(zip(effects, others, strict=True)):
         inside = part == fold
         score[inside] = effect.effect(trial.x[inside])
         # Scores of different models are compared by their ranks.
         place[inside] = stats.rankdata(score[inside]) / inside.sum()
-        pseudo[inside] = pseudo_outcome(trial.take(inside), arms_of(other))
-    return Judged(tuple(effects), line(score, pseudo, trial.cluster), worth(trial, place))
+        rows, arms = trial.take(inside), arms_of(other)
+        pseudo[inside], outcome[inside] = pseudo_outcome(rows, arms), adjusted(rows, arms).outcome
+    return Judged(tuple(effects), line(score, pseudo, trial.cluster), worth(replace(trial, outcome=outcome), place))
 
 
 def line(score: Floats, pseudo: Floats, cluster: np.ndarray) -> Line:

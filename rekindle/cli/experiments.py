@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         epilog=example(
-            "rekindle experiment test.csv --arm segment --control none --outcome visit --outcome spend --covariate history"
+            "rekindle experiment test.csv --arm segment --control none --outcome visit --covariate history --feature newbie"
         )
     )(experiment)
 
@@ -62,20 +62,49 @@ def experiment(
             help="The experiment still runs: part of its units known at this look, after those of the looks before it."
         ),
     ] = None,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Known before the assignment: learners of the effect learn from it, and are compared. May be repeated.",
+        ),
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="Beside the learners: this column alone, the highest first. May be repeated."
+        ),
+    ] = None,
+    halves: Annotated[
+        int,
+        typer.Option(min=2, help="Times that the units are halved: learners learn on one half, the other measures."),
+    ] = 10,
     json: JsonOption = False,
 ) -> None:
     """
     Say what an experiment caused, from a plain table: by intention to treat, with intervals; refuses one without a control.
 
-    Exit code 1 where the sizes of the arms raise an alarm: then no effect can be read from the table.
+    With --feature, say also whether a learner can tell whom it moves. Exit code 1 where the sizes of the arms, or what was
+    known before, raise an alarm: then no effect can be read from the table.
     """
+    from rich.console import Group
+
+    from rekindle.cli import learners
     from rekindle.experiments.analysis import analyse
     from rekindle.experiments.table import Asked, read
+    from rekindle.progress import shown
 
-    asked = Asked(outcome, arm, control, unit, covariate, cluster, cost, segment, _shares(share or []), _looks(look))
-    found = analyse(read(file, asked), asked)
-    answer(_told(found), as_json=json, text="" if json else _text(found))
-    if found.ratio.verdict == "alarm":
+    asked = Asked(
+        outcome, arm, control, unit, covariate, cluster, cost, segment, _shares(share or []), _looks(look),
+        features=feature or [], rules=rule or [],
+    )  # fmt: skip
+    units = read(file, asked)
+    found = analyse(units, asked)
+    with shown(as_json=json) as progress:
+        learnt = learners.compared(units, found.ratio, halves, progress)
+    text = "" if json else Group(_text(found), *learners.text(learnt))
+    answer(_told(found) | learners.told(learnt), as_json=json, text=text)
+    if found.ratio.verdict == "alarm" or not all(one.is_believed for one in learnt):
         fail()
 
 

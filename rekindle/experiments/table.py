@@ -36,6 +36,10 @@ class Asked:
     """Planned shares of the arms; equal where there are none."""
     looks: Sequence[float] = ()
     """Fractions of the planned units that were known at each look, this one last; empty for one look at the end."""
+    features: Sequence[str] = ()
+    """Known before the assignment: what learners of the effect learn from."""
+    rules: Sequence[str] = ()
+    """Known before the assignment: columns that rank units by themselves, the highest first."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Units:
     cost: NDArray[np.float64] | None
     segment: NDArray[Any] | None
     notes: tuple[str, ...]
+    features: pa.Table | None = None
+    rules: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def control(self) -> str:
@@ -61,7 +67,9 @@ def read(path: Path, asked: Asked) -> Units:
     """Read what is asked for. Raises InputError, which names the file and the column."""
     table = _table(path)
     named = (*asked.outcomes, asked.arm, asked.unit, asked.covariate, asked.cluster, asked.cost, asked.segment)
-    _refuse_missing(path, table, [name for name in named if name is not None])
+    before = (*asked.features, *asked.rules)
+    _refuse_missing(path, table, [name for name in (*named, *before) if name is not None])
+    _refuse_later(before, {*asked.outcomes, asked.arm, asked.unit, asked.cost})
     if not table.num_rows:
         _refuse(f"{path.name} has no rows.", "Give the units of the experiment, one a row.", "no_rows")
     arm = _texts(path, table, asked.arm)
@@ -74,6 +82,8 @@ def read(path: Path, asked: Asked) -> Units:
         cost=None if asked.cost is None else _numbers(path, table, asked.cost),
         segment=None if asked.segment is None else _texts(path, table, asked.segment),
         notes=tuple(_notes(table, asked)),
+        features=table.select(list(asked.features)) if asked.features else None,
+        rules={name: _filled(_numbers(path, table, name, gaps=True)) for name in asked.rules},
     )
     if asked.unit is not None:
         _refuse_repeated(path, _texts(path, table, asked.unit), asked.unit)
@@ -112,6 +122,15 @@ def _refuse_missing(path: Path, table: pa.Table, wanted: Sequence[str]) -> None:
             has = ", ".join(table.column_names)
             problem = "has no column" if name not in table.column_names else "has more than one column"
             _refuse(f"{path.name} {problem} {name}.", f"Name one of its columns: {has}.", "no_such_column")
+
+
+def _refuse_later(before: Sequence[str], later: set[str | None]) -> None:
+    if wrong := sorted(later.intersection(before), key=str):
+        _refuse(
+            f"{', '.join(map(str, wrong))} was not known before the assignment: who learns from it learns the outcome.",
+            "Name as --feature and --rule only what was known of a unit before it was assigned.",
+            "usage",
+        )
 
 
 def _arms(path: Path, arm: NDArray[Any], asked: Asked) -> tuple[str, ...]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
+from rich.console import Console, Group
 
+from rekindle.cli import learners
 from rekindle.errors import InputError
 from rekindle.experiments.analysis import analyse
 from rekindle.experiments.table import Asked, read
+from rekindle.progress import SILENT
 from rekindle.settings import settings
 from tests.command_line import rekindle
 
@@ -149,3 +154,73 @@ def test_money_has_its_ratio(table):
 
     assert paid.cost_per_outcome.value == pytest.approx(1.0)
     assert paid.outcome_per_cost.value == pytest.approx(1.0)
+
+
+# Learners
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory):
+    """Units of whom a message moves those who like offers, and nobody else."""
+    lots = np.random.default_rng(0)
+    likes, sent = lots.random(4_800) < 0.4, np.arange(4_800) % 2 == 0
+    table = pa.table(
+        {
+            "arm": np.where(sent, "sent", "control"),
+            "came": (lots.random(4_800) < 0.1 + 0.3 * (likes & sent)).astype(int),
+            "rarely": (np.arange(4_800) % 500 < 2).astype(int),
+            "likes_offers": likes,
+            "age": pa.array(lots.integers(18, 80, 4_800), mask=lots.random(4_800) < 0.1),
+            "city": lots.choice(["oslo", "rome"], 4_800),
+        }
+    )
+    path = tmp_path_factory.mktemp("trial") / "trial.parquet"
+    parquet.write_table(table, path)
+    return path
+
+
+def learnt(path, **asked):
+    asked = Asked(**({"outcomes": ["came"], "features": ["likes_offers", "age", "city"]} | asked))
+    units = read(path, asked)
+    return learners.compared(units, analyse(units, asked).ratio, 2, SILENT)
+
+
+def test_the_learners_table_says_who_tells_whom_a_message_moves(trial):
+    (found,) = learnt(trial, rules=["age", "likes_offers"])
+    entries = learners.told([found])["learners"]["sent"]["outcomes"]["came"]["learners"]
+    by_name = {entry["name"]: entry for entry in entries}
+    shown = Console(width=250, file=io.StringIO())
+    shown.print(Group(*learners.text([found])))
+
+    assert set(by_name) == {"constant", "doubly_robust", "t_logistic", "t_boosting", "response", "age", "likes_offers"}
+    assert by_name["t_logistic"]["uplift_30"]["value"] == pytest.approx(0.3, abs=0.06)
+    assert by_name["constant"]["uplift_30"]["value"] == pytest.approx(0.12, abs=0.03)
+    assert "less than their error" in shown.file.getvalue()
+
+
+def test_too_few_units_are_said_to_be_too_few(trial):
+    (found,) = learnt(trial, outcomes=["rarely"])
+
+    assert found.contests == {"rarely": None}
+    assert "too few" in " ".join(map(str, learners.text([found])))
+
+
+def test_without_features_no_learner_is_asked(trial):
+    assert learnt(trial, features=[]) == []
+    assert learners.told([]) == {}
+
+
+def test_arms_that_differ_in_what_was_known_before_end_the_command_with_1(tmp_path):
+    units = {
+        "arm": ["control", "sent"] * 200, "came": [0, 1] * 200, "old": [n % 2 * (n % 10 > 3) for n in range(400)],
+    }  # fmt: skip
+    csv.write_csv(pa.table(units), tmp_path / "units.csv")
+    done = rekindle("experiment", str(tmp_path / "units.csv"), "--outcome", "came", "--feature", "old")
+
+    assert done.returncode == 1
+    assert "Read no effect from it" in done.stdout
+
+
+@pytest.mark.parametrize("later", [{"features": ["came"]}, {"rules": ["arm"]}])
+def test_what_was_not_known_before_is_nothing_to_learn_from(table, later):
+    assert refused(table(), **later) == "usage"
