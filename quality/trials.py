@@ -37,6 +37,9 @@ TREATED = 0.5
 LEAST_SHARE, MOST_SHARE = 0.3, 0.8
 """Shares of the treated in trials that differ in it."""
 
+BASE = -3.25
+"""Log-odds of a return of the middle user: then about .06 return by themselves, as in the check of who is texted."""
+
 HALVINGS = 40
 
 
@@ -59,7 +62,7 @@ def simulated(
     """Draw a trial whose mean effect is `effect`; without `moved` a message changes the same for everybody."""
     often, late, here, spends = lots.normal(0, 1, (4, users))
     likes = lots.random(users) < 0.3  # noqa: PLR2004 - a share
-    alone = _logistic(-2.7 + 0.7 * often - 0.6 * late + 0.2 * here + lots.normal(0, 0.5, users))
+    alone = _logistic(BASE + 0.7 * often - 0.6 * late + 0.2 * here + lots.normal(0, 0.5, users))
     drawn = lots.gamma(4.0, 0.25, users)
     strength = (
         np.where(likes, 1.0, 0.1) * np.exp(np.minimum(-0.5 * often + 0.4 * here, 1.0)) - 0.15 * (here < -1)

@@ -7,7 +7,16 @@ import pytest
 
 from quality import __main__ as quality
 from quality.campaigns import campaign
-from quality.checks import campaign_intervals, cuped, looks, purchase_process, simulator_campaigns, who_is_texted
+from quality.checks import (
+    campaign_intervals,
+    cuped,
+    looks,
+    purchase_process,
+    simulator_campaigns,
+    uplift_intervals,
+    uplift_targets,
+    who_is_texted,
+)
 from quality.figures import Figure, lots
 from quality.mornings import morning
 from rekindle.days import Days
@@ -25,6 +34,21 @@ def test_a_campaign_of_the_simulated_business_is_lived_and_compared_with_its_tru
 
     assert {value.value, returns.value} <= {0.0, 1.0}
     assert campaigns.value == 1 and texted.value > 1_000
+
+
+def test_intervals_of_uplift_are_held_against_the_truth():
+    figures = {figure.name: figure.value for figure in uplift_intervals.figures(10 / uplift_intervals.TRIALS)}
+
+    assert figures.pop("simulated trials") == 10
+    assert len(figures) == 6
+    assert all(0.6 <= value <= 1 for name, value in figures.items() if "30 %" not in name and "Qini" not in name)
+
+
+def test_uplift_reaches_more_of_the_truth_than_propensity_where_a_message_moves_some():
+    found = uplift_targets.targeted(0, users=8_000, effect=0.08)
+
+    assert found.status == "modelled"
+    assert 1 > found.reached["uplift"] > found.reached["propensity"]
 
 
 def test_three_choices_are_compared_by_the_truth_at_equal_volume():
