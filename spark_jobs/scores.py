@@ -108,8 +108,9 @@ def _predicted(spark: SparkSession, product: Product, population: DataFrame, day
     rows = rows.select(*product.key, "day", *columns)
     scorer.check_signature(rows.limit(0).toArrow().schema)
     _send(spark, model.digest, files)
-    function = scoring_function(model.digest, phrases(product), product.key)
-    predictions = rows.mapInArrow(function, output_ddl(product.targets(settings()), product.key))
+    besides = product.besides(settings())
+    function = scoring_function(model.digest, phrases(product), product.key, besides)
+    predictions = rows.mapInArrow(function, output_ddl(product.targets(settings()), product.key, besides))
     return scored(product, population, predictions)
 
 

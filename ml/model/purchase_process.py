@@ -48,8 +48,8 @@ class Histories:
     @classmethod
     def of(cls, repeats: np.ndarray, last: np.ndarray, age: np.ndarray) -> Self:
         """Take each customer as one."""
-        counted, latest, aged = (np.asarray(column, dtype=np.float64) for column in (repeats, last, age))
-        return cls(counted, latest, aged, np.ones(len(counted)))
+        x, t_x, t = (np.asarray(column, dtype=np.float64) for column in (repeats, last, age))
+        return cls(x, t_x, t, np.ones(len(x)))
 
     def grouped(self) -> Self:
         """Count equal customers: the sufficient statistics."""

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from ml.model import artifact, calibration, learners, reasons
 from ml.model.encoder import Dense, Encoded, check_signature
+from ml.model.outlook import READS, Outlook
 from ml.model.part import Part, Whole, total
 from ml.objectives import calibration_of
 from rekindle.errors import InputError
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
     from ml.model.reasons import Phrases
     from ml.products import Target
 
-FORMAT_DENSE, FORMAT = 1, 2
+FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK = 1, 2, 3
 """
 Of model.json. A worker refuses one it does not know.
 
-1: every part reads the one dense encoder. 2: a part may name an encoder of its own. What fits into 1 is written as 1: its
-digest stays what it was, and an earlier Rekindle reads it.
+1: every part reads the one dense encoder. 2: a part may name an encoder of its own. 3: it has an outlook, which an earlier
+Rekindle would not publish. What fits into 1 is written as 1: its digest stays what it was, and an earlier Rekindle reads it.
 """
 
 REASON_COUNT = 3
@@ -91,6 +92,8 @@ class Scorer:
 
     product: str
     forecasts: tuple[Forecast, ...]
+    outlook: Outlook | None = None
+    """What it says beyond its targets; None of what has no horizons."""
 
     @property
     def encoders(self) -> tuple[Encoder, ...]:
@@ -100,7 +103,8 @@ class Scorer:
     @property
     def inputs(self) -> dict[str, str]:
         """The columns that it reads, with their types."""
-        return {name: type_ for encoder in self.encoders for name, type_ in encoder.inputs}
+        read = {name: type_ for encoder in self.encoders for name, type_ in encoder.inputs}
+        return {**read, **(READS if self.outlook else {})}
 
     def check_signature(self, schema: pa.Schema) -> None:
         """Refuse rows that are not what the model was trained on, before any is scored."""
@@ -115,10 +119,13 @@ class Scorer:
         by_label = {forecast.label: forecast.calibration.predict(raw) for forecast, raw in told}
         return Predictions(raw=total(raws), by_label=by_label)
 
-    def score(self, rows: Rows, phrases: Phrases, key: Sequence[str] = ("user_id",)) -> pa.Table:
+    def score(
+        self, rows: Rows, phrases: Phrases, key: Sequence[str] = ("user_id",), besides: Sequence[str] = ()
+    ) -> pa.Table:
         """
         Return a row for each row: the prediction for each target, the raw score and what it is made of, said in `phrases`.
 
+        Of `besides` it says what its outlook knows; what that does not know is null.
         baseline + contributions of the reasons + other_contribution = raw_score.
         """
         self.check_signature(rows.schema)
@@ -139,12 +146,19 @@ class Scorer:
             {
                 **{name: rows.column(name) for name in (*key, "day")},
                 **predictions,
+                **self._besides(rows, predictions, besides),
                 "raw_score": made_of.raw,
                 "baseline": made_of.baseline,
                 "other_contribution": rest.sum(axis=1),
                 "reasons": self._reasons(rows, list(made_of.by_source), by_source, largest, phrases),
             }
         )
+
+    def _besides(self, rows: Rows, predictions: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, pa.Array]:
+        labels = [forecast.label for forecast in self.forecasts]
+        told = self.outlook.tell(rows, predictions, labels) if self.outlook and names else {}
+        unknown = np.full(rows.num_rows, np.nan)
+        return {name: pa.array(told.get(name, unknown), pa.float64(), from_pandas=True) for name in names}
 
     def _values(self, rows: Rows, source: str) -> pa.Array:
         """Return what rows hold for a source, as the first encoder that reads it says it."""
@@ -198,6 +212,9 @@ class Scorer:
         else:
             named = [{"kind": encoder.kind, **encoder.to_json()} for encoder in encoders]
             model |= {"format": FORMAT, "encoders": named}
+        if self.outlook:
+            named = model.pop("encoders", None) or [{"kind": Dense.kind, **model.pop("encoder")}]
+            model |= {"format": FORMAT_OUTLOOK, "encoders": named, "outlook": self.outlook.to_json()}
         text = json.dumps(model, sort_keys=True, ensure_ascii=False, allow_nan=False)
         return {artifact.MODEL_FILE: text.encode(), **files}
 
@@ -207,9 +224,9 @@ class Scorer:
         model = json.loads(files[artifact.MODEL_FILE])
         if model["format"] == FORMAT_DENSE:
             model["encoders"] = [{"kind": Dense.kind, **model["encoder"]}]
-        elif model["format"] != FORMAT:
+        elif model["format"] not in {FORMAT, FORMAT_OUTLOOK}:
             raise InputError(
-                f"The model has the format {model['format']}; this version of Rekindle reads formats up to {FORMAT}.",
+                f"The model has the format {model['format']}; this version of Rekindle reads formats up to {FORMAT_OUTLOOK}.",
                 todo="Train the product again, or score with the version that trained it.",
                 safe="Nothing was scored; the last good scores stay.",
                 code="model_format",
@@ -224,7 +241,8 @@ class Scorer:
                 parts.append(Part(encoders[entry.get("encoder", 0)], kind.from_stored(entry["learner"], content)))
             fitted = calibration_of(entries[0]["calibration"])
             forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted))
-        return cls(model["product"], tuple(forecasts))
+        outlook = Outlook.from_json(model["outlook"]) if "outlook" in model else None
+        return cls(model["product"], tuple(forecasts), outlook)
 
 
 def _file(pattern: str, label: str, number: int) -> str:
@@ -232,9 +250,9 @@ def _file(pattern: str, label: str, number: int) -> str:
     return pattern.format(part=label if number == 1 else f"{label}_part_{number}")
 
 
-def output_ddl(targets: Iterable[Target], key: Sequence[str] = ("user_id",)) -> str:
+def output_ddl(targets: Iterable[Target], key: Sequence[str] = ("user_id",), besides: Sequence[str] = ()) -> str:
     """Return what `Scorer.score` returns as a Spark schema."""
-    predictions = "".join(f"{target.label} double, " for target in targets)
+    predictions = "".join(f"{name} double, " for name in (*(target.label for target in targets), *besides))
     identity = "".join(f"{name} string, " for name in key)
     return (
         f"{identity}day date, {predictions}raw_score double, baseline double, other_contribution double, "
@@ -248,14 +266,14 @@ def archive_name(digest: str) -> str:
 
 
 def scoring_function(
-    digest: str, phrases: Phrases, key: Sequence[str] = ("user_id",)
+    digest: str, phrases: Phrases, key: Sequence[str] = ("user_id",), besides: Sequence[str] = ()
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function for `DataFrame.mapInArrow`; the model's archive was given to Spark as an artifact."""
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         scorer = _on_worker(digest)
         for batch in batches:
-            yield from scorer.score(batch, phrases, key).to_batches()
+            yield from scorer.score(batch, phrases, key, besides).to_batches()
 
     return score
 

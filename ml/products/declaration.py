@@ -8,6 +8,7 @@ for the value in force. Standard library only: DAG files import this.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -91,12 +92,27 @@ class Product:
     What a row of `table` predicts of each label, as Spark SQL; null where it is about another window. What came true is
     judged by it; of a product without it, nothing is.
     """
+    horizons: Callable[[Business], tuple[int, ...]] | None = None
+    """
+    Days until which amounts are published, with intervals: ends of targets, and later ones, which are extrapolated. None: a
+    prediction is published as it is.
+    """
     features: tuple[str, ...] = ("features.user",)
     """The tables that its features are taken from; a member of the population need not have a row there."""
     key: tuple[str, ...] = ("user_id",)
     """What a score is about, beside the day."""
     is_trained: bool = True
     """Whether a model makes the scores. If not, `columns` are computed from the population alone."""
+
+    def besides(self, business: Business) -> tuple[str, ...]:
+        """Name what the scorer says beside the prediction of each target; `columns` may use it."""
+        if self.horizons is None:
+            return ()
+        targets, horizons = self.targets(business), sorted(self.horizons(business))
+        ends = [f"{end}_1_{horizon}" for horizon in horizons for end in ("low", "high")]
+        stretches = [(a + 1, b) for a, b in pairwise(horizons) if b > targets[-1].to_day]
+        beyond = [f"{targets[-1].kind}_{first}_{last}" for first, last in stretches]
+        return (*ends, *beyond, "purchase_probability", "p_alive")
 
     @property
     def model_name(self) -> str:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MODELLED_DAYS = 90
-"""Horizons up to here are learnt from labels. Longer ones need years of history and have only a status yet."""
+"""Horizons up to here are learnt from labels. Longer ones need years of history: a purchase process foretells them."""
 
 SPENDING_WINDOWS = (28, 90, 365)
 """Of features.user, in days, over which past spending is a rule for future spending."""
@@ -18,6 +18,10 @@ SPENDING_WINDOWS = (28, 90, 365)
 
 def _modelled_horizons(business: Business) -> list[int]:
     return [days for days in sorted(business.ltv_horizons_days) if days <= MODELLED_DAYS]
+
+
+def _horizons(business: Business) -> tuple[int, ...]:
+    return tuple(sorted(business.ltv_horizons_days))
 
 
 def _targets(business: Business) -> tuple[Target, ...]:
@@ -39,16 +43,17 @@ def _spending(window: int, days: int) -> Rule:
 
 def _columns(business: Business) -> Mapping[str, str]:
     """Each increment is rounded to cents before it is added, so that the horizons add up exactly."""
-    columns, increments = {}, []
-    modelled = dict(zip(_modelled_horizons(business), _targets(business), strict=True))
+    columns, increments, before = {}, [], 0
     for horizon in sorted(business.ltv_horizons_days):
-        if horizon in modelled:
-            increments.append(f"cast({modelled[horizon].label} as decimal(18,2))")
-            columns[f"ltv_{horizon}"] = f"cast({' + '.join(increments)} as decimal(18,2))"
-            columns[f"ltv_{horizon}_status"] = "'modelled'"
-        else:
-            columns[f"ltv_{horizon}"] = "cast(null as decimal(18,2))"
-            columns[f"ltv_{horizon}_status"] = "'not_available'"
+        increment = f"net_revenue_{before + 1}_{horizon}"
+        increments.append(f"cast({increment} as decimal(18,2))")
+        columns[f"ltv_{horizon}"] = f"cast({' + '.join(increments)} as decimal(18,2))"
+        # A model of before there were intervals says nothing beyond its targets.
+        extrapolated = f"case when {increment} is null then 'not_available' else 'extrapolated' end"
+        columns[f"ltv_{horizon}_status"] = "'modelled'" if horizon <= MODELLED_DAYS else extrapolated
+        for end in ("low", "high"):
+            columns[f"ltv_{horizon}_{end}"] = f"cast({end}_1_{horizon} as decimal(18,2))"
+        before = horizon
     return {**columns, "currency": f"'{business.currency}'"}
 
 
@@ -73,4 +78,5 @@ PRODUCT = Product(
     targets=_targets,
     columns=_columns,
     predicted=_predicted,
+    horizons=_horizons,
 )

@@ -9,7 +9,7 @@ what the model has to beat, and what is published where it does not. All of them
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ml.model.encoder import Dense, Encoded, Encoders
 from ml.model.learners import LEARNERS, Examples
 from ml.model.scorer import Forecast, Scorer, raw_of
 from ml.objectives import OBJECTIVES
-from ml.training import evaluation
+from ml.training import evaluation, outlooks
 from ml.training.evaluation import Evaluation, Judged
 from ml.training.rules import fit_rule
 from rekindle.errors import CheckFailedError, InputError
@@ -85,6 +85,8 @@ class Fitted:
     """The naive rule of each target that `judged` compares with."""
     contenders: tuple[Mapping[str, Forecast], ...] = ()
     """Of each target all candidates and rules that were fitted, also those that were refused."""
+    intervals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """How many outcomes of the test rows the intervals of each horizon hold; none of a product without horizons."""
 
     @property
     def primary(self) -> Evaluation:
@@ -105,10 +107,13 @@ class Fitted:
         return {
             "candidates": {contest.label: vars(contest) for contest in self.contests},
             "evaluations": {
-                horizon: {**result.to_json(), **self._makers(n)}
+                horizon: {**result.to_json(), **self._makers(n), **self._held(horizon)}
                 for n, (horizon, result) in enumerate(self.evaluations.items(), 1)
             },
         }
+
+    def _held(self, horizon: str) -> dict[str, Any]:
+        return {"intervals": self.intervals[horizon]} if horizon in self.intervals else {}
 
     def _makers(self, parts: int) -> dict[str, Any]:
         """Say for people what a horizon, of so many targets, is predicted by, and by what it had to be beaten."""
@@ -221,7 +226,9 @@ def judged_as(product: Product, sample: Sample, split: Split, fitted: Fitted) ->
     """Judge what was fitted, by horizon."""
     judged = judge(fitted.scorer, sample, split, fitted.to_beat)
     evaluations = {horizon: evaluation.evaluate(product.objective, rows) for horizon, rows in judged.items()}
-    return replace(fitted, judged=judged, evaluations=evaluations)
+    looking = outlooks.for_test(product, sample, split, fitted.scorer)
+    intervals = outlooks.measured(sample, split, looking)
+    return replace(fitted, judged=judged, evaluations=evaluations, intervals=intervals)
 
 
 def judge(scorer: Scorer, sample: Sample, split: Split, to_beat: Sequence[Forecast | None]) -> dict[str, Judged]:

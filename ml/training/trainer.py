@@ -8,12 +8,12 @@ Writes: a version in the model registry, and, once the gate has passed, the prom
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ml import registry
 from ml.objectives import OBJECTIVES, pictures
-from ml.training import admission, fitting, gate, incumbent, leak_screen, samples
+from ml.training import admission, fitting, gate, incumbent, leak_screen, outlooks, samples
 from ml.training.fitting import Refitted
 from rekindle import records
 from rekindle.progress import SILENT
@@ -118,9 +118,10 @@ def _refitted(
     """Fit what passed again, on all that is known; what did not pass scores nothing."""
     if not verdict.passed:
         return Refitted(fitted.scorer, None, "it did not pass the gate"), verdict
-    refitted = fitting.refit(product, sample, fitted.scorer, samples.refit_days(sample, split, settings()))
-    admitted, criteria = admission.as_judged(product, sample, split, fitted, refitted)
-    return admitted, verdict.beside(*criteria)
+    again = fitting.refit(product, sample, fitted.scorer, samples.refit_days(sample, split, settings()))
+    admitted, criteria = admission.as_judged(product, sample, split, fitted, again)
+    scorer = outlooks.for_scoring(product, sample, split, admitted.scorer, fitted.scorer)
+    return replace(admitted, scorer=scorer), verdict.beside(*criteria)
 
 
 def succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> str | None:

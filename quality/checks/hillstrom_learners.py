@@ -47,9 +47,8 @@ def figures(size: float = 1.0) -> Iterator[Figure]:
     contest = contests[ARM]
     assert contest is not None, "thousands are enough"  # noqa: S101 - a check may fail
     for entry in contest.entries:
-        at_30, ends = entry.figures["uplift_30"], (None, None)
-        if entry.name == "t_logistic":
-            ends = (KNOWN - 2 * OFF, KNOWN + 2 * OFF)
+        at_30 = entry.figures["uplift_30"]
+        ends = (KNOWN - 2 * OFF, KNOWN + 2 * OFF) if entry.name == "t_logistic" else (None, None)
         yield Figure(f"visits among the highest 30 % by {entry.name} (error {at_30.error:.4f})", at_30.value, *ends)
     best, *others = contest.entries
     same = sum(entry.from_best.is_zero for entry in others)

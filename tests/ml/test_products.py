@@ -69,12 +69,26 @@ def test_increments_touch_and_never_overlap(business, ltv):
     assert windows == [(1, 30), (31, 90)]
 
 
-def test_a_horizon_that_no_history_can_label_has_only_a_status(business, ltv):
+def test_a_horizon_that_no_history_can_label_is_extrapolated_by_an_increment_of_its_own(business, ltv):
     columns = ltv.columns(business)
 
-    assert columns["ltv_365"] == "cast(null as decimal(18,2))"
-    assert columns["ltv_365_status"] == "'not_available'"
+    increments = ("net_revenue_1_30", "net_revenue_31_90", "net_revenue_91_365")
+    assert (
+        columns["ltv_365"] == f"cast({' + '.join(f'cast({i} as decimal(18,2))' for i in increments)} as decimal(18,2))"
+    )
+    assert columns["ltv_365_status"].endswith("else 'extrapolated' end")
     assert columns["ltv_90_status"] == "'modelled'"
+
+
+def test_a_product_with_horizons_says_besides_what_its_columns_use(business, ltv, recall):
+    besides = ltv.besides(business)
+
+    assert besides == (
+        *("low_1_30", "high_1_30", "low_1_90", "high_1_90", "low_1_365", "high_1_365"),
+        *("net_revenue_91_365", "purchase_probability", "p_alive"),
+    )
+    assert ltv.columns(business)["ltv_365_high"] == "cast(high_1_365 as decimal(18,2))"
+    assert recall.besides(business) == ()
 
 
 def test_an_unknown_product_is_a_key_error():
