@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     referral_channels: tuple[Annotated[str, Field(pattern=r"^[\w .-]+$")], ...]
     training_weekday: Weekday
     training_weeks: PositiveInt
+    promotion: Literal["auto", "manual"]
     delivery_deadline_minutes: Annotated[float, Field(ge=0)]
     delivery_poll_seconds: Annotated[float, Field(gt=0)]
     valid_hours: PositiveInt

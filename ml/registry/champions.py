@@ -94,12 +94,14 @@ def in_effect_since(product: Product, found: Version) -> date:
 def overview(product: Product) -> dict[str, Any]:
     """Tell of all versions, the latest first, what the gate said, and of the champions since when each is in effect."""
     in_office, since = find_champion(product), {}
+    waits = records.waiting(product.name)
     for promotion in records.standing(records.promotions(product.name)):
         since[promotion.version] = promotion.effective_from_day
     if in_office and in_office.gate:
         since[in_office.version] = in_effect_since(product, in_office)
     return {
         "champion": in_office and in_office.version,
+        "waiting": waits and waits.version,
         "versions": [
             {
                 "version": found.version,

@@ -125,7 +125,7 @@ def _refitted(
 
 
 def succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> str | None:
-    """Make a version that passed champion; say why not where it is not, or one of a later day holds the office."""
+    """Make a version that passed champion; say why not where it is not, one of a later day is, or a person has to say so."""
     # Of an attempt that was killed between the log and the alias.
     registry.finish_begun(product)
     champion = registry.find_champion(product)
@@ -139,6 +139,8 @@ def succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) 
             f"version {champion.version}, the champion, was trained as of {champion.trained_day}, a later day than "
             f"{version.trained_day}"
         )
+    if settings().promotion == "manual":
+        return f"promotion is manual: it waits for `rekindle promote {product.name} {version.version}`"
     registry.promote(product, version.version, run_id=run_id, reason=f"gate passed: {verdict.why}")
     return None
 

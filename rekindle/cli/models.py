@@ -217,6 +217,8 @@ def _overviews(told: Mapping[str, Any]) -> RenderableType:
         title = (
             f"{name}: version {overview['champion']} is champion" if overview["champion"] else f"{name}: no champion"
         )
+        if overview["waiting"]:
+            title += f"; version {overview['waiting']} passed and waits: rekindle promote {name} {overview['waiting']}"
         table = Table(
             *("version", "trained as of", "in effect from"),
             Column("gate", overflow="fold"),

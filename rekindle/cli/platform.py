@@ -109,11 +109,14 @@ def _refuse_outdated(*, as_json: bool) -> None:
 
 def _warehouse() -> dict[str, Any]:
     """What is published, what was delivered again and not loaded, and what was built from something else than is there now."""
+    from rekindle import records
     from rekindle.publishing import freshness
     from rekindle.workflow import due
 
+    waiting = {product: records.waiting(product) for product in records.judged_products()}
     return {
         "published": freshness(),
+        "waiting": {product: gate.version for product, gate in waiting.items() if gate},
         "redelivered": due.redelivered(),
         "stale": due.stale_partitions(),
         "inputs_expired": due.inputs_expired(),
@@ -125,6 +128,8 @@ def _in_words(warehouse: dict[str, Any]) -> Iterator[str]:
 
     for row in warehouse["published"]:
         yield f"{row['table_name']}: {row['day']}, {row['row_count']:,} rows, {row['status']}"
+    for product, version in warehouse["waiting"].items():
+        yield f"Passed the gate and waits for you: version {version} of {product}; rekindle promote {product} {version}"
     for source, days in warehouse["redelivered"].items():
         yield f"Delivered again and not loaded yet: {source} of {Days(tuple(days))}"
     for table, days in warehouse["stale"].items():

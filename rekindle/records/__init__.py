@@ -28,11 +28,13 @@ from rekindle.records.promotions import (
     append_promotion,
     gates,
     has_taken_over_gates,
+    judged_products,
     promoted_products,
     promotions,
     record_gate,
     standing,
     take_over_gates,
+    waiting,
 )
 from rekindle.records.reports import ReportedDay, record_reported, reported_days
 from rekindle.records.runs import (
@@ -91,6 +93,7 @@ __all__ = [
     "has_taken_over_gates",
     "is_accepted",
     "is_soft",
+    "judged_products",
     "last_said",
     "last_served",
     "measured_on",
@@ -120,5 +123,6 @@ __all__ = [
     "stops",
     "take_over_gates",
     "to_accept",
+    "waiting",
     "with_accepted",
 ]

@@ -124,6 +124,31 @@ def gates(product: str) -> dict[str, Gate]:
     return {gate.version: gate for gate in found}
 
 
+def waiting(product: str) -> Gate | None:
+    """
+    Find the latest version that passed the gate and waits for a person: of a later day than the champion, and never promoted.
+
+    One that a rollback has withdrawn was promoted once, and waits for nobody.
+    """
+    log, judged = promotions(product), gates(product)
+    promoted, in_office = {promotion.version for promotion in log}, standing(log)
+    champion = judged.get(in_office[-1].version) if in_office else None
+    open_ = [
+        gate
+        for gate in judged.values()
+        if gate.passed and gate.version not in promoted and (not champion or gate.trained_day > champion.trained_day)
+    ]
+    return max(open_, key=lambda gate: (gate.trained_day, int(gate.version)), default=None)
+
+
+def judged_products() -> list[str]:
+    """Find the products of which a version was ever judged."""
+    rows = transact(
+        lambda connection: connection.execute("select distinct product from rekindle.gates order by 1").fetchall()
+    )
+    return [product for (product,) in rows]
+
+
 def has_taken_over_gates() -> bool:
     """Whether the verdicts of versions that were registered before gates were kept are taken over, or there were none."""
     return transact(lambda c: only_value(c.execute("select exists (select from rekindle.gates_taken_over)")))

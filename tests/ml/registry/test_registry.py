@@ -420,3 +420,20 @@ def test_an_alias_that_somebody_moves_by_hand_holds(product, register, promote):
     name_champion(product, first.version)
 
     assert registry.find_champion(product) == first
+
+
+def test_what_passed_waits_until_somebody_promotes_it_and_what_was_withdrawn_does_not(product, register, promote):
+    first, failed = register(SUNDAY), register(NEXT_SUNDAY, passed=False)
+    assert records.waiting(product.name) == first.gate
+    promote(first)
+    assert records.waiting(product.name) is None
+
+    second = register(NEXT_SUNDAY)
+    assert records.waiting(product.name) == second.gate
+    assert product.name in records.judged_products()
+    assert registry.overview(product)["waiting"] == second.version
+    promote(second)
+    registry.rollback(product, run_id="a run")
+
+    assert records.waiting(product.name) is None
+    assert failed.gate is not None and not failed.gate.passed

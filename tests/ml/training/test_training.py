@@ -75,3 +75,13 @@ def test_each_candidate_is_fitted_the_same_again(recall, recall_sample, business
         only = replace(recall, candidates=(name,))
         one, other = (fitting.fit(only, recall_sample, split).scorer.to_files() for _ in range(2))
         assert one == other
+
+
+def test_where_promotion_is_manual_what_passed_waits(recall, recall_sample, handed_over, monkeypatch):
+    kept = trainer.settings().model_copy(update={"promotion": "manual"})
+    monkeypatch.setattr(trainer, "settings", lambda: kept)
+    done = trainer.train(SimpleNamespace(), recall, recall_sample.day, "a run")
+
+    assert done.verdict.passed and not done.promoted
+    assert done.why_not_promoted == "promotion is manual: it waits for `rekindle promote recall 1`"
+    assert len(handed_over) == 1
