@@ -10,6 +10,7 @@ from quality.campaigns import campaign
 from quality.checks import (
     campaign_intervals,
     cuped,
+    gate,
     looks,
     purchase_process,
     simulator_campaigns,
@@ -149,3 +150,11 @@ def test_a_purchase_process_of_few_customers_is_timed_and_comes_true():
     assert [name for name, figure in said.items() if name.startswith("CDNOW") and not figure.holds] == []
     assert said["simulated: expected over actual purchases of the next year"].value == pytest.approx(1, abs=0.15)
     assert said["simulated: share at or below the upper end of an 80 % interval"].holds
+
+
+def test_the_gate_tells_a_few_recipes_apart():
+    equal, better, *worse = gate.figures(0.05)
+
+    assert equal.value <= 2
+    assert better.value == 1
+    assert [figure.value for figure in worse] == [0, 0]
