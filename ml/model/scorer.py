@@ -55,6 +55,8 @@ class Forecast:
     candidate: str
     parts: tuple[Part, ...]
     calibration: Calibration
+    history_weeks: int | None = None
+    """The weeks before the last training day that it has learnt from, and a refit learns from; None of all there were."""
 
     @property
     def trees(self) -> int:
@@ -203,6 +205,8 @@ class Scorer:
                     "learner": part.predictor.to_json(),
                     "calibration": calibration.to_json(forecast.calibration),
                 }
+                if forecast.history_weeks is not None:
+                    entry["history_weeks"] = forecast.history_weeks
                 listed.append(entry if is_dense else {**entry, "encoder": encoders.index(part.encoder)})
                 if part.predictor.file and (content := part.predictor.to_bytes()) is not None:
                     files[_file(part.predictor.file, forecast.label, number)] = content
@@ -240,7 +244,8 @@ class Scorer:
                 content = files.get(_file(kind.file, label, number)) if kind.file else None
                 parts.append(Part(encoders[entry.get("encoder", 0)], kind.from_stored(entry["learner"], content)))
             fitted = calibration_of(entries[0]["calibration"])
-            forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted))
+            weeks = entries[0].get("history_weeks")
+            forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted, weeks))
         outlook = Outlook.from_json(model["outlook"]) if "outlook" in model else None
         return cls(model["product"], tuple(forecasts), outlook)
 

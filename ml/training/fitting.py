@@ -50,6 +50,16 @@ LOOKED_AT = 20_000
 """Rows on which features are compared with the label: no honest feature ranks so many without a mistake."""
 
 
+HISTORIES = (104, 52, 26)
+"""
+Weeks of history that the chosen candidate is also fitted on, where there is a quarter more: older days may describe an older
+business.
+
+The shorter is taken where it is better beyond chance on the blocks of validation days. A business that repeats itself once a year
+keeps its years, one that grows or fades forgets them.
+"""
+
+
 @dataclass(frozen=True)
 class Contest:
     """The candidates and naive rules for one target: figures of the validation days, the test days' primary figure."""
@@ -66,6 +76,8 @@ class Contest:
     """The naive rule to beat; None where none ranks better than chance, which is then to be beaten."""
     rules: Mapping[str, float]
     """The primary figure of each naive rule on validation days."""
+    history_weeks: int | None = None
+    """How much of the history the candidate learns from; None is all there is."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +209,8 @@ def fit_recipe(product: Product, sample: Sample, split: Split, recipe: Scorer) -
         train, validation = (_examples(sample.of(some, target), target) for some in days)
         if (parts := _again(product, target, forecast, encoders, train)) is None:
             return None
-        forecasts.append(_calibrated(product, target, forecast.candidate, parts, validation))
+        again = _calibrated(product, target, forecast.candidate, parts, validation)
+        forecasts.append(replace(again, history_weeks=forecast.history_weeks))
     return Scorer(product.name, tuple(forecasts))
 
 
@@ -281,19 +294,19 @@ def refit(product: Product, sample: Sample, judged: Scorer, days: RefitDays) -> 
             )
         if why := calibration.why_refused(fitted):
             return Refitted(judged, None, f"{forecast.candidate} for {target.label}: {why}")
-        forecasts.append(Forecast(target.label, forecast.candidate, parts, fitted))
+        forecasts.append(replace(forecast, parts=parts, calibration=fitted))
     return Refitted(Scorer(product.name, tuple(forecasts)), days)
 
 
 def _again(
     product: Product, target: Target, forecast: Forecast, encoders: Encoders, examples: Examples
 ) -> tuple[Part, ...] | None:
-    """Fit a candidate, or a naive rule, by its name on other rows; there are no rows left to stop its trees by."""
+    """Fit a candidate with its share of the history, or a naive rule, on other rows; none are left to stop its trees by."""
     for rule in target.rules:
         if rule.name == forecast.candidate:
             part = fit_rule(rule, encoders.of(Dense), OBJECTIVES[product.objective], examples)
             return (part,) if part else None
-    return _learnt(product, forecast.candidate, encoders, examples, forecast.trees)
+    return _learnt(product, forecast.candidate, encoders, latest(examples, forecast.history_weeks), forecast.trees)
 
 
 def _learnt(product: Product, candidate: str, encoders: Encoders, train: Examples, stop: Stop) -> tuple[Part, ...]:
@@ -391,17 +404,17 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
     why = {name: _why_refused(product, its, ranks[name]) for name, its in forecasts.items()}
 
     allowed = [name for name in product.candidates if why[name] is None]
-    blocks = [
-        Told.of(objective, validation, {name: fits[name] for name in allowed}),
-        *(
-            Told.of(objective, after, {name: _learnt(product, name, of_trial, before, after) for name in allowed})
-            for before, after in rows.earlier
-            for of_trial in [_encoders(sample, [before.rows.rows])]
-        ),
-    ]
+    trials = [_OfTrial(encoders, rows.training, validation)]
+    trials += [_OfTrial(_encoders(sample, [before.rows.rows]), before, after) for before, after in rows.earlier]
+    blocks = [Told.of(objective, validation, {name: fits[name] for name in allowed})]
+    blocks += [trial.told(product, {name: (name, None) for name in allowed}) for trial in trials[1:]]
     rules = sorted((name for name in by_rule if name in forecasts), key=lambda name: -ranks[name])
     to_beat = next((name for name in rules if ranks[name] > objective.figures.chance), None)
     chosen = choose(objective.choose_by, blocks, allowed)
+    weeks = _history(product, trials, chosen) if chosen else None
+    if chosen and weeks:
+        shorter = _calibrated(product, target, chosen, trials[0].learnt(product, chosen, weeks), validation)
+        forecasts[chosen] = replace(shorter, history_weeks=weeks)
     contest = Contest(
         label=target.label,
         chosen=chosen,
@@ -412,6 +425,7 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
         refused={**{name: reason for name, reason in why.items() if reason}, **told},
         rule=to_beat,
         rules={name: ranks[name] for name in rules},
+        history_weeks=weeks,
     )
     rule = next((name for name in rules if why[name] is None), None)
     model, allowed_rule, beaten = (forecasts.get(name) if name else None for name in (chosen, rule, to_beat))
@@ -421,6 +435,52 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
 def _calibrated(product: Product, target: Target, name: str, parts: tuple[Part, ...], validation: Examples) -> Forecast:
     fitted = calibrate(OBJECTIVES[product.objective], raw_of(parts, validation.rows), validation)
     return Forecast(target.label, name, parts, fitted)
+
+
+@dataclass(frozen=True)
+class _OfTrial:
+    """Encoders, and the rows that they were fitted on, before those of validation days."""
+
+    encoders: Encoders
+    before: Examples
+    after: Examples
+
+    def learnt(self, product: Product, name: str, weeks: int | None) -> tuple[Part, ...]:
+        """Fit a candidate on the last weeks of the training rows."""
+        return _learnt(product, name, self.encoders, latest(self.before, weeks), self.after)
+
+    def told(self, product: Product, wanted: Mapping[str, tuple[str, int | None]]) -> Told:
+        """Let candidates, each with so much history, say their predictions."""
+        fits = {said: self.learnt(product, name, weeks) for said, (name, weeks) in wanted.items()}
+        return Told.of(OBJECTIVES[product.objective], self.after, fits)
+
+
+def latest(examples: Examples, weeks: int | None) -> Examples:
+    """Keep the rows of the last weeks of some days; all of them where no number is given."""
+    if weeks is None:
+        return examples
+    table = examples.rows.rows
+    days = table["day"].to_numpy().astype("datetime64[D]")
+    kept = np.flatnonzero(days > days.max() - np.timedelta64(7 * weeks, "D"))
+    return Examples(Encoded(table.take(pa.array(kept))), examples.outcome[kept])
+
+
+def weeks_of(examples: Examples) -> int:
+    """Count the weeks between the first day and the last."""
+    days = examples.rows.rows["day"].to_numpy().astype("datetime64[D]")
+    return int((days.max() - days.min()) / np.timedelta64(7, "D"))
+
+
+def _history(product: Product, trials: Sequence[_OfTrial], name: str) -> int | None:
+    """Say how much of the history a candidate should learn from: the longest that no shorter one beats beyond chance."""
+    objective, found = OBJECTIVES[product.objective], None
+    for weeks in HISTORIES:
+        longer = [trial for trial in trials if weeks_of(trial.before) > 1.25 * weeks]
+        enough = [trial for trial in longer if _are_enough(product.objective, latest(trial.before, weeks).outcome)]
+        if enough:
+            blocks = [trial.told(product, {"shorter": (name, weeks), "longer": (name, found)}) for trial in enough]
+            found = weeks if choose(objective.choose_by, blocks, ["longer", "shorter"]) == "shorter" else found
+    return found
 
 
 @dataclass(frozen=True)

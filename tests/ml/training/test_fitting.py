@@ -130,6 +130,25 @@ def test_one_day_chooses_no_calibration():
     assert fitting.calibrate(OBJECTIVES["probability"], raw, rows) == Platt.fit(raw, rows.outcome)
 
 
+@pytest.mark.parametrize(("turned", "weeks"), [(True, 26), (False, None)], ids=["another business", "the same"])
+def test_old_days_are_forgotten_where_they_describe_another_business(recall, business, turned, weeks):
+    """Long silence used to mean a return soon; where nothing has changed, every day is learnt from."""
+    rows = feature_rows(sundays(60), 60, seed=2)
+    often, recency = (rows[name].to_numpy().astype(float) for name in ("active_days_28d", "recency_days"))
+    old = np.arange(rows.num_rows) < 12 * 60
+    odds = 0.4 * (often - 4) - 0.04 * (recency - 60) * np.where(old & turned, -3, 1)
+    outcome = np.random.default_rng(2).random(len(odds)) < 1 / (1 + np.exp(-odds))
+    product = replace(recall, candidates=("logistic",))
+    sample = sample_of(product, replaced(rows, active_1_7=outcome.astype(float)), business)
+    split = samples.split(sample, business)
+    found = fitting.fit(product, sample, split)
+    refitted = fitting.refit(product, sample, found.scorer, samples.refit_days(sample, split, business)).scorer
+    again = Scorer.from_files(found.scorer.to_files())
+
+    assert found.contests[0].history_weeks == weeks
+    assert [scorer.forecasts[0].history_weeks for scorer in (found.scorer, refitted, again)] == [weeks] * 3
+
+
 def test_the_logistic_wins_where_there_is_little_to_learn_from(recall, business):
     """Few users and a smooth law: trees only find noise."""
     found = fit(recall, feature_rows(sundays(12), 100, seed=1), business)
