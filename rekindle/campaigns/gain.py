@@ -12,14 +12,19 @@ The query of sms.audience has the same formula in SQL, as `expected_gain_sql` wr
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import brentq
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     Array = np.ndarray
+
+MOST_LOG_LIFT = 5.0
+"""A message that raises or lowers the odds a hundredfold and more is none that anybody has sent."""
 
 
 def texted_probability(probability: ArrayLike, lift: ArrayLike) -> Array:
@@ -38,6 +43,23 @@ def uplift(probability: ArrayLike, lift: ArrayLike) -> Array:
 def expected_gain(probability: ArrayLike, lift: ArrayLike, value: ArrayLike, cost: ArrayLike) -> Array:
     """Uplift times value minus cost, in money; `cost` is that of the message and of what is given with it."""
     return uplift(probability, lift) * np.asarray(value, float) - np.asarray(cost, float)
+
+
+def lift_that_causes(caused: float, probability: ArrayLike) -> float:
+    """
+    Return the lift with which the mean uplift of users is `caused`; their chances without a message must not be none at all.
+
+    A mean effect says how much and not for whom; the lift keeps the shape that it has by the odds. What nobody's chances
+    allow counts as the most, or the least, that they do.
+    """
+    p = np.asarray(probability, float)
+    least, most = (float(uplift(p, math.expm1(end)).mean()) for end in (-MOST_LOG_LIFT, MOST_LOG_LIFT))
+    if not least < caused < most:
+        return math.expm1(-MOST_LOG_LIFT if caused <= least else MOST_LOG_LIFT)
+    found = brentq(
+        lambda log: float(uplift(p, math.expm1(log)).mean()) - caused, -MOST_LOG_LIFT, MOST_LOG_LIFT, xtol=1e-12
+    )
+    return math.expm1(found)
 
 
 def uplift_sql(probability: str, lift: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rekindle import publishing
@@ -121,11 +121,13 @@ def plan(asked: Asked, messages: Mapping[str, str], *, at: datetime | None = Non
         read = reading.read(
             connection, conditions, planned_at, offers().cost_of_segment if cost is None else lambda _: cost
         )
-        chosen = choose(read.candidates, terms)
-        summary = summarised(read, chosen, terms, asked.note)
+        lift = lift_of(read)
+        planned = replace(terms, prior_lift=lift.expected)
+        chosen = choose(read.candidates, planned)
+        summary = summarised(read, chosen, planned, lift, asked.note)
         if not dry_run:
             _write(
-                connection, asked, wanted, summary, _rows(asked.campaign, read, chosen, terms, planned_at), planned_at
+                connection, asked, wanted, summary, _rows(asked.campaign, read, chosen, planned, planned_at), planned_at
             )
             publishing.refresh_within(connection, ["campaign_list"], asked.day, f"plan of {asked.campaign}")
         return Planned(asked.campaign, asked.day, planned_at, wanted, summary, is_new=True, is_written=not dry_run)
@@ -228,11 +230,31 @@ def _wrong(what: str) -> InputError:
 # What is told and written
 
 
-def summarised(read: Read, chosen: Chosen, terms: Terms, note: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Lift:
+    """By which share a message without an offer raises the odds of a return, with its range."""
+
+    expected: float
+    low: float
+    high: float
+    is_measured: bool
+    """Whether campaigns have shown it, or it is the setting."""
+
+
+def lift_of(read: Read) -> Lift:
+    """Return the lift that causes as much as campaigns have; while none has shown anything, the prior."""
+    conf, chance = settings(), read.candidates.probability
+    if read.caused is None:
+        return Lift(conf.prior_lift, conf.prior_lift_low, conf.prior_lift_high, is_measured=False)
+    expected, low, high = (gain.lift_that_causes(caused, chance) for caused in read.caused)
+    return Lift(expected, low, high, is_measured=True)
+
+
+def summarised(read: Read, chosen: Chosen, terms: Terms, lift: Lift, note: str) -> dict[str, Any]:
     """Return what the plan tells, of nobody by name: the figures of the page and of the command's answer."""
     people, conf = read.candidates, settings()
     texted = ~chosen.is_control
-    lifts = (conf.prior_lift_low, conf.prior_lift_high)
+    lifts = (lift.low, lift.high)
     treated = people.where(chosen.place[texted])
     ours = strategies.expected(treated, chosen.offered.where(texted), lifts, terms.prior_lift)
     best = offer_each(people, terms, terms.arms[0])
@@ -265,7 +287,7 @@ def summarised(read: Read, chosen: Chosen, terms: Terms, note: str) -> dict[str,
         },
         "curve": [asdict(point) for point in strategies.curve(people, best)],
         "power": asdict(shown),
-        "lift": {"prior": terms.prior_lift, "low": lifts[0], "high": lifts[1]},
+        "lift": {"prior": lift.expected, "low": lift.low, "high": lift.high, "is_measured": lift.is_measured},
     }
 
 

@@ -27,7 +27,8 @@ ELIGIBLE = sql.SQL(
     select
         q.user_id, coalesce(p.phone_hmac, q.user_id), p.phone_hmac, q.return_probability::float8,
         q.value_if_returns::float8, coalesce(q.value_if_returns_low, q.value_if_returns)::float8,
-        coalesce(q.value_if_returns_high, q.value_if_returns)::float8, q.lapsed_days, q.country, q.segment
+        coalesce(q.value_if_returns_high, q.value_if_returns)::float8, q.lapsed_days, q.country, q.segment,
+        q.uplift::float8, q.uplift_low::float8, q.uplift_high::float8
     from (select a.*, f.channel from sms.audience as a left join rekindle.profile as f using (user_id)) as q
     left join rekindle.permission as p on p.user_id = q.user_id
     where q.eligible and q.return_probability is not null and q.value_if_returns is not null
@@ -79,6 +80,8 @@ class Read:
     phone_hmac: np.ndarray
     country: np.ndarray
     segment: np.ndarray
+    caused: tuple[float, float, float] | None
+    """Mean uplift of them all, with the ends of its interval, as campaigns have shown it; None while none has."""
 
 
 def read(
@@ -96,8 +99,8 @@ def read(
     connection.execute("analyze recent")
     where, values = filtering.composed(conditions)
     rows = connection.execute(ELIGIBLE.format(where=where), given | values).fetchall()
-    by_column: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 10
-    user, unit, phone, chance, value, low, high, lapsed, country, segment = by_column
+    by_column: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 13
+    user, unit, phone, chance, value, low, high, lapsed, country, segment, *uplift = by_column
     costs = {one: segment_cost(one) for one in set(country)}
     people = Candidates(
         user_id=np.array(user, object),
@@ -109,7 +112,16 @@ def read(
         lapsed_days=np.array([np.nan if one is None else one for one in lapsed], float),
         segment_cost=np.array([costs[one] for one in country], float),
     )
-    return Read(people, np.array(phone, object), np.array(country, object), np.array(segment, object))
+    return Read(people, np.array(phone, object), np.array(country, object), np.array(segment, object), _mean(uplift))
+
+
+def _mean(uplift: Sequence[Sequence[float | None]]) -> tuple[float, float, float] | None:
+    """Mean of what is published of users; None where of some nothing is."""
+    known = [[one for one in column if one is not None] for column in uplift]
+    if not uplift[0] or any(len(found) < len(column) for found, column in zip(known, uplift, strict=True)):
+        return None
+    mean, low, high = (float(np.mean(found)) for found in known)
+    return mean, low, high
 
 
 def columns(connection: Connection) -> set[str]:

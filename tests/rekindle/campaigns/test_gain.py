@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rekindle.campaigns.gain import expected_gain, expected_gain_sql, texted_probability, uplift, uplift_sql
+from rekindle.campaigns.gain import (
+    expected_gain,
+    expected_gain_sql,
+    lift_that_causes,
+    texted_probability,
+    uplift,
+    uplift_sql,
+)
 from rekindle.publishing.publications import declared
 
 PROBABILITIES = st.floats(0, 1)
@@ -60,3 +67,15 @@ def test_tools_are_told_the_gain_that_campaigns_are_planned_by():
 
     gain = expected_gain_sql("r.return_probability", "%(prior_lift)s", "v.value_if_returns", "%(message_cost)s")
     assert gain.replace(" ", "") in "".join(audience.query.split())
+
+
+@given(st.lists(st.floats(0.001, 0.999), min_size=1, max_size=20), st.floats(-0.9, 5))
+def test_a_mean_effect_has_one_lift_that_causes_it(p, lift):
+    caused = float(uplift(p, lift).mean())
+
+    assert uplift(p, lift_that_causes(caused, p)).mean() == pytest.approx(caused, abs=1e-9)
+
+
+def test_more_than_chances_allow_is_as_much_as_they_do():
+    assert lift_that_causes(0.9, [0.5]) > 100
+    assert lift_that_causes(-0.9, [0.5]) < -0.99

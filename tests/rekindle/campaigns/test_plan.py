@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from rekindle import cli
+from rekindle.campaigns.gain import uplift
 from rekindle.campaigns.page import power_in_words, render
 from rekindle.campaigns.plan import Asked, arms_from, plan
 from rekindle.errors import CheckFailedError, InputError
@@ -133,6 +134,21 @@ def test_a_dry_run_writes_nothing(many, database):
 
     assert planned.summary["chosen"] and not planned.is_written
     assert database.value("select count(*) from rekindle.campaign") == 0 == len(listed(database))
+
+
+def test_what_campaigns_have_shown_takes_the_place_of_the_prior(many, database):
+    """Of a mean effect of .02 the plan's lift causes .02 on the mean; its range follows the interval."""
+    many(60)
+    database.execute(
+        "update sms.audience set uplift = .02, uplift_low = .01, uplift_high = .03, uplift_status = 'average'"
+    )
+    chance = [float(row["return_probability"]) for row in database.rows("select return_probability from sms.audience")]
+    lift = plan(SPRING, {}, at=AT, dry_run=True).summary["lift"]
+
+    assert lift["is_measured"]
+    assert uplift(chance, lift["prior"]).mean() == pytest.approx(0.02, abs=1e-6)
+    assert uplift(chance, lift["low"]).mean() == pytest.approx(0.01, abs=1e-6)
+    assert uplift(chance, lift["high"]).mean() == pytest.approx(0.03, abs=1e-6)
 
 
 def test_another_day_than_the_audience_is_about_is_refused(many):

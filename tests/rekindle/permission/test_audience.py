@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import psycopg
 import pytest
 
+from rekindle.experiments import sums_of
+from rekindle.experiments.estimates import difference
 from rekindle.settings import PROJECT
 from tests.bad_inputs import bad_input
 from tests.rekindle.permission.rows import DAYS, GRANTED, MONDAY, MORNING, given, hmac, permission, phone_of, suppressed
@@ -48,6 +51,65 @@ def test_who_may_be_texted_has_all_that_it_takes(audience):
     assert float(may["expected_gain"]) == round((0.1 * 1.1 / 1.01 - 0.1) * 100 - 0.04, 2)
     assert (nobody["eligible"], nobody["suppression_reason"]) == (False, "no_consent")
     assert {nobody[name] for name in (*PERMISSION, "valid_until", "holdout")} == {None}
+
+
+LOTS = np.random.default_rng(0)
+
+
+def arms(campaign, effect, users=(900, 600), share=0.4):
+    """Sums of a campaign's arms, some phones with two users, and the effect with its error by rekindle.experiments."""
+    phone = [np.arange(count) - np.arange(count) % 2 * (np.arange(count) < 100) for count in users]
+    came = [(LOTS.random(count) < 0.1 + raised).astype(float) for count, raised in zip(users, (effect, 0), strict=True)]
+    sent, control = (sums_of(y, None, of) for y, of in zip(came, phone, strict=True))
+    rows = [
+        {"day": MONDAY, "kind": "planned", "campaign_id": campaign, "feature_day": MONDAY - timedelta(10)}
+        | {"label": "active_1_7", "segment": "", "arm": arm, "is_control": arm == "control", "has_x": False, "cost": 0}
+        | {"probability": share if arm == "control" else 1 - share, **vars(sums)}
+        for arm, sums in (("sent", sent), ("control", control))
+    ]
+    return rows, difference(sent, control)
+
+
+def known(audience, *campaigns):
+    for row in (row for rows, _ in campaigns for row in rows):
+        names = ", ".join(row)
+        audience.database.execute(
+            f"insert into rekindle.campaign_result ({names}) values ({', '.join(['%s'] * len(row))})", *row.values()
+        )
+
+
+def test_the_uplift_is_the_mean_effect_of_campaigns_and_decides_the_gain(audience):
+    """Of two campaigns, weighted by users; who was removed from a third is not believed."""
+    one, other, torn = arms("one", 0.1), arms("other", 0.2, (400, 260)), arms("torn", 0.5, share=0.2)
+    known(audience, one, other, torn)
+    audience.publish(["may"], given(permission("may")))
+    row = audience.rows["may"]
+    shares = [1500 / 2160, 660 / 2160]
+    mean = sum(share * found.value for share, (_, found) in zip(shares, (one, other), strict=True))
+    error = sum((share * found.error) ** 2 for share, (_, found) in zip(shares, (one, other), strict=True)) ** 0.5
+
+    assert row["uplift_status"] == "average"
+    assert [float(row[name]) for name in ("uplift", "uplift_low", "uplift_high")] == pytest.approx(
+        [mean, mean - 1.96 * error, mean + 1.96 * error], abs=6e-4
+    )
+    assert float(row["expected_gain"]) == pytest.approx(mean * 100 - 0.04, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("campaigns", "status"),
+    [
+        ([("none", 0.0, (900, 600), 0.4)], "not_shown"),
+        ([("torn", 0.5, (900, 600), 0.2)], "not_believed"),
+        ([("small", 0.8, (90, 60), 0.4)], "no_experiment"),
+    ],
+)
+def test_where_no_campaign_has_shown_an_uplift_the_prior_stands(audience, campaigns, status):
+    known(audience, *(arms(*campaign) for campaign in campaigns))
+    audience.publish(["may"], given(permission("may")))
+    row = audience.rows["may"]
+
+    assert (row["uplift"], row["uplift_low"], row["uplift_high"], row["uplift_status"]) == (None, None, None, status)
+    assert float(row["expected_gain"]) == round((0.1 * 1.1 / 1.01 - 0.1) * 100 - 0.04, 2)
 
 
 def test_the_window_begins_at_the_hour_at_which_a_user_usually_comes(audience):
