@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ml.model.encoder import Dense, Feature
+from ml.model.encoder import Dense, Encoded, Feature
 from ml.objectives import figures
 from ml.training import fitting, sample_rows, samples
 from rekindle.errors import InputError
@@ -66,7 +66,8 @@ def test_a_model_of_somebody_elses_finds_what_ours_finds(recall_sample, recall_f
 
     (target,), split = recall_sample.targets, samples.split(recall_sample, business)
     validation = recall_sample.of(split.validation[LABEL], target)
-    ours = figures.auc(validation[LABEL].to_numpy(), recall_fitted.scorer.predict(validation).raw)
+    logistic = recall_fitted.contenders[0]["logistic"]
+    ours = figures.auc(validation[LABEL].to_numpy(), logistic.raw(Encoded(validation)))
     log = FunctionTransformer(lambda x: np.sign(x) * np.log1p(np.abs(x)))
     theirs = make_pipeline(log, SimpleImputer(add_indicator=True), StandardScaler(), LogisticRegression(C=0.5))
     theirs.fit(*features_of(rows, told, "train"))
