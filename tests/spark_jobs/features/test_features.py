@@ -49,7 +49,7 @@ KEYS = {
     user_item_day.TABLE: ("day", "user_id", "activity_on", "item_id"),
     user.TABLE: ("day", "user_id"),
 }
-RANGE_DAYS = 3
+RANGE_DAYS = 2
 """So many days are built as a range and one by one. How many times faster the range is is told, and nothing fails by it."""
 
 
