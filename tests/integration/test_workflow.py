@@ -89,6 +89,7 @@ def test_nobody_is_eligible_before_permission_is_known():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("first_day")
 @pytest.mark.parametrize("table", ["features.user_day", "features.user"])
 def test_a_job_by_spark_submit_builds_the_same_day(platform: Path, spark: SparkSession, table: str):
