@@ -201,7 +201,7 @@ def test_where_the_model_loses_the_best_naive_rule_is_champion_and_the_answer_sa
 
     assert (done.exit_code, told["gate"], told["published"], told["promoted"]) == (0, "passed", "naive rule", True)
     assert told["why"].startswith("the model did not pass: auc")
-    assert scorer.forecasts[0].candidate in {"frequency_28d", "frequency_90d"}
+    assert scorer.forecasts[0].candidate in {"frequency_28d", "frequency_90d", "usual_gap"}
     assert tags.tags["scores_by"] == "naive rule"
     assert tags.description.startswith(
         "## The gate refused the model; this is the naive rule, calibrated, in its place"
