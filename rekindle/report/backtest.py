@@ -21,7 +21,7 @@ FIGURES = {
     "auc": "AUC",
     "average_precision": "average precision",
     "precision_texted": "precision of those texted",
-    "recall_texted": "recall of those texted",
+    "recall_texted": "share of those who came that was texted",
     "f1_texted": "F1 of those texted",
     "accuracy_texted": "accuracy of texting them",
     "log_loss": "log-loss",

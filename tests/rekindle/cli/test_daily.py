@@ -239,7 +239,7 @@ def test_no_model_is_listed_where_none_was_trained(landing, mlflow_ready):  # no
     assert answer.returncode == 0, answer.stderr
     told = json.loads(answer.stdout)
     assert told
-    assert all(overview == {"champion": None, "versions": []} for overview in told.values())
+    assert all(overview == {"champion": None, "waiting": None, "versions": []} for overview in told.values())
 
 
 def test_an_unknown_product_is_refused_with_the_ones_there_are(landing):  # noqa: ARG001 - the landing zone must be there

@@ -66,7 +66,10 @@ RECALL_SCHEMA = pa.schema(
 HORIZONS = [
     column
     for days in (30, 90, 365)
-    for column in ((f"ltv_{days}", pa.decimal128(18, 2)), (f"ltv_{days}_status", pa.string()))
+    for column in (
+        *((f"ltv_{days}{end}", pa.decimal128(18, 2)) for end in ("", "_low", "_high")),
+        (f"ltv_{days}_status", pa.string()),
+    )
 ]
 RETURN_VALUE_SCHEMA = pa.schema(
     [
@@ -77,7 +80,10 @@ RETURN_VALUE_SCHEMA = pa.schema(
         ("run_id", pa.string()),
     ]
 )
-LTV_SCHEMA = pa.schema([("day", pa.date32()), ("user_id", pa.string()), *HORIZONS, ("currency", pa.string()), *MODEL])
+CHANCES = [("purchase_probability", pa.float64()), ("p_alive", pa.float64())]
+LTV_SCHEMA = pa.schema(
+    [("day", pa.date32()), ("user_id", pa.string()), *HORIZONS, *CHANCES, ("currency", pa.string()), *MODEL]
+)
 
 BASE = {
     "raw_score": 0.1,
@@ -870,6 +876,7 @@ def test_the_page_explains_every_column_and_every_code(database):
         " where conname = 'audience_suppression_reason_check'"
     )
     explained = set(re.findall(r"`(\w+)`", PAGE)) | {"reason_2", "ltv_90_status", "ltv_365_status"}
+    explained |= {f"ltv_{days}_{end}" for days in (90, 365) for end in ("low", "high")}
     explained |= {"table_name", "published_at"}  # in the query about freshness
 
     assert {row["name"] for row in columns} - explained == set()

@@ -131,6 +131,8 @@ def publish(database) -> Callable[..., str]:  # noqa: ARG001 - the scores are pu
             "ltv_30": pa.array([value / 2 for value in ltv.values()], pa.decimal128(20, 4)).cast(money, safe=False),
             "ltv_90": pa.array(list(ltv.values()), money),
             "ltv_365": pa.nulls(count, money),
+            **{f"ltv_{n}_{end}": pa.nulls(count, money) for n in (30, 90, 365) for end in ("low", "high")},
+            **dict.fromkeys(("purchase_probability", "p_alive"), pa.nulls(count, pa.float64())),
             **{f"ltv_{n}_status": pa.array(["modelled"] * count) for n in (30, 90)},
             "ltv_365_status": pa.array(["not_available"] * count),
             "currency": pa.array(["USD"] * count),
