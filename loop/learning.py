@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,20 +18,16 @@ def learn(history: Days, say: Callable[..., None]) -> None:
     A product for which the history is too short is not trained, and daily runs skip it.
     """
     from ml.products import PRODUCTS
-    from ml.training.waiting import only_waits
+    from ml.training.waiting import Waits, unless_waiting
     from rekindle.cli.models import trained
-    from rekindle.errors import CheckFailedError
     from rekindle.progress import SILENT
     from rekindle.workflow import backfill
 
     say(backfill.build(history, None, say, SILENT, score=False).text)
     for product in (product for product in PRODUCTS if product.is_trained):
-        try:
-            done = trained(product, history.last, SILENT)
-        except CheckFailedError as error:
-            if not only_waits(product, error):
-                raise
-            say(f"  {product.name}: not trained: {error.what}")
+        done = unless_waiting(product, partial(trained, product, history.last, SILENT))
+        if isinstance(done, Waits):
+            say(f"  {product.name}: not trained: {done.why}")
             continue
         say(f"  {product.name}: {'champion' if done.promoted else 'not promoted'}: {done.verdict.why}")
 

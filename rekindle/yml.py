@@ -9,6 +9,8 @@ import yaml
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pydantic import ValidationError
+
 
 def read(file: Path) -> Any:
     """Return what a file says. Raises yaml.YAMLError where it is none."""
@@ -18,3 +20,8 @@ def read(file: Path) -> Any:
 def loads(text: str) -> Any:
     """Return what a text says. Raises yaml.YAMLError where it is none."""
     return yaml.load(text, Loader=yaml.CSafeLoader)
+
+
+def wrong(error: ValidationError) -> str:
+    """Say where a declaration is not what its class asks for, and why; never what was given, which may be a secret."""
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))

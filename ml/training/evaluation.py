@@ -54,6 +54,11 @@ class Figure:
     low: float
     high: float
 
+    @property
+    def is_above_zero(self) -> bool:
+        """Whether the whole interval lies above zero."""
+        return self.low > 0
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -147,13 +152,18 @@ def paired(metric: Metric, blocks: Sequence[Compared]) -> Figure:
 
 
 def draws(users: np.ndarray, rounds: int | None = None) -> Iterator[np.ndarray]:
-    """Draw as many users as there are, with replacement, and yield the rows of those drawn; seeded."""
+    """Draw users as `counts` does, and yield the rows of those drawn, as often as they count."""
+    for times in counts(users, rounds):
+        yield np.repeat(np.arange(len(users)), times)
+
+
+def counts(users: np.ndarray, rounds: int | None = None) -> Iterator[np.ndarray]:
+    """Draw as many users as there are, with replacement, and yield how often each row counts; seeded."""
     _, codes = np.unique(users, return_inverse=True)
-    count = int(codes.max()) + 1
+    count = int(codes.max(initial=-1)) + 1
     draw = np.random.default_rng(0)
-    for _ in range(rounds or RESAMPLES):
-        times = np.bincount(draw.integers(count, size=count), minlength=count)
-        yield np.repeat(np.arange(len(codes)), times[codes])
+    for _ in range(RESAMPLES if rounds is None else rounds):
+        yield np.bincount(draw.integers(count, size=count), minlength=count)[codes]
 
 
 def _values(figures: Figures, judged: Judged) -> dict[str, dict[str, float]]:

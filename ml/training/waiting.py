@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from ml import registry
+from rekindle.errors import CheckFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ml.products import Product
     from rekindle.errors import RekindleError
+
+T = TypeVar("T")
 
 TOO_LITTLE = {"not_enough_history", "too_few_rows", "too_few_of_a_kind", "one_class"}
 """Codes of refusals that a longer or larger history mends."""
@@ -22,3 +28,20 @@ def only_waits(product: Product, refused: RekindleError) -> bool:
     from enough before, so that too little of it now is news that somebody has to hear.
     """
     return refused.code in TOO_LITTLE and not registry.has_had_champion(product)
+
+
+@dataclass(frozen=True)
+class Waits:
+    """What stands in the place of a training that was refused and is no failure."""
+
+    why: str
+
+
+def unless_waiting(product: Product, train: Callable[[], T]) -> T | Waits:
+    """Train; of a product that only waits, say why. Raises what refused any other."""
+    try:
+        return train()
+    except CheckFailedError as refused:
+        if not only_waits(product, refused):
+            raise
+        return Waits(refused.what)

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from ml.uplift.curves import ALPHA, Ranked
-from ml.uplift.curves import qini as qini_of
+from ml.uplift.curves import Ranked
 from ml.uplift.learners import LEARNERS, linear_model
+from rekindle.experiments import ALPHA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     """Learn on the first, return scores of the second."""
 
 SPLITS = 10
-SHARES = (0.1, 0.2, 0.3)
 FIGURES = ("uplift_10", "uplift_20", "uplift_30", "qini")
 BY = "uplift_30"
 """What learners are ordered and compared by."""
@@ -161,7 +160,8 @@ def _by_response(learning: Trial, judging: Trial) -> Floats:
 
 def _measured(trial: Trial, score: Floats) -> Floats:
     """In the order of FIGURES."""
-    return np.array([*Ranked(trial, score).uplift(np.array([*SHARES, 1.0]))[:-1], qini_of(trial, score)])
+    ranked = Ranked(trial, score)
+    return np.array([*ranked.at(), ranked.qini()])
 
 
 def _entries(measured: Mapping[str, Floats], says: Mapping[str, str]) -> tuple[Entry, ...]:

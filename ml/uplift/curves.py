@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.training.evaluation import Figure, counts, figure
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,23 +34,6 @@ GRID = np.linspace(0.01, 1.0, 100)
 """Shares of the users at which the curve is taken: its first point holds users enough for both arms."""
 
 RESAMPLES = 200
-ALPHA = 0.05
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A value with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def is_above_zero(self) -> bool:
-        return self.low > 0
-
-    def to_json(self) -> dict[str, Any]:
-        return {"value": self.value, "interval": [self.low, self.high]}
 
 
 @dataclass(frozen=True)
@@ -62,7 +47,7 @@ class Worth:
     """Effect caused per user of the trial when the shares of `GRID` are sent a message, the highest scores first."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"qini": self.qini.to_json(), "uplift_at": {str(share): f.to_json() for share, f in self.at.items()}}
+        return {"qini": _told(self.qini), "uplift_at": {str(share): _told(found) for share, found in self.at.items()}}
 
 
 class Ranked:
@@ -93,22 +78,16 @@ class Ranked:
         # Where an arm has nobody yet, nothing is known of an effect but the whole one.
         return np.where(np.isfinite(found), found, found[-1])
 
+    def at(self, shares: tuple[float, ...] = SHARES) -> Floats:
+        """Return the uplift among the highest scores, by share."""
+        return self.uplift(np.array([*shares, 1.0]))[:-1]
+
     def qini(self, times: Floats | None = None) -> float:
         """Return the area between the curve of the score and that of chance, per user."""
         return _area(self.uplift(GRID, times))
 
     def _running(self, column: Floats) -> Floats:
         return np.concatenate([[0.0], np.cumsum(np.bincount(self._group, column))])
-
-
-def uplift_at(trial: Trial, score: Floats, shares: tuple[float, ...] = SHARES) -> Floats:
-    """Return the uplift among the highest scores."""
-    return Ranked(trial, score).uplift(np.array([*shares, 1.0]))[:-1]
-
-
-def qini(trial: Trial, score: Floats) -> float:
-    """Return the Qini of a score."""
-    return Ranked(trial, score).qini()
 
 
 def _area(uplift: Floats) -> float:
@@ -122,19 +101,16 @@ def worth(trial: Trial, score: Floats, rounds: int = RESAMPLES) -> Worth:
     drawn = np.array([ranked.uplift(GRID, times) for times in draws(trial, rounds)])
     areas = (GRID * (drawn - drawn[:, -1:])).mean(axis=1)
     return Worth(
-        _figure(_area(whole), areas),
-        {share: _figure(float(whole[at]), drawn[:, at]) for share, at in zip(SHARES, places, strict=True)},
+        figure(_area(whole), areas),
+        {share: figure(float(whole[at]), drawn[:, at]) for share, at in zip(SHARES, places, strict=True)},
         GRID * whole,
     )
 
 
 def draws(trial: Trial, rounds: int) -> list[Floats]:
     """Draw as many clusters as there are, with replacement: how often each row counts."""
-    lots, codes = np.random.default_rng(0), np.unique(trial.cluster, return_inverse=True)[1]
-    count = int(codes.max()) + 1
-    return [np.bincount(lots.integers(count, size=count), minlength=count)[codes].astype(float) for _ in range(rounds)]
+    return [times.astype(float) for times in counts(trial.cluster, rounds)]
 
 
-def _figure(value: float, drawn: Floats) -> Figure:
-    low, high = np.quantile(drawn, (ALPHA / 2, 1 - ALPHA / 2))
-    return Figure(value, float(low), float(high))
+def _told(found: Figure) -> dict[str, Any]:
+    return {"value": found.value, "interval": [found.low, found.high]}

@@ -98,11 +98,7 @@ def offers(path: Path = FILE) -> Offers:
         raw = yml.read(path) if path.exists() else {}
         return Offers.model_validate(raw or {})
     except (ValidationError, yaml.YAMLError) as error:
-        told = (
-            "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
-            if isinstance(error, ValidationError)
-            else "it is no YAML"
-        )
+        told = yml.wrong(error) if isinstance(error, ValidationError) else "it is no YAML"
         raise InputError(
             f"conf/{path.name} cannot be used: {told}.",
             todo="Correct it; the comments in it say what there may be.",

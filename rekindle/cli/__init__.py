@@ -96,12 +96,12 @@ def _unforeseen(error: Exception) -> RekindleError:
     """Say in one line what nobody foresaw, and keep the traceback in a file."""
     from pydantic import ValidationError
 
+    from rekindle import yml
     from rekindle.settings import PROJECT
 
     if isinstance(error, ValidationError) and error.title == "Settings":
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
         return RekindleError(
-            f"A setting cannot be used: {wrong}.",
+            f"A setting cannot be used: {yml.wrong(error)}.",
             todo="Correct conf/rekindle.yml or the environment variable REKINDLE_<NAME>.",
         )
     # The settings may be what failed, so the home is found without them.

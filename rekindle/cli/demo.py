@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rekindle.cli.common import JsonOption, answer, console, example, take_over_verdicts
@@ -107,20 +108,16 @@ def _train(day: date, say: Callable[..., None], progress: Progress) -> None:
     """Train each product that has no champion yet, on what was known at the end of `day`."""
     from ml import registry
     from ml.products import PRODUCTS
-    from ml.training.waiting import only_waits
-    from rekindle.errors import CheckFailedError
+    from ml.training.waiting import Waits, unless_waiting
 
     for product in (product for product in PRODUCTS if product.is_trained):
         if registry.find_champion(product):
             say(f"  {product.name}: has a champion")
             continue
         begun = time.monotonic()
-        try:
-            done = trained(product, day, progress)
-        except CheckFailedError as refused:
-            if not only_waits(product, refused):
-                raise
-            say(f"  {product.name}: not trained: {refused.what}")
+        done = unless_waiting(product, partial(trained, product, day, progress))
+        if isinstance(done, Waits):
+            say(f"  {product.name}: not trained: {done.why}")
             continue
         verdict = "champion" if done.promoted else "not promoted"
         say(f"  {product.name:<24}{time.monotonic() - begun:6.1f} s  {verdict}: {done.verdict.why}")

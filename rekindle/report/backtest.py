@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from rekindle.report import charts, folder, words
 from rekindle.report.gathering import sample_notes
-from rekindle.report.page import css, template
+from rekindle.report.page import Headline, css, template
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-FIGURES = {
-    "auc": "AUC",
+FIGURES = words.FIGURES | {
     "average_precision": "average precision",
     "precision_texted": "precision of those texted",
     "recall_texted": "share of those who came that was texted",
@@ -31,7 +30,6 @@ FIGURES = {
     "calibration_slope": "calibration slope",
     "calibration_intercept": "calibration intercept",
     "predicted_over_actual": "predicted / actual",
-    "gini": "normalised Gini",
     "spearman": "Spearman correlation",
     "top_decile_share": "value held by the best tenth",
     "decile_mape": "decile error (MAPE)",
@@ -39,7 +37,7 @@ FIGURES = {
     "decile_wape": "decile error, weighted",
     "decile_wape_floor": "… of a perfect model",
 }
-"""What figures are called; others by their names, with the share in percent."""
+"""What figures are called beside those of the daily report; others by their names, with the share in percent."""
 
 COLOURS = {"#1f4e79": "var(--value)", "#b0b0b0": "var(--before)", "#000000": "var(--soft)", "#ffffff": "none"}
 """Of the pictures, and what stands for them in the style sheet: a page is read in the dark, too."""
@@ -50,14 +48,6 @@ PICTURES = {
     "calibration.svg": "Calibration",
     "deciles.svg": "Deciles",
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What heads the page."""
-
-    severity: Literal["passed", "open", "failed"]
-    text: str
 
 
 @dataclass(frozen=True)
@@ -111,16 +101,16 @@ def render(told: Mapping[str, Any], drawn: Mapping[str, str], notes: Sequence[st
     )
 
 
-def finding(told: Mapping[str, Any]) -> Finding:
+def finding(told: Mapping[str, Any]) -> Headline:
     """Say whether the model beats the naive rule: where the interval holds 0, nobody can tell."""
     mean, name = told["mean_difference"], figure_name(told["figure"])
     by = f"{name} {signed(mean['value'])} on average, 95 % interval {signed(mean['low'])} to {signed(mean['high'])}"
     better = f"better in {told['blocks_better']} of {len(told['blocks'])} blocks"
     if mean["low"] > 0:
-        return Finding("passed", f"Better than the naive rule: {by}; {better}.")
+        return Headline("passed", f"Better than the naive rule: {by}; {better}.")
     if mean["high"] < 0:
-        return Finding("failed", f"Loses to the naive rule: {by}; {better}.")
-    return Finding("open", f"Cannot be told from the naive rule: {by}; {better}.")
+        return Headline("failed", f"Loses to the naive rule: {by}; {better}.")
+    return Headline("open", f"Cannot be told from the naive rule: {by}; {better}.")
 
 
 def table(title: str, found: Mapping[str, Any], difference: Mapping[str, Any], noise: Mapping[str, float]) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from rekindle import groups, records
@@ -12,7 +12,7 @@ from rekindle.experiments.compare import FROM_ZERO
 from rekindle.report import charts, folder, words
 from rekindle.report.effects import Effects, measure
 from rekindle.report.gathering import sample_notes
-from rekindle.report.page import css, template
+from rekindle.report.page import Headline, css, template
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -35,14 +35,6 @@ COUNTED = {"active": "Returns", "redeemed": "Redeemed offers"}
 
 PER_HUNDRED = 100
 """Shares of users are said as people of a hundred: a difference of per cents is taken for a per cent of the per cents."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What heads the page."""
-
-    severity: Literal["passed", "open", "failed"]
-    text: str
 
 
 @dataclass(frozen=True)
@@ -152,23 +144,23 @@ def _between(low: str, high: str | None) -> str:
     return f"{low} or more" if high is None else f"{low} to {high}"
 
 
-def _finding(effects: Effects) -> Finding:
+def _finding(effects: Effects) -> Headline:
     returns = effects.returns or next(iter(effects.labels))
     if effects.is_too_small:
-        return Finding("open", f"An arm has fewer than {groups.SMALLEST} users, so nothing is shown.")
+        return Headline("open", f"An arm has fewer than {groups.SMALLEST} users, so nothing is shown.")
     if effects.ratio is not None and effects.ratio.verdict == "alarm":
-        return Finding("failed", effects.ratio.told)
+        return Headline("failed", effects.ratio.told)
     if not returns.caused:
-        return Finding("open", "Without a control nobody knows what would have happened anyway.")
+        return Headline("open", "Without a control nobody knows what would have happened anyway.")
     first = returns.caused[0]
     it = "It" if len(returns.caused) == 1 else first.arm
     value, low, high = (say(v, returns.kind) for v in (first.comparison.effect.value, *first.comparison.corrected))
     what = "returns of a hundred users" if returns.kind == "share" else "of a user"
     if first.comparison.corrected[0] > 0:
-        return Finding("passed", f"{it} caused {value} more {what} ({low} to {high}).")
+        return Headline("passed", f"{it} caused {value} more {what} ({low} to {high}).")
     if first.comparison.corrected[1] < 0:
-        return Finding("failed", f"{it} cost {value} {what} ({low} to {high}): those left alone did better.")
-    return Finding(
+        return Headline("failed", f"{it} cost {value} {what} ({low} to {high}): those left alone did better.")
+    return Headline(
         "open", f"What {it.lower() if it == 'It' else it} caused {FROM_ZERO}: {value} {what} ({low} to {high})."
     )
 

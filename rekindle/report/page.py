@@ -64,6 +64,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Headline:
+    """What heads a page."""
+
     severity: Severity
     text: str
 

@@ -329,7 +329,6 @@ def train(product: Product) -> Any:
 
             from ml.products import product_named
             from rekindle.days import parse_day
-            from rekindle.errors import CheckFailedError
             from rekindle.landing.zone import LandingZone
             from rekindle.workflow import lines
 
@@ -337,12 +336,10 @@ def train(product: Product) -> Any:
             if why := LandingZone().why_unsupplied(product.sources, parse_day(day)):
                 raise AirflowSkipException(f"{name} is skipped: {why}.")
             with _stage(day, airflow_run, f"train {name}", spark) as (run_id, days, notes):
-                try:
-                    done = import_module("ml.training.trainer").train(spark, product, days.first, run_id)
-                except CheckFailedError as refused:
-                    if not import_module("ml.training.waiting").only_waits(product, refused):
-                        raise
-                    notes.detail = {"waits": refused.what}
+                trainer, waiting = import_module("ml.training.trainer"), import_module("ml.training.waiting")
+                done = waiting.unless_waiting(product, lambda: trainer.train(spark, product, days.first, run_id))
+                if isinstance(done, waiting.Waits):
+                    notes.detail = {"waits": done.why}
                 else:
                     notes.detail = {"version": done.version.version, "gate": done.verdict.why}
                     notes.detail |= {"promoted": done.promoted, "why_not_promoted": done.why_not_promoted}

@@ -70,11 +70,7 @@ def criteria(path: Path = FILE) -> Criteria:
     try:
         return Criteria.model_validate(yml.read(path))
     except (OSError, ValidationError, yaml.YAMLError) as error:
-        told = (
-            "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
-            if isinstance(error, ValidationError)
-            else "it cannot be read as YAML"
-        )
+        told = yml.wrong(error) if isinstance(error, ValidationError) else "it cannot be read as YAML"
         raise InputError(
             f"conf/{path.name} cannot be used: {told}.",
             todo="Correct it; the comments in it say what each value is.",

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.training.evaluation import Figure
+from ml.training.evaluation import Figure, counts
 from rekindle.errors import CheckFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from ml.objectives import Figures
     from ml.training.evaluation import Judged
@@ -176,12 +176,3 @@ def _difference(pair: Pair, figure: Weighted, rounds: int) -> Difference:
         return Difference(0.0, np.zeros(rounds))
     drawn = np.array([figure(times) for times in counts(pair.challenger.users, rounds)])
     return Difference(figure(once), drawn[np.isfinite(drawn)])
-
-
-def counts(users: np.ndarray, rounds: int) -> Iterator[np.ndarray]:
-    """Draw as many users as there are, with replacement, and yield how often each row counts; seeded."""
-    _, codes = np.unique(users, return_inverse=True)
-    count = int(codes.max(initial=-1)) + 1
-    draw = np.random.default_rng(0)
-    for _ in range(rounds):
-        yield np.bincount(draw.integers(count, size=count), minlength=count)[codes]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.uplift import Trial
-from ml.uplift.curves import qini, uplift_at, worth
+from ml.uplift.curves import Ranked, worth
 
 
 def trial_of(treated, outcome, **more):
@@ -27,7 +27,7 @@ def by_hand(trial, score, share):
 def test_uplift_at_a_share_is_the_difference_of_means_among_the_highest(told):
     score = told.effect + np.linspace(0, 1e-9, len(told.effect))
 
-    assert uplift_at(told.trial, score) == pytest.approx([by_hand(told.trial, score, s) for s in (0.1, 0.2, 0.3)])
+    assert Ranked(told.trial, score).at() == pytest.approx([by_hand(told.trial, score, s) for s in (0.1, 0.2, 0.3)])
 
 
 @settings(max_examples=15)
@@ -38,8 +38,8 @@ def test_no_figure_depends_on_the_order_of_rows_or_the_scale_of_scores(random, l
     score = np.array([random.randint(0, levels) for _ in range(size)], float)
     order = np.array(random.sample(range(size), size))
 
-    assert qini(trial, score) == pytest.approx(qini(trial.take(order), score[order]))
-    assert uplift_at(trial, score) == pytest.approx(uplift_at(trial, np.exp(score)))
+    assert Ranked(trial, score).qini() == pytest.approx(Ranked(trial.take(order), score[order]).qini())
+    assert Ranked(trial, score).at() == pytest.approx(Ranked(trial, np.exp(score)).at())
 
 
 def test_the_same_effect_for_everybody_is_worth_what_lots_are(told):
@@ -47,8 +47,8 @@ def test_the_same_effect_for_everybody_is_worth_what_lots_are(told):
     treated = told.trial.is_treated
     effect = told.trial.outcome[treated].mean() - told.trial.outcome[~treated].mean()
 
-    assert qini(told.trial, nothing) == pytest.approx(0, abs=1e-12)
-    assert uplift_at(told.trial, nothing) == pytest.approx([effect] * 3)
+    assert Ranked(told.trial, nothing).qini() == pytest.approx(0, abs=1e-12)
+    assert Ranked(told.trial, nothing).at() == pytest.approx([effect] * 3)
 
 
 def test_qini_is_the_area_that_the_truth_has(told):
@@ -57,7 +57,7 @@ def test_qini_is_the_area_that_the_truth_has(told):
     size = len(ranked)
     area = (np.cumsum(ranked) / size - np.arange(1, size + 1) / size * ranked.mean()).mean()
 
-    assert qini(told.trial, told.effect) == pytest.approx(area, abs=0.012)
+    assert Ranked(told.trial, told.effect).qini() == pytest.approx(area, abs=0.012)
 
 
 def test_the_interval_of_what_ranks_lies_above_zero_and_that_of_lots_does_not(told):
