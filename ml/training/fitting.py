@@ -10,6 +10,7 @@ what the model has to beat, and what is published where it does not. All of them
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -197,13 +198,16 @@ def _encoders(sample: Sample, rows: Sequence[pa.Table]) -> Encoders:
     return Encoders(pa.concat_tables(rows), leave_out=[target.label for target in sample.targets])
 
 
-def fit_recipe(product: Product, sample: Sample, split: Split, recipe: Scorer) -> Scorer | None:
+def fit_recipe(
+    product: Product, sample: Sample, split: Split, recipe: Scorer, encoders: Encoders | None = None
+) -> Scorer | None:
     """
     Fit what a model is made of on the training days of a split, and calibrate it on its validation days.
 
-    None where a naive rule in it ranks the training days the wrong way round.
+    Whoever fits again and again gives the encoders of the training rows. None where a naive rule in it ranks the training
+    days the wrong way round.
     """
-    encoders, forecasts = encoders_of(sample, split), []
+    encoders, forecasts = encoders or encoders_of(sample, split), []
     for target, forecast in zip(sample.targets, recipe.forecasts, strict=True):
         days = split.train[target.label], split.validation[target.label]
         train, validation = (_examples(sample.of(some, target), target) for some in days)
@@ -407,11 +411,13 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
     trials = [_OfTrial(encoders, rows.training, validation)]
     trials += [_OfTrial(_encoders(sample, [before.rows.rows]), before, after) for before, after in rows.earlier]
     blocks = [Told.of(objective, validation, {name: fits[name] for name in allowed})]
-    blocks += [trial.told(product, {name: (name, None) for name in allowed}) for trial in trials[1:]]
+    blocks += [
+        Told.of(objective, trial.after, {name: trial.learnt(product, name) for name in allowed}) for trial in trials[1:]
+    ]
     rules = sorted((name for name in by_rule if name in forecasts), key=lambda name: -ranks[name])
     to_beat = next((name for name in rules if ranks[name] > objective.figures.chance), None)
     chosen = choose(objective.choose_by, blocks, allowed)
-    weeks = _history(product, trials, chosen) if chosen else None
+    weeks = _history(product, trials, blocks, chosen) if chosen else None
     if chosen and weeks:
         shorter = _calibrated(product, target, chosen, trials[0].learnt(product, chosen, weeks), validation)
         forecasts[chosen] = replace(shorter, history_weeks=weeks)
@@ -445,14 +451,9 @@ class _OfTrial:
     before: Examples
     after: Examples
 
-    def learnt(self, product: Product, name: str, weeks: int | None) -> tuple[Part, ...]:
-        """Fit a candidate on the last weeks of the training rows."""
+    def learnt(self, product: Product, name: str, weeks: int | None = None) -> tuple[Part, ...]:
+        """Fit a candidate on the last weeks of the training rows, on all of them by default."""
         return _learnt(product, name, self.encoders, latest(self.before, weeks), self.after)
-
-    def told(self, product: Product, wanted: Mapping[str, tuple[str, int | None]]) -> Told:
-        """Let candidates, each with so much history, say their predictions."""
-        fits = {said: self.learnt(product, name, weeks) for said, (name, weeks) in wanted.items()}
-        return Told.of(OBJECTIVES[product.objective], self.after, fits)
 
 
 def latest(examples: Examples, weeks: int | None) -> Examples:
@@ -471,15 +472,33 @@ def weeks_of(examples: Examples) -> int:
     return int((days.max() - days.min()) / np.timedelta64(7, "D"))
 
 
-def _history(product: Product, trials: Sequence[_OfTrial], name: str) -> int | None:
-    """Say how much of the history a candidate should learn from: the longest that no shorter one beats beyond chance."""
+def _history(product: Product, trials: Sequence[_OfTrial], blocks: Sequence[Told], name: str) -> int | None:
+    """
+    Say how much of the history a candidate should learn from: the longest that no shorter one beats beyond chance.
+
+    `blocks` hold what candidates that have learnt from all of it predict of each trial.
+    """
     objective, found = OBJECTIVES[product.objective], None
+
+    @cache
+    def told(at: int, weeks: int | None) -> np.ndarray:
+        if weeks is None:
+            return blocks[at].predictions[name]
+        after = trials[at].after
+        return calibrated_by_others(objective, raw_of(trials[at].learnt(product, name, weeks), after.rows), after)
+
     for weeks in HISTORIES:
-        longer = [trial for trial in trials if weeks_of(trial.before) > 1.25 * weeks]
-        enough = [trial for trial in longer if _are_enough(product.objective, latest(trial.before, weeks).outcome)]
-        if enough:
-            blocks = [trial.told(product, {"shorter": (name, weeks), "longer": (name, found)}) for trial in enough]
-            found = weeks if choose(objective.choose_by, blocks, ["longer", "shorter"]) == "shorter" else found
+        enough = [
+            at
+            for at, trial in enumerate(trials)
+            if weeks_of(trial.before) > 1.25 * weeks
+            and _are_enough(product.objective, latest(trial.before, weeks).outcome)
+        ]
+        both = [
+            replace(blocks[at], predictions={"longer": told(at, found), "shorter": told(at, weeks)}) for at in enough
+        ]
+        if both and choose(objective.choose_by, both, ["longer", "shorter"]) == "shorter":
+            found = weeks
     return found
 
 

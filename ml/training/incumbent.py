@@ -36,6 +36,8 @@ class Incumbent:
     """On the test rows, of the longest horizon."""
     is_rule: bool
     why_not: str = ""
+    stored: Scorer | None = None
+    """The champion as it stands; None where it cannot be read."""
 
     @property
     def model(self) -> Scorer | None:
@@ -54,15 +56,11 @@ def find(product: Product, sample: Sample, split: Split, fitted: Fitted) -> Incu
         return Incumbent(champion, None, None, is_rule=False, why_not=error.what)
     rules = {rule.name for target in sample.targets for rule in target.rules}
     is_rule = set(made_by(stored)) <= rules
-    if why := _why_not(stored, sample, rules):
-        return Incumbent(champion, None, None, is_rule=is_rule, why_not=why)
-    scorer = fitting.fit_recipe(product, sample, split, stored)
-    if scorer is None:
-        return Incumbent(
-            champion, None, None, is_rule=is_rule, why_not="on the training days it ranks the wrong way round"
-        )
-    judged = fitting.judge(scorer, sample, split, fitted.to_beat)
-    return Incumbent(champion, scorer, list(judged.values())[-1], is_rule=is_rule)
+    scorer, why = None, _why_not(stored, sample, rules)
+    if not why and (scorer := fitting.fit_recipe(product, sample, split, stored)) is None:
+        why = "on the training days it ranks the wrong way round"
+    judged = list(fitting.judge(scorer, sample, split, fitted.to_beat).values())[-1] if scorer else None
+    return Incumbent(champion, scorer, judged, is_rule=is_rule, why_not=why, stored=stored)
 
 
 def made_by(scorer: Scorer) -> tuple[str, ...]:

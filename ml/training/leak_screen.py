@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from ml import registry
 from ml.model.encoder import Dense, Encoded
-from ml.model.scorer import Scorer
 from ml.objectives import OBJECTIVES
 from ml.training import fitting
 from ml.training.gate import leaks
@@ -63,15 +61,14 @@ def _reach(target: Target, settings: Settings) -> timedelta:
 
 def _standing(product: Product, sample: Sample, split: Split, incumbent: Incumbent | None) -> float | None:
     """Say how the champion ranks the test rows as it stands: its recipe, fitted anew, would know a new feature."""
-    if incumbent is None or incumbent.model is None:
+    if incumbent is None or incumbent.model is None or incumbent.stored is None:
         return None
     try:
-        scorer = Scorer.from_files(registry.files_of(incumbent.version))
-        scorer.check_signature(sample.rows.schema)
+        incumbent.stored.check_signature(sample.rows.schema)
     except RekindleError:
         return None
     figures = OBJECTIVES[product.objective].figures
-    its = list(fitting.judge(scorer, sample, split, [None] * len(sample.targets)).values())[-1]
+    its = list(fitting.judge(incumbent.stored, sample, split, [None] * len(sample.targets)).values())[-1]
     return figures.ranking[figures.primary](its.outcome, its.raw)
 
 
@@ -93,9 +90,11 @@ def _shuffled(product: Product, sample: Sample, split: Split, fitted: Fitted, as
     if any(_positives(few, target.label) < MIN_POSITIVES for target in sample.targets):
         return
     draw = np.random.default_rng(0)
+    # Outcomes are dealt, features are not: what encodes them is the same each time.
+    encoders = fitting.encoders_of(few, split) if asked.shuffles else None
     for _ in range(asked.shuffles):
         dealt = replace(few, rows=_dealt(few, draw))
-        scorer = fitting.fit_recipe(product, dealt, split, fitted.scorer)
+        scorer = fitting.fit_recipe(product, dealt, split, fitted.scorer, encoders)
         if scorer is not None:
             its = list(fitting.judge(scorer, dealt, split, [None] * len(dealt.targets)).values())[-1]
             yield figures.ranking[figures.primary](its.outcome, its.raw)

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from ml import registry
 from ml.training import fitting, gate, incumbent, leak_screen, samples
 from ml.training.gate import leaks
 from ml.training.samples import Split
@@ -25,15 +24,14 @@ def split(recall_sample, business):
 
 
 @pytest.fixture
-def screened(recall, business, monkeypatch):
+def screened(recall, business):
     """Screen a sample beside a champion, or without one; the criteria by name."""
 
     def one(sample, split, fitted, champion=None) -> dict[str, gate.Criterion]:
         found = None
         if champion is not None:
             version = SimpleNamespace(version="7")
-            monkeypatch.setattr(registry, "files_of", lambda _version: champion.to_files())
-            found = incumbent.Incumbent(version, champion, fitted.longest, is_rule=False)
+            found = incumbent.Incumbent(version, champion, fitted.longest, is_rule=False, stored=champion)
         told = leak_screen.screen(recall, sample, split, fitted, found, asked=ASKED, settings=business)
         return {criterion.name: criterion for criterion in told}
 

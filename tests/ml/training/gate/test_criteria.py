@@ -138,9 +138,9 @@ def test_outcomes_are_dealt_anew_as_often_and_of_so_many_rows_as_the_file_says(
     seen = []
     fit = fitting.fit_recipe
 
-    def counted(product, sample, split, recipe):
+    def counted(product, sample, split, recipe, encoders):
         seen.append(sample.rows.num_rows)
-        return fit(product, sample, split, recipe)
+        return fit(product, sample, split, recipe, encoders)
 
     monkeypatch.setattr(fitting, "fit_recipe", counted)
     split = samples.split(recall_sample, business)
