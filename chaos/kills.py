@@ -38,7 +38,7 @@ STEP_SECONDS = 600
 SEED = 20260711
 """Of the times at which a step is killed at random: the same in each run."""
 
-MOST = {"upkeep": 4, "erase": 6}
+MOST = {"marts": 4, "upkeep": 4, "erase": 6}
 """Points of a step that takes long: some of them, from its beginning to its end."""
 
 VERSIONED = {"train": ("version",)}
