@@ -129,7 +129,8 @@ def permissions(*, at: AtOption = None, json: JsonOption = False) -> None:
     with records.own_run("permissions", Days.one(at.date() if at else today())) as run_id:
         done = taking_away.main(run_id, at=at)
     told = [f"As of {done.at:%Y-%m-%d %H:%M:%S} UTC{', which was given' if at else ''}: {done.words}"]
-    answer({**asdict(done), "run_id": run_id}, as_json=json, text="\n".join(told))
+    # Not asdict: it would count the pairs of the counter anew.
+    answer({**vars(done), "run_id": run_id}, as_json=json, text="\n".join(told))
     done.refuse_unusable()
 
 

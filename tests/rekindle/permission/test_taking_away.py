@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -99,6 +100,10 @@ def test_what_is_delivered_by_the_hour_is_published_and_nothing_is_granted(sent_
         "nobody": "no_consent",
     }
     assert (done.files, done.recorded, done.codes.total(), done.unusable) == (4, 3, 4, {})
+    assert done.words == (
+        "4 files read, 3 opt-outs, withdrawals and erasures recorded; "
+        "not eligible any more: 2 consent_withdrawn, 1 erased, 1 phone_shared_with_opted_out."
+    )
     after = sent_to.rows
     assert {user for user in before if after[user] != before[user]} == {"stops", "withdraws", "shares", "leaves"}
     for user in ("stops", "shares"):
@@ -125,7 +130,7 @@ def test_a_stop_is_published_by_the_command_while_scoring_is_broken(sent_to, lan
             held.enter_context(postgres.table_lock(table))
         held.enter_context(postgres.run_lock(TUESDAY))
         done = subprocess.run(
-            [Path(sys.executable).with_name("rekindle"), "permissions", "--at", NOON.isoformat()],
+            [Path(sys.executable).with_name("rekindle"), "permissions", "--at", NOON.isoformat(), "--json"],
             check=False,
             capture_output=True,
             text=True,
@@ -133,7 +138,7 @@ def test_a_stop_is_published_by_the_command_while_scoring_is_broken(sent_to, lan
         )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "not eligible any more: 1 consent_withdrawn" in done.stdout
+    assert json.loads(done.stdout)["codes"] == {"consent_withdrawn": 1}
     after = sent_to.rows
     assert (before["stops"]["eligible"], after["stops"]["eligible"]) == (True, False)
     assert {user for user in before if after[user] != before[user]} == {"stops"}
