@@ -114,7 +114,7 @@ def remember_phones(people: People) -> None:
     """Keep the HMACs of the people's phones until they are forgotten: an attempt that begins again finds no contact of them."""
     transact(
         lambda connection: connection.execute(
-            "update rekindle.erasure set phone_hmacs = (select array_agg(distinct h) from unnest(phone_hmacs || %s) as h)"
+            "update rekindle.erasure set phone_hmacs = array(select distinct unnest(phone_hmacs || %s::text[]))"
             " where user_id = any(%s)",
             [sorted(people.phone_hmacs), sorted(people.user_ids)],
         )
