@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import date  # noqa: TC003 - typer reads it
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ml import products
-from rekindle.cli.common import DayOption, FromOption, JsonOption, ToOption, answer, example, refuse_unfinished
+from rekindle.cli.common import (
+    DayOption,
+    FromOption,
+    JsonOption,
+    ToOption,
+    answer,
+    example,
+    parsed_day,
+    refuse_unfinished,
+)
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.progress import estimate, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date
 
     from rich.console import RenderableType
 
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from ml.registry import Version
     from ml.training.trainer import Training
     from rekindle.progress import Progress
+    from rekindle.report.who_scored import Day
 
 ProductArgument = Annotated[
     str, typer.Argument(metavar="PRODUCT", help=f"A score product: {' or '.join(p.name for p in products.PRODUCTS)}.")
@@ -35,7 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command("sample-rows", epilog=example("rekindle sample-rows recall --day 2017-12-28 --to my-model"))(
         sample_rows
     )
-    app.command(epilog=example("rekindle models recall"))(models)
+    app.command(epilog=example("rekindle models recall --scored 2017-12-28 --json"))(models)
     app.command(epilog=example("rekindle promote recall 3"))(promote)
     app.command(epilog=example("rekindle rollback recall"))(rollback)
 
@@ -190,17 +200,74 @@ def _refuse_untrained(product: Product) -> None:
 def models(
     product: Annotated[str | None, typer.Argument(metavar="[PRODUCT]", help="A score product; by default all.")] = None,
     *,
+    scored: Annotated[
+        date | None,
+        typer.Option(
+            "--scored",
+            parser=parsed_day,
+            metavar="YYYY-MM-DD",
+            help="Say which version scored this published day of a product, by which gate, and who had promoted it when.",
+        ),
+    ] = None,
+    last: Annotated[
+        date | None,
+        typer.Option("--to", parser=parsed_day, metavar="YYYY-MM-DD", help="With --scored: each day up to this one."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List the registered versions by product: what the gate said, who is champion, and since when."""
+    """
+    List the registered versions by product: what the gate said, who is champion, and since when.
+
+    With --scored, say of published days which version scored them, from what is published and the promotion log.
+    """
     from rekindle import platform
 
     chosen = [named_product(product)] if product else _trained_products()
     platform.attach()
+    if scored or last:
+        days = _who_scored(product, scored, last)
+        data = {"product": product, "days": [day.to_json() for day in days]}
+        answer(data, as_json=json, text="\n".join(map(_day_scored, days)))
+        return
     from ml import registry
 
     told = {one.name: registry.overview(one) for one in chosen}
     answer(told, as_json=json, text=_overviews(told))
+
+
+def _who_scored(product: str | None, first: date | None, last: date | None) -> list[Day]:
+    """Find who scored some published days. Raises InputError where none of them was published."""
+    from rekindle.days import Days
+    from rekindle.publishing import history
+    from rekindle.report import who_scored
+
+    if product is None or first is None:
+        raise InputError(
+            "Who scored is asked of a product and a day.",
+            todo="Write `rekindle models recall --scored 2017-12-28`, and --to for each day up to another.",
+        )
+    _refuse_untrained(named_product(product))
+    days = Days.between(first, last or first)
+    found = who_scored.find(history.product_publication(product), days.first, days.last)
+    if not found:
+        raise history.not_published(product, first)
+    return found
+
+
+def _day_scored(day: Day) -> str:
+    told, promotion = day.to_json(), day.promotion
+    users = "its rows are gone" if day.users is None else f"{day.users:,} users"
+    gate = f"gate {told['gate']}" if told["gate"] else "never judged"
+    route = f" by route {told['route']}" if told["route"] else ""
+    said = (
+        f"{day.day}: version {day.version or 'nobody'} ({gate}{route}, digest {(told['digest'] or 'unknown')[:12]}), "
+        f"{users}{', in a backfill' if day.is_backfilled else ''}"
+    )
+    if promotion is None:
+        return f"{said}; no promotion: it was named by hand"
+    who = f" by {promotion.promoted_by}" if promotion.promoted_by else ""
+    at = f"{promotion.promoted_at:%Y-%m-%d %H:%M} UTC"
+    return f"{said}; promoted {at}{who}, from {promotion.effective_from_day} on, {promotion.reason.split(';')[0]}"
 
 
 def _trained_products() -> list[Product]:

@@ -31,6 +31,8 @@ class Promotion:
     reason: str
     run_id: str
     promoted_at: datetime
+    promoted_by: str | None = None
+    """The account of Postgres that did it; None of what was promoted before that was kept."""
 
 
 def append_promotion(  # noqa: PLR0917 - the record's columns, in their order
@@ -96,6 +98,8 @@ class Gate:
     last_label_day: date | None = None
     """The last day whose label what scores has learnt."""
     run_id: str | None = None
+    recalibrates: str | None = None
+    """The version whose raw scores it has, of one of which only the calibration is new; None of one that was trained."""
 
 
 def record_gate(gate: Gate) -> None:
@@ -170,12 +174,12 @@ def _insert_gates(connection: Connection, gates: Sequence[Gate]) -> None:
     insert_many(
         connection,
         "rekindle.gates (product, version, digest, passed, why, figures, sample_digest, trained_day, from_tags, route, criteria,"
-        " judged_digest, last_label_day, run_id)",
+        " judged_digest, last_label_day, run_id, recalibrates)",
         [
             (
                 *(g.product, g.version, g.digest, g.passed, text_of(g.why)),
                 *(jsonb_of(g.figures), g.sample_digest, g.trained_day, g.from_tags, g.route, jsonb_of(g.criteria)),
-                *(g.judged_digest, g.last_label_day, g.run_id),
+                *(g.judged_digest, g.last_label_day, g.run_id, g.recalibrates),
             )
             for g in gates
         ],
