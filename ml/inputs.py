@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ml.model.reasons import Wording
+from ml.objectives import OBJECTIVES
 from rekindle.warehouse import contracts
 
 if TYPE_CHECKING:
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from ml.model.reasons import Phrases
     from ml.products import Product
+    from rekindle.settings import Settings
 
 
 def with_features(product: Product, members: DataFrame, read: Callable[[str], DataFrame]) -> DataFrame:
@@ -41,6 +43,7 @@ def with_features(product: Product, members: DataFrame, read: Callable[[str], Da
     return rows
 
 
-def phrases(product: Product) -> Phrases:
-    """How the values of a product's features are said, by column."""
-    return {name: words for table in product.features for name, words in contracts.load(table).phrases.items()}
+def wording(product: Product, settings: Settings) -> Wording:
+    """How reasons of a product are said: in the words of its features' contracts, about what its objective predicts."""
+    phrases = {name: words for table in product.features for name, words in contracts.load(table).phrases.items()}
+    return Wording(phrases, moves=OBJECTIVES[product.objective].moves, currency=settings.currency)

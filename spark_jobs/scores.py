@@ -16,7 +16,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from ml import registry
-from ml.inputs import phrases, with_features
+from ml.inputs import with_features, wording
 from ml.model import artifact
 from ml.model.scorer import Scorer, archive_name, output_ddl, scoring_function
 from rekindle import records
@@ -109,7 +109,7 @@ def _predicted(spark: SparkSession, product: Product, population: DataFrame, day
     scorer.check_signature(rows.limit(0).toArrow().schema)
     _send(spark, model.digest, files)
     besides = product.besides(settings())
-    function = scoring_function(model.digest, phrases(product), product.key, besides)
+    function = scoring_function(model.digest, wording(product, settings()), product.key, besides)
     predictions = rows.mapInArrow(function, output_ddl(product.targets(settings()), product.key, besides))
     return scored(product, population, predictions)
 

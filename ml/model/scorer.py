@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.model import artifact, calibration, learners, reasons
+from ml.model import artifact, calibration, learners
 from ml.model.encoder import Dense, Encoded, check_signature
 from ml.model.outlook import READS, Outlook
 from ml.model.part import Part, Whole, total
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ml.model.calibration import Calibration
     from ml.model.encoder import Encoder, Rows
     from ml.model.part import Contributions
-    from ml.model.reasons import Phrases
+    from ml.model.reasons import Wording
     from ml.products import Target
 
 FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK = 1, 2, 3
@@ -122,13 +122,13 @@ class Scorer:
         return Predictions(raw=total(raws), by_label=by_label)
 
     def score(
-        self, rows: Rows, phrases: Phrases, key: Sequence[str] = ("user_id",), besides: Sequence[str] = ()
+        self, rows: Rows, wording: Wording, key: Sequence[str] = ("user_id",), besides: Sequence[str] = ()
     ) -> pa.Table:
         """
-        Return a row for each row: the prediction for each target, the raw score and what it is made of, said in `phrases`.
+        Return a row for each row: the prediction for each target, the raw score and what it is made of, said in a `wording`.
 
         Of `besides` it says what its outlook knows; what that does not know is null.
-        baseline + contributions of the reasons + other_contribution = raw_score.
+        baseline + contributions of the reasons + other_contribution = raw_score, which is uncalibrated: log-odds, or the value.
         """
         self.check_signature(rows.schema)
         encoded = Encoded(rows)
@@ -152,7 +152,7 @@ class Scorer:
                 "raw_score": made_of.raw,
                 "baseline": made_of.baseline,
                 "other_contribution": rest.sum(axis=1),
-                "reasons": self._reasons(rows, list(made_of.by_source), by_source, largest, phrases),
+                "reasons": self._reasons(rows, list(made_of.by_source), by_source, largest, wording),
             }
         )
 
@@ -167,7 +167,7 @@ class Scorer:
         return next(encoder for encoder in self.encoders if source in encoder.columns).values(rows, source)
 
     def _reasons(
-        self, rows: Rows, sources: Sequence[str], by_source: np.ndarray, largest: np.ndarray, phrases: Phrases
+        self, rows: Rows, sources: Sequence[str], by_source: np.ndarray, largest: np.ndarray, wording: Wording
     ) -> pa.ListArray:
         """Put the largest contributions into words. One that is exactly nothing is no reason."""
         amounts = np.take_along_axis(by_source, largest, axis=1)
@@ -177,7 +177,9 @@ class Scorer:
             at_row, at_rank = np.nonzero((largest == i) & kept)
             if len(at_row):
                 values = pc.take(self._values(rows, source), pa.array(at_row)).to_pylist()
-                said[at_row, at_rank] = [reasons.words(phrases, source, value) for value in values]
+                usual = _usual(rows, wording.beside(source), at_row)
+                told = zip(values, amounts[at_row, at_rank].tolist(), usual, strict=True)
+                said[at_row, at_rank] = [wording.reason(source, *one) for one in told]
         named = np.array(sources, dtype=object)[largest]
         structs = pa.StructArray.from_arrays(
             [
@@ -250,6 +252,13 @@ class Scorer:
         return cls(model["product"], tuple(forecasts), outlook)
 
 
+def _usual(rows: Rows, column: str | None, at: np.ndarray) -> list[Any]:
+    """Return what is usual beside the values of some rows; None of each where the rows do not say it."""
+    if column is None or column not in rows.schema.names:
+        return [None] * len(at)
+    return pc.take(rows.column(column), pa.array(at)).to_pylist()
+
+
 def _file(pattern: str, label: str, number: int) -> str:
     """Name the file of a part: the first of a label is called as the label is."""
     return pattern.format(part=label if number == 1 else f"{label}_part_{number}")
@@ -271,14 +280,14 @@ def archive_name(digest: str) -> str:
 
 
 def scoring_function(
-    digest: str, phrases: Phrases, key: Sequence[str] = ("user_id",), besides: Sequence[str] = ()
+    digest: str, wording: Wording, key: Sequence[str] = ("user_id",), besides: Sequence[str] = ()
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function for `DataFrame.mapInArrow`; the model's archive was given to Spark as an artifact."""
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         scorer = _on_worker(digest)
         for batch in batches:
-            yield from scorer.score(batch, phrases, key, besides).to_batches()
+            yield from scorer.score(batch, wording, key, besides).to_batches()
 
     return score
 

@@ -60,4 +60,5 @@ OBJECTIVE = Objective(
     rule_scale="plain",
     rule_worth=_worth,
     adds_up=True,
+    moves="the expected amount",
 )

@@ -76,4 +76,5 @@ OBJECTIVE = Objective(
     # Twice the orders are one step more of a logarithm.
     rule_scale="log",
     rule_worth=_worth,
+    moves="the expected count",
 )

@@ -78,6 +78,8 @@ class Objective:
     Ways to fit a calibration, the simplest first, of which the validation days choose; by default the one of `calibration`,
     which must be the last.
     """
+    moves: str = "the score"
+    """What a reason raises or lowers, in words."""
     adds_up: bool = False
     """Whether raw scores of several targets add up to one of their sum. A product of any other objective has one target."""
 

@@ -79,4 +79,5 @@ OBJECTIVE = Objective(
     # Ten times the days are one step less of a chance.
     rule_scale="log",
     rule_worth=_worth,
+    moves="the chance",
 )

@@ -250,7 +250,7 @@ def _top(connection: Connection, day: date) -> TopList | None:
 
 
 def _reason(published: str) -> tuple[str, str]:
-    """Part a published reason, `last active 23 days ago (+0.35)`, into its words and its contribution."""
+    """Part a published reason, `last active 23 days ago: raises the chance (+0.35)`, into its words and its contribution."""
     words, _, contribution = published.rpartition(" (")
     return words, contribution.removesuffix(")")
 

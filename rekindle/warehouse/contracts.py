@@ -75,7 +75,8 @@ class Words:
     """
     How people would say a value: with `{value}`, the number and its unit, `{w}`, the days of its window, and `{key}`.
 
-    `negative` and `missing` say what `value` does not fit; `unit` is what is counted, one and many of it, or money.
+    `negative` and `missing` say what `value` does not fit; `unit` is what is counted, one and many of it, or money. `beside` is
+    another column, and how its value is said behind this one: what is usual.
     """
 
     value: str
@@ -83,6 +84,7 @@ class Words:
     missing: str | None = None
     unit: tuple[str, str] | Literal["money"] | None = None
     window: int | None = None
+    beside: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -385,11 +387,9 @@ def _words(spec: Mapping[str, Any], window: int | None) -> Words:
     unit = spec.get("unit")
     if isinstance(unit, str) and unit != "money":
         unit = (unit, f"{unit}s")
-    return Words(
-        **({"value": said} if isinstance(said, str) else said),
-        unit=tuple(unit) if isinstance(unit, list) else unit,
-        window=window,
-    )
+    told: dict[str, Any] = {"value": said} if isinstance(said, str) else dict(said)
+    (beside,) = told.pop("beside", {}).items() or (None,)
+    return Words(**told, unit=tuple(unit) if isinstance(unit, list) else unit, window=window, beside=beside)
 
 
 def count(number: float, unit: tuple[str, str]) -> str:

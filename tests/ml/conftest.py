@@ -9,12 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from ml.model.reasons import Wording
 from ml.products import PRODUCTS, Product, product_named
 from ml.training.samples import Sample
 from rekindle.settings import Settings
 from rekindle.warehouse import contracts
 
 FIRST_SUNDAY = date(2001, 1, 7)
+
+WORDING = Wording(contracts.load("features.user").phrases, "the chance", "EUR")
 
 ARROW = {
     "date": pa.date32(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ml.inputs import phrases, with_features
+from ml.inputs import with_features, wording
 from rekindle.warehouse import contracts
 from tests.ml.conftest import COLUMNS, feature_rows, sundays
 
@@ -28,5 +28,8 @@ def test_a_member_without_a_row_of_features_is_one_of_whom_nothing_is_known(spar
     assert set(found) == {"u00001", "unheard of"}
 
 
-def test_a_product_says_its_features_in_the_words_of_their_contract(recall):
-    assert phrases(recall)["orders_28d"].value == "{value} within {w}"
+def test_a_product_says_its_features_in_the_words_of_their_contract(recall, ltv, business):
+    of_chance, of_money = wording(recall, business), wording(ltv, business)
+
+    assert of_chance.reason("orders_28d", 3, 0.2) == "3 orders within 28 days: raises the chance"
+    assert of_money.reason("sale_amount_7d", 12.5, -3) == "spent 12.50 USD within 7 days: lowers the expected amount"

@@ -14,7 +14,7 @@ from ml.model.scorer import Scorer
 from ml.objectives import calibration_of
 from ml.objectives.count import Rate
 from rekindle.errors import InputError
-from tests.ml.conftest import feature_rows, sundays
+from tests.ml.conftest import WORDING, feature_rows, sundays
 from tests.ml.model.test_stored import stored_files
 
 
@@ -153,7 +153,7 @@ def test_a_model_that_an_earlier_version_calibrated_to_the_end_no_longer_says_ne
     files = stored_files("recall")
     model = json.loads(files["model.json"])
     model["parts"][0]["calibration"] |= {"slope": 1e11}
-    scores = Scorer.from_files({"model.json": json.dumps(model).encode()}).score(feature_rows(sundays(1), 50), {})
+    scores = Scorer.from_files({"model.json": json.dumps(model).encode()}).score(feature_rows(sundays(1), 50), WORDING)
 
     assert set(scores["active_1_7"].to_pylist()) == {NEVER, 1 - NEVER}
 

@@ -15,7 +15,7 @@ from ml.model.part import Part
 from ml.model.scorer import Scorer
 from ml.training import fitting, samples
 from rekindle.errors import InputError
-from rekindle.warehouse import contracts
+from tests.ml.conftest import WORDING
 
 
 def test_where_onnx_runtime_is_missing_the_extra_is_named(monkeypatch):
@@ -89,7 +89,7 @@ def test_a_learner_may_hand_over_a_graph(recall, recall_sample, business, monkey
     files = fitted.scorer.to_files()
     again = Scorer.from_files(artifact.unpack(artifact.pack(files), artifact.digest_of(files)))
     rows = recall_sample.rows.slice(0, 200)
-    scored = again.score(rows, contracts.load("features.user").phrases)
+    scored = again.score(rows, WORDING)
 
     assert fitted.has_model and fitted.primary.model["auc"].value > 0.7
     assert set(files) == {"model.json", "graph_active_1_7.onnx"}

@@ -12,7 +12,7 @@ from ml.model.purchase_process import PurchaseProcess, Spend
 from ml.model.scorer import Scorer, output_ddl
 from ml.training import outlooks
 from ml.training.samples import split
-from tests.ml.conftest import feature_rows, sundays
+from tests.ml.conftest import WORDING, feature_rows, sundays
 
 HORIZONS = ("1_30", "1_90")
 
@@ -39,7 +39,7 @@ def rows() -> pa.Table:
 
 
 def told(scorer: Scorer, rows: pa.Table, besides: tuple[str, ...]) -> dict[str, np.ndarray]:
-    scored = scorer.score(rows, {}, besides=besides)
+    scored = scorer.score(rows, WORDING, besides=besides)
     return {name: scored[name].to_numpy() for name in scored.column_names if name not in {"reasons", "user_id", "day"}}
 
 
@@ -70,13 +70,13 @@ def test_a_model_with_an_outlook_is_read_back_equal_and_only_by_who_knows_it(sco
     assert json.loads(files[artifact.MODEL_FILE])["format"] == 3
     assert again.outlook == scorer.outlook and again.to_files() == files
     besides = ltv.besides(business)
-    assert again.score(rows, {}, besides=besides).equals(scorer.score(rows, {}, besides=besides))
+    assert again.score(rows, WORDING, besides=besides).equals(scorer.score(rows, WORDING, besides=besides))
     names = [part.split()[0] for part in output_ddl(ltv.targets(business), besides=besides).split(", ")]
-    assert scorer.score(rows, {}, besides=besides).column_names == names
+    assert scorer.score(rows, WORDING, besides=besides).column_names == names
 
 
 def test_a_model_of_before_there_were_outlooks_says_nothing_besides(ltv_fitted, rows, ltv, business):
-    scored = ltv_fitted.scorer.score(rows, {}, besides=ltv.besides(business))
+    scored = ltv_fitted.scorer.score(rows, WORDING, besides=ltv.besides(business))
 
     assert all(scored[name].null_count == rows.num_rows for name in ltv.besides(business))
 

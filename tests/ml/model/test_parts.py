@@ -19,10 +19,8 @@ from ml.model.scorer import Scorer
 from ml.objectives import figures
 from ml.training import fitting, samples
 from rekindle.errors import InputError
-from rekindle.warehouse import contracts
-from tests.ml.conftest import feature_rows, sample_of, sundays
+from tests.ml.conftest import WORDING, feature_rows, sample_of, sundays
 
-PHRASES = contracts.load("features.user").phrases
 WORDS = ("never", "love", "refund", "the", "it")
 
 
@@ -141,7 +139,7 @@ def test_a_text_takes_part_beside_the_dense_matrix(beside, told_rows):
     model, without = beside
     rows = told_rows.slice(0, 300)
     outcome = rows["active_1_7"].to_numpy()
-    scored = model.score(rows, PHRASES).to_pylist()
+    scored = model.score(rows, WORDING).to_pylist()
 
     assert [encoder.kind for encoder in model.encoders] == ["dense", "words"]
     assert figures.auc(outcome, model.predict(rows).raw) > without + 0.1
@@ -159,11 +157,11 @@ def test_a_text_is_a_reason_as_any_other_source_is(beside, told_rows):
     said = words["last_message"] + dense["last_message"]
 
     assert list(words) == ["last_message"]
-    for i, row in enumerate(model.score(rows, PHRASES).to_pylist()):
+    for i, row in enumerate(model.score(rows, WORDING).to_pylist()):
         reasons = {reason["feature"]: reason for reason in row["reasons"]}
         if "love" in rows["last_message"][i].as_py() and "never" not in rows["last_message"][i].as_py():
             assert reasons["last_message"]["contribution"] == pytest.approx(said[i])
-            assert reasons["last_message"]["words"] == f"last message: {rows['last_message'][i]}"
+            assert reasons["last_message"]["words"] == f"last message is {rows['last_message'][i]}: raises the chance"
             assert len(reasons) == 3
 
 
@@ -174,7 +172,7 @@ def test_a_model_of_several_encoders_is_stored_and_read_again(beside, told_rows)
 
     assert json.loads(files["model.json"])["format"] == 2
     assert again.to_files() == files
-    assert again.score(told_rows, PHRASES).equals(model.score(told_rows, PHRASES))
+    assert again.score(told_rows, WORDING).equals(model.score(told_rows, WORDING))
 
 
 def test_a_model_whose_learner_is_gone_is_refused_by_name(beside, monkeypatch):
@@ -205,7 +203,7 @@ def test_a_part_that_nobody_could_read_again_is_refused_when_it_is_made(recall, 
 
 def test_rows_without_a_column_of_any_encoder_are_refused(beside, told_rows):
     with pytest.raises(InputError, match=r"signature_mismatch: .*last_message missing instead of string"):
-        beside[0].score(told_rows.drop_columns(["last_message"]), PHRASES)
+        beside[0].score(told_rows.drop_columns(["last_message"]), WORDING)
 
 
 def test_parts_of_one_label_keep_their_files_apart(recall_fitted, recall_sample):

@@ -9,17 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.model import artifact
-from ml.model.calibration import Level
-from ml.model.encoder import Encoded, Encoders
+from ml.model.calibration import NEVER, Level, Platt
+from ml.model.encoder import Dense, Encoded, Encoders
 from ml.model.learners import LEARNERS, Examples
 from ml.model.scorer import REASON_COUNT, Forecast, Scorer, output_ddl
+from ml.objectives import OBJECTIVES
+from ml.objectives.count import Rate
+from ml.training.rules import fit_rule
 from rekindle.errors import InputError
 from rekindle.settings import PROJECT
 from rekindle.warehouse import contracts
 from tests.bad_inputs import bad_input
-from tests.ml.conftest import feature_rows, sundays
+from tests.ml.conftest import WORDING, feature_rows, sundays
 
-PHRASES = contracts.load("features.user").phrases
 TEXT = st.text(max_size=9)
 
 
@@ -40,32 +42,53 @@ STRANGE = st.fixed_dictionaries(
 )
 
 
+CALIBRATED = {"binary": Platt(1.0, 0.0), "regression": Level(1.5), "poisson": Rate(1.0)}
+"""By loss; log-odds are taken at their word, so that the chance can be computed from them by hand."""
+
+KINDS = [(name, loss) for name, learner in LEARNERS.items() for loss in learner.losses or CALIBRATED]
+
+
+def as_it_is(model: Scorer, whole: float) -> dict[str, float]:
+    """What a model of one forecast predicts of a raw score."""
+    if len(model.forecasts) > 1:
+        return {}
+    (forecast,) = model.forecasts
+    by_kind = {
+        "platt": min(max(1 / (1 + np.exp(-whole)), NEVER), 1 - NEVER),
+        "level": max(whole, 0),
+        "rate": np.exp(whole),
+    }
+    return {forecast.label: by_kind[forecast.calibration.kind]}
+
+
 @pytest.fixture(scope="session")
 def models(recall_fitted, ltv_fitted, recall_sample) -> dict[str, Scorer]:
-    """Every kind of learner, and a model that is the sum of two parts."""
+    """Every learner with each loss that it minimises, a naive rule, and a model that is the sum of two parts."""
     rows, of_kind = recall_sample.rows, {}
     some, others = (
         Examples(Encoded(part), part["active_1_7"].to_numpy()) for part in (rows.slice(0, 2000), rows.slice(2000))
     )
     encoders = Encoders(rows, leave_out=["active_1_7"])
-    platt = recall_fitted.scorer.forecasts[0].calibration
-    for kind, loss, fitted in (
-        ("logistic", "binary", platt),
-        ("boosting", "binary", platt),
-        ("boosted_linear", "regression", Level(factor=1.5)),
-    ):
+    for kind, loss in KINDS:
         parts = LEARNERS[kind].fit(encoders, loss, some, others)
-        of_kind[kind] = Scorer("recall", (Forecast("active_1_7", kind, parts, fitted),))
+        of_kind[f"{kind} {loss}"] = Scorer("recall", (Forecast("active_1_7", kind, parts, CALIBRATED[loss]),))
+    for rule in recall_sample.targets[0].rules:
+        if part := fit_rule(rule, encoders.of(Dense), OBJECTIVES["probability"], some):
+            of_kind["rule"] = Scorer("recall", (Forecast("active_1_7", rule.name, (part,), CALIBRATED["binary"]),))
     return {**of_kind, "chosen": recall_fitted.scorer, "ltv": ltv_fitted.scorer}
 
 
-@pytest.mark.parametrize("name", ["logistic", "boosting", "boosted_linear", "ltv"])
-@settings(max_examples=25)
+@pytest.mark.parametrize("name", [*(f"{kind} {loss}" for kind, loss in KINDS), "rule", "ltv"])
+@settings(max_examples=15)
 @given(st.lists(STRANGE, min_size=1, max_size=20))
 def test_contributions_add_up_for_whatever_row(models, name, strange):
-    """Baseline + reasons + other = raw score, and the parts of a model are the model."""
+    """
+    Baseline + reasons + other = raw score, and the parts of a model are the model.
+
+    The raw score is the uncalibrated log-odds of a chance, and of an amount its value.
+    """
     rows = feature_rows(sundays(1), len(strange), **{key: [row[key] for row in strange] for key in strange[0]})
-    scored = models[name].score(rows, PHRASES).to_pylist()
+    scored = models[name].score(rows, WORDING).to_pylist()
     predicted = models[name].predict(rows)
 
     for i, row in enumerate(scored):
@@ -74,15 +97,17 @@ def test_contributions_add_up_for_whatever_row(models, name, strange):
         assert row["raw_score"] == pytest.approx(predicted.raw[i], rel=1e-9, abs=1e-9)
         for label, values in predicted.by_label.items():
             assert row[label] == pytest.approx(values[i], rel=1e-9, abs=1e-9)
+        for label, told in as_it_is(models[name], whole).items():
+            assert row[label] == pytest.approx(told, rel=1e-9, abs=1e-9)
 
 
 def test_reasons_are_the_three_largest_largest_first(models):
     rows = feature_rows(sundays(1), 200, seed=9)
-    model = models["boosting"]
+    model = models["boosting binary"]
     (part,) = model.forecasts[0].parts
     by_column = part.predictor.contributions(part.encoder.encode(rows))[:, :-1]
 
-    for row, contributions in zip(model.score(rows, PHRASES).to_pylist(), by_column, strict=True):
+    for row, contributions in zip(model.score(rows, WORDING).to_pylist(), by_column, strict=True):
         by_source: dict[str, float] = {}
         for source, contribution in zip(part.encoder.columns, contributions, strict=True):
             by_source[source] = by_source.get(source, 0.0) + contribution
@@ -93,16 +118,18 @@ def test_reasons_are_the_three_largest_largest_first(models):
 
 def test_reasons_say_the_value_of_the_row(models):
     rows = feature_rows(sundays(1), 50, seed=9)
-    recency = rows["recency_days"].to_pylist()
+    recency, usual = rows["recency_days"].to_pylist(), rows["gap_mean_days"].to_pylist()
 
     said = {
-        (recency[i], reason["words"])
-        for i, row in enumerate(models["chosen"].score(rows, PHRASES).to_pylist())
+        (recency[i], usual[i], reason["contribution"] > 0, reason["words"])
+        for i, row in enumerate(models["chosen"].score(rows, WORDING).to_pylist())
         for reason in row["reasons"]
         if reason["feature"] == "recency_days"
     }
     assert said
-    assert all(words == f"last active {days} days ago" for days, words in said)
+    for days, gap, raises, words in said:
+        how_often = "" if gap is None else f", usually every {contracts.count(gap, ('day', 'days'))}"
+        assert words == f"last active {days} days ago{how_often}: {'raises' if raises else 'lowers'} the chance"
 
 
 def test_a_return_probability_is_that_of_returning(models, recall_sample):
@@ -123,19 +150,19 @@ def test_a_file_gives_back_the_same_model(models):
 
         assert again.to_files() == files
         rows = feature_rows(sundays(1), 30)
-        assert again.score(rows, PHRASES).equals(model.score(rows, PHRASES))
+        assert again.score(rows, WORDING).equals(model.score(rows, WORDING))
 
 
 def test_an_empty_batch_gives_an_empty_answer_of_the_same_columns(models):
     rows = feature_rows(sundays(1), 3)
 
-    assert models["chosen"].score(rows.slice(0, 0), PHRASES).schema == models["chosen"].score(rows, PHRASES).schema
+    assert models["chosen"].score(rows.slice(0, 0), WORDING).schema == models["chosen"].score(rows, WORDING).schema
 
 
 def test_the_answer_is_what_spark_is_told_it_is(models, ltv, business):
     names = [part.split()[0] for part in output_ddl(ltv.targets(business)).split(", ")]
 
-    assert models["ltv"].score(feature_rows(sundays(1), 3), PHRASES).column_names == names
+    assert models["ltv"].score(feature_rows(sundays(1), 3), WORDING).column_names == names
 
 
 @bad_input("a model that expects other columns or types", gets="E")
@@ -144,7 +171,7 @@ def test_other_types_are_refused_before_anything_is_scored(models):
     at = rows.column_names.index("recency_days")
 
     with pytest.raises(InputError, match=r"signature_mismatch: .*recency_days string instead of int32"):
-        models["chosen"].score(rows.set_column(at, "recency_days", rows["recency_days"].cast(pa.string())), PHRASES)
+        models["chosen"].score(rows.set_column(at, "recency_days", rows["recency_days"].cast(pa.string())), WORDING)
 
 
 def test_a_worker_loads_neither_spark_nor_mlflow_nor_what_learners_are_fitted_with():
@@ -156,7 +183,7 @@ def test_a_worker_loads_neither_spark_nor_mlflow_nor_what_learners_are_fitted_wi
 
 
 def test_an_archive_is_the_same_for_the_same_model_and_checked_when_read(models):
-    files = models["boosting"].to_files()
+    files = models["boosting binary"].to_files()
     digest = artifact.digest_of(files)
 
     assert artifact.pack(files) == artifact.pack(dict(reversed(files.items())))
@@ -165,7 +192,7 @@ def test_an_archive_is_the_same_for_the_same_model_and_checked_when_read(models)
 
 @bad_input("an artifact of another digest", gets="E")
 def test_a_changed_byte_is_refused(models):
-    files = models["boosting"].to_files()
+    files = models["boosting binary"].to_files()
     digest = artifact.digest_of(files)
     files["booster_active_1_7.txt"] = files["booster_active_1_7.txt"].replace(b"0", b"1", 1)
 

@@ -8,7 +8,7 @@ import pytest
 
 from ml.model import artifact
 from ml.model.scorer import Scorer
-from rekindle.warehouse import contracts
+from tests.ml.conftest import WORDING
 
 STORED = Path(__file__).parent / "stored"
 
@@ -22,9 +22,9 @@ def stored_files(name: str) -> dict[str, bytes]:
 
 
 def values(nested) -> Iterator:
-    """Every single value of rows with lists of structs, in order."""
+    """Every single value of rows with lists of structs, in order, but for the words of reasons: those are today's."""
     if isinstance(nested, dict | list):
-        for item in nested.values() if isinstance(nested, dict) else nested:
+        for item in [v for k, v in nested.items() if k != "words"] if isinstance(nested, dict) else nested:
             yield from values(item)
     else:
         yield nested
@@ -37,7 +37,7 @@ def test_a_model_of_format_1_scores_the_same_doubles_for_the_same_reasons(name):
     rows, expected = (pq.read_table(STORED / name / f"{part}.parquet") for part in ("rows", "scores"))
 
     assert b'"format": 1' in files[artifact.MODEL_FILE]
-    found = Scorer.from_files(files).score(rows, contracts.load("features.user").phrases)
+    found = Scorer.from_files(files).score(rows, WORDING)
 
     assert (found.num_rows, found.schema) == (25, expected.schema)
     for ours, theirs in zip(values(found.to_pylist()), values(expected.to_pylist()), strict=True):

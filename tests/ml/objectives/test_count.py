@@ -13,8 +13,7 @@ from ml.objectives.count import Rate
 from ml.products import Rule, Target
 from ml.training import fitting, gate, samples
 from rekindle.errors import InputError
-from rekindle.warehouse import contracts
-from tests.ml.conftest import feature_rows, sample_of, sundays
+from tests.ml.conftest import WORDING, feature_rows, sample_of, sundays
 
 LABEL = "orders_1_7"
 RULES = (Rule("orders_28d", "orders within 28 days", {"orders_28d": 1.0}),)
@@ -82,7 +81,7 @@ def test_contributions_add_up_to_the_logarithm_of_the_count_and_survive_storing(
     level = model.forecasts[0].calibration.slope
 
     assert model.to_files() == fitted.scorer.to_files()
-    for row in model.score(rows, contracts.load("features.user").phrases).to_pylist():
+    for row in model.score(rows, WORDING).to_pylist():
         whole = row["baseline"] + sum(r["contribution"] for r in row["reasons"]) + row["other_contribution"]
         assert row[LABEL] == pytest.approx(level * np.exp(whole), rel=1e-9)
 

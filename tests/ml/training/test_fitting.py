@@ -14,9 +14,8 @@ from ml.objectives import OBJECTIVES, figures
 from ml.training import fitting, gate, samples
 from ml.training.rules import fit_rule
 from rekindle.errors import CheckFailedError, InputError
-from rekindle.warehouse import contracts
 from tests.bad_inputs import bad_input
-from tests.ml.conftest import feature_rows, sample_of, sundays
+from tests.ml.conftest import WORDING, feature_rows, sample_of, sundays
 
 
 def fit(product, rows, business):
@@ -299,7 +298,7 @@ def test_a_rule_that_wins_is_a_calibrated_model_of_its_name(recall, recall_sampl
     (contest,), (part,) = rule.contests, rule.scorer.forecasts
     again = Scorer.from_files(rule.scorer.to_files())
     rows = recall_sample.rows.slice(0, 50)
-    scored = again.score(rows, contracts.load("features.user").phrases).to_pylist()
+    scored = again.score(rows, WORDING).to_pylist()
 
     assert part.candidate == contest.rule == max(contest.rules, key=contest.rules.get)
     assert rule.primary.difference["auc"].value == pytest.approx(0)

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
-from ml import products, registry
+from ml import inputs, products, registry
 from ml.model import artifact
 from ml.model.encoder import Dense
 from ml.model.learners import LEARNERS, Learner
@@ -26,7 +26,7 @@ from rekindle.cli import app
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.settings import settings
-from rekindle.warehouse import contracts, tables
+from rekindle.warehouse import tables
 from tests.ml.conftest import COLUMNS, feature_rows, sundays
 
 pytestmark = pytest.mark.usefixtures("mlflow_ready", "world")
@@ -132,11 +132,11 @@ def test_training_makes_a_champion_that_workers_score_with(spark, product, busin
     spark.addArtifacts(str(archive), file=True)
 
     rows = tables.read_days(spark, "features.user", Days.one(LAST))
-    phrases = contracts.load("features.user").phrases
-    function = scoring_function(champion.digest, phrases)
+    wording = inputs.wording(product, business)
+    function = scoring_function(champion.digest, wording)
     scored = rows.mapInArrow(function, output_ddl(product.targets(business))).toArrow()
 
-    here = Scorer.from_files(files).score(rows.toArrow(), phrases)
+    here = Scorer.from_files(files).score(rows.toArrow(), wording)
     assert done.promoted
     assert (done.version, done.verdict.passed) == (champion, True)
     assert scored.sort_by("user_id").to_pylist() == here.sort_by("user_id").to_pylist()
