@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ml.model.protected import Protected
 from ml.model.reasons import Wording
 from ml.objectives import OBJECTIVES
 from rekindle.warehouse import contracts
@@ -46,4 +47,5 @@ def with_features(product: Product, members: DataFrame, read: Callable[[str], Da
 def wording(product: Product, settings: Settings) -> Wording:
     """How reasons of a product are said: in the words of its features' contracts, about what its objective predicts."""
     phrases = {name: words for table in product.features for name, words in contracts.load(table).phrases.items()}
-    return Wording(phrases, moves=OBJECTIVES[product.objective].moves, currency=settings.currency)
+    moves = OBJECTIVES[product.objective].moves
+    return Wording(phrases, moves, settings.currency, Protected.of(settings))

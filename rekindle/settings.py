@@ -81,6 +81,8 @@ class Settings(BaseSettings):
     activity: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     not_activity: tuple[str, ...]
     referral_channels: tuple[Annotated[str, Field(pattern=r"^[\w .-]+$")], ...]
+    protected_attributes: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    protected_inputs: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     training_weekday: Weekday
     training_weeks: PositiveInt
     promotion: Literal["auto", "manual"]

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from rekindle.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     Rows: TypeAlias = pa.Table | pa.RecordBatch
 
@@ -58,7 +58,7 @@ class Encoder(Protocol):
 
     @classmethod
     def fit(cls, table: pa.Table, *, leave_out: Iterable[str] = ()) -> Self:
-        """Decide from training rows, but for some columns."""
+        """Decide from training rows, but for some columns, or keys of a map as `column:key`."""
         ...
 
     def encode(self, rows: Rows) -> Any: ...
@@ -135,7 +135,7 @@ class Dense:
         """Decide from training rows. What is the same in every row is left out: it says nothing."""
         left_out = {*KEY, *leave_out}
         columns = [f for f in table.schema if f.name not in left_out and not _is_no_number(f.type)]
-        features = [feature for f in columns for feature in _features(f.name, _flat(table.column(f.name)))]
+        features = [feature for f in columns for feature in _features(f.name, _flat(table.column(f.name)), left_out)]
         everything = cls(tuple((f.name, type_name(f.type)) for f in columns), tuple(features))
         matrix = everything.encode(table)
         varies = [_varies(matrix[:, i]) for i in range(len(features))]
@@ -196,7 +196,7 @@ def _is_no_number(type_: pa.DataType) -> bool:
     return pa.types.is_date(type_) or pa.types.is_list(type_)
 
 
-def _features(name: str, column: pa.Array) -> list[Feature]:
+def _features(name: str, column: pa.Array, left_out: Collection[str]) -> list[Feature]:
     """Say what a column of the training rows becomes."""
     type_ = column.type
     if pa.types.is_decimal(type_):
@@ -206,7 +206,9 @@ def _features(name: str, column: pa.Array) -> list[Feature]:
     if pa.types.is_string(type_):
         return _flags(name, None, column)
     if pa.types.is_map(type_) and pa.types.is_string(type_.item_type):
-        return [flag for key in _frequent(column.keys, len(column)) for flag in _flags(name, key, _lookup(column, key))]
+        barred = [source.removeprefix(f"{name}:") for source in left_out if source.startswith(f"{name}:")]
+        keys = column.keys.filter(pc.invert(pc.is_in(column.keys, value_set=pa.array(barred, pa.string()))))
+        return [flag for key in _frequent(keys, len(column)) for flag in _flags(name, key, _lookup(column, key))]
     if pa.types.is_map(type_) and pa.types.is_integer(type_.item_type):
         counts = [Feature(name, "number", key=key) for key in _frequent(column.keys, len(column))]
         return [*counts, Feature(name, "number", rest="other")]

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml.model.protected import NOTHING
 from rekindle.warehouse.contracts import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ml.model.protected import Protected
     from rekindle.warehouse.contracts import Words
 
     Phrases = Mapping[str, Words]
@@ -38,6 +40,8 @@ class Wording:
     """What a reason raises or lowers."""
     currency: str = ""
     """The unit of money; without one an amount stands alone."""
+    protected: Protected = NOTHING
+    """What is never shown, though a model may read it."""
 
     def beside(self, source: str) -> str | None:
         """Name the column that says what is usual beside a value of `source`."""

@@ -141,9 +141,11 @@ class Scorer:
         by_source = np.zeros((rows.num_rows, len(made_of.by_source)))
         for i, amounts in enumerate(made_of.by_source.values()):
             by_source[:, i] = amounts
-        largest = np.argsort(-np.abs(by_source), axis=1, kind="stable")[:, :REASON_COUNT]
+        # What is never shown is nothing as a reason, and counts among the rest.
+        shown = by_source * [not wording.protected.holds(source) for source in made_of.by_source]
+        largest = np.argsort(-np.abs(shown), axis=1, kind="stable")[:, :REASON_COUNT]
         rest = by_source.copy()
-        np.put_along_axis(rest, largest, 0.0, axis=1)
+        np.put_along_axis(rest, largest, np.take_along_axis(by_source - shown, largest, axis=1), axis=1)
         return pa.table(
             {
                 **{name: rows.column(name) for name in (*key, "day")},
@@ -152,7 +154,7 @@ class Scorer:
                 "raw_score": made_of.raw,
                 "baseline": made_of.baseline,
                 "other_contribution": rest.sum(axis=1),
-                "reasons": self._reasons(rows, list(made_of.by_source), by_source, largest, wording),
+                "reasons": self._reasons(rows, list(made_of.by_source), shown, largest, wording),
             }
         )
 

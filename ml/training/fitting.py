@@ -195,7 +195,7 @@ def encoders_of(sample: Sample, split: Split) -> Encoders:
 
 
 def _encoders(sample: Sample, rows: Sequence[pa.Table]) -> Encoders:
-    return Encoders(pa.concat_tables(rows), leave_out=[target.label for target in sample.targets])
+    return Encoders(pa.concat_tables(rows), leave_out=[*(target.label for target in sample.targets), *sample.kept_out])
 
 
 def fit_recipe(

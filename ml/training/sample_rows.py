@@ -199,6 +199,7 @@ def _about(product: Product, sample: Sample, split: Split) -> dict[str, Any]:
         "sample_digest": sample.digest,
         "snapshots": dict(sample.snapshots),
         "user_share": sample.user_share,
+        "kept_out": list(sample.kept_out),
         "days": split.to_json(),
         "limits": _limits(sample),
     }

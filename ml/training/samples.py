@@ -20,6 +20,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from ml import inputs
+from ml.model.protected import Protected
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.warehouse import tables
@@ -72,6 +73,8 @@ class Sample:
     """The Iceberg snapshots that were read, by table."""
     user_share: float
     """The share of users that was drawn, by a hash of the user."""
+    kept_out: tuple[str, ...] = ()
+    """Features of its rows that no model may read, for they are of a protected kind."""
 
     @cached_property
     def digest(self) -> str:
@@ -191,7 +194,8 @@ def sample(spark: SparkSession, product: Product, day: date, settings: Settings)
     for target in targets:
         rows = rows.join(_known(labels, target, days, day), ["day", "user_id"], "left")
     table = rows.toArrow().sort_by([("day", "ascending"), ("user_id", "ascending")])
-    return Sample(product.name, day, targets, table, snapshots, user_share)
+    kept_out = Protected.of(settings).kept_out_of(table)
+    return Sample(product.name, day, targets, table, snapshots, user_share, kept_out)
 
 
 def last_day(spark: SparkSession) -> date:

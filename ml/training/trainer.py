@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ml import registry
+from ml.model import protected
 from ml.objectives import OBJECTIVES, pictures
 from ml.training import admission, fitting, gate, incumbent, leak_screen, outlooks, samples
 from ml.training.fitting import Refitted
@@ -47,6 +48,8 @@ class Training:
     same_as: Version | None
     """The version that was there already, of the same rows."""
     why_not_promoted: str | None
+    kept_out: tuple[str, ...] = ()
+    """Features of the sample that no model may read."""
 
     @property
     def published(self) -> str | None:
@@ -78,6 +81,7 @@ class Training:
             "why_not_promoted": self.why_not_promoted,
             "same_as": None if self.same_as is None else self.same_as.version,
             "refitted": self.refitted.to_json(),
+            "kept_out": list(self.kept_out),
             "days": self.split.to_json(),
             **self.fitted.to_json(),
         }
@@ -109,7 +113,10 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str, progres
         same_as = registry.same(product, record)
         version = same_as or registry.register(product, record)
         why_not = succeeds(product, version, verdict, run_id)
-    return Training(product.name, day, version, verdict, why_not is None, fitted, split, refitted, same_as, why_not)
+    promoted = why_not is None
+    return Training(
+        *(product.name, day, version, verdict, promoted, fitted, split, refitted, same_as, why_not), sample.kept_out
+    )
 
 
 def _refitted(
@@ -182,6 +189,7 @@ def _record(
             **{f"validation_days.{label}": str(days) for label, days in split.validation.items()},
             "test_days": str(split.test),
             "last_label_day": f"{last_label_day}, {(sample.day - last_label_day).days} days before",
+            **({"kept_out": ", ".join(sample.kept_out)} if sample.kept_out else {}),
             **({"route": verdict.route} if verdict.route else {}),
             **{f"refitted_days.{label}": days for label, days in refitted.to_json()["days"].items()},
             **({"not_refitted": refitted.why_not} if refitted.why_not else {}),
@@ -213,7 +221,8 @@ def _learnt(sample: Sample, split: Split, refitted: Refitted) -> str:
     days = "; ".join(f"{label}: {days}" for label, days in refitted.to_json()["days"].items())
     again = f"Then the same recipe was fitted again on all days with a known label ({days}): that scores."
     judged = f"Judged on the days {split.test}, which it had not seen, with what was known at the end of {sample.day}."
-    return f"{judged} {again if days else f'Not fitted again on later days: {refitted.why_not}.'}"
+    kept_out = f" {protected.told(sample.kept_out)}" if sample.kept_out else ""
+    return f"{judged} {again if days else f'Not fitted again on later days: {refitted.why_not}.'}{kept_out}"
 
 
 def _last_label_day(split: Split, refitted: Refitted) -> date:

@@ -361,6 +361,8 @@ def _tell_champion(product: Product, champion: Version, *, as_json: bool) -> Non
 def _training(done: Training) -> RenderableType:
     from rich.console import Group
 
+    from ml.model import protected
+
     told = done.to_json()
     champion = "is champion" if done.promoted else f"did not become champion, for {done.why_not_promoted}"
     lines = [f"Version {done.version.version} of {done.version.name} {champion}: {done.verdict.why}."]
@@ -369,6 +371,8 @@ def _training(done: Training) -> RenderableType:
             f"No news: version {done.version.version}, of {done.version.trained_day}, learnt from the same rows."
         )
     lines.append(_learnt(told))
+    if done.kept_out:
+        lines.append(protected.told(done.kept_out))
     for label, contest in told["candidates"].items():
         chosen = f"{contest['chosen']} of {', '.join(contest['validation'])}" if contest["chosen"] else "no candidate"
         lines.append(f"{label}: {chosen}, chosen on validation days; to beat: {contest['rule'] or 'chance'}.")

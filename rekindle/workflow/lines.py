@@ -92,7 +92,8 @@ def reported(day: date, page: Path) -> str:
 
 def trained(product: str, day: date, detail: Detail) -> str:
     champion = "is champion" if detail["promoted"] else f"did not become champion, for {detail['why_not_promoted']}"
-    return f"{product} as of {day}: version {detail['version']} {champion}. Gate: {detail['gate']}."
+    told = f"{product} as of {day}: version {detail['version']} {champion}. Gate: {detail['gate']}."
+    return f"{told} {detail['kept_out']}" if "kept_out" in detail else told
 
 
 def waits(product: str, day: date, detail: Detail) -> str:

@@ -337,12 +337,14 @@ def train(product: Product) -> Any:
                 raise AirflowSkipException(f"{name} is skipped: {why}.")
             with _stage(day, airflow_run, f"train {name}", spark) as (run_id, days, notes):
                 trainer, waiting = import_module("ml.training.trainer"), import_module("ml.training.waiting")
+                protected = import_module("ml.model.protected")
                 done = waiting.unless_waiting(product, lambda: trainer.train(spark, product, days.first, run_id))
                 if isinstance(done, waiting.Waits):
                     notes.detail = {"waits": done.why}
                 else:
                     notes.detail = {"version": done.version.version, "gate": done.verdict.why}
                     notes.detail |= {"promoted": done.promoted, "why_not_promoted": done.why_not_promoted}
+                    notes.detail |= {"kept_out": protected.told(done.kept_out)} if done.kept_out else {}
             if "waits" in notes.detail:
                 raise AirflowSkipException(lines.waits(name, days.first, notes.detail))
             return lines.trained(name, days.first, notes.detail)

@@ -82,6 +82,10 @@ def published(table: str, *, is_current: bool, current_day: date | None) -> Publ
             "recall as of 2017-12-31: version 7 is champion. Gate: AUC 0.762 beats recency.",
         ),
         (
+            lines.trained("recall", DAY, {**TRAINED, "promoted": True, "kept_out": "Neither read nor shown: age."}),
+            "recall as of 2017-12-31: version 7 is champion. Gate: AUC 0.762 beats recency. Neither read nor shown: age.",
+        ),
+        (
             lines.trained(
                 "recall", DAY, {**TRAINED, "promoted": False, "why_not_promoted": "it did not pass the gate"}
             ),
