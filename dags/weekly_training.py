@@ -1,8 +1,9 @@
 """
 # Weekly training
 
-Every Monday morning: train each product on the labels that are known by the day that has just finished, judge the model on days
-it has not seen, register it, and make it champion if it passes the gate.
+Every Monday morning: look whether the champion's level still holds on the labels that have become known since, and calibrate it
+anew if not; then train each product on the labels that are known by the day that has just finished, judge the model on days it
+has not seen, register it, and make it champion if it passes the gate.
 
 * **Refused by name** where history or classes do not suffice; the champion stays. A product that never had one is skipped and
   waits for a longer history.

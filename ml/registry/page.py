@@ -108,10 +108,11 @@ def _beside_champion(beside: Mapping[str, Any]) -> Iterator[str]:
         for name, figure in beside["champion"].items()
     ]
     its = f"version {beside['version']}"
-    yield (
-        f"#### Beside the champion\n\nThat is the recipe of {its}, which was trained as of {beside['trained_day']}, fitted on "
-        "the same training days and judged on the same rows."
+    about = beside.get("about") or (
+        f"That is the recipe of {its}, which was trained as of {beside['trained_day']}, fitted on the same training days and "
+        "judged on the same rows."
     )
+    yield f"#### Beside the champion\n\n{about}"
     yield _table(("figure", "this version", its, "difference"), rows)
 
 

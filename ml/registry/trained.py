@@ -38,3 +38,5 @@ class Trained:
     """The model that the verdict is about, where `scorer` is its recipe fitted again."""
     last_label_day: date | None = None
     """The last day whose label `scorer` has learnt."""
+    recalibrates: str | None = None
+    """The version whose raw scores `scorer` has, where only the calibration is new."""

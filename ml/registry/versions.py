@@ -131,6 +131,7 @@ def register(product: Product, trained: Trained) -> Version:
         judged_digest=artifact.digest_of(trained.judged.to_files()) if trained.judged else digest,
         last_label_day=trained.last_label_day,
         run_id=trained.run_id,
+        recalibrates=trained.recalibrates,
     )
     # Last: a version without its verdict scores nothing, a verdict without its version would be another's.
     with durable("verdict", product.name):

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from rekindle.progress import Progress
 
 
+MANUAL = "promotion is manual"
+
+
 @dataclass(frozen=True)
 class Training:
     """What came of a training."""
@@ -57,6 +60,11 @@ class Training:
         if not self.verdict.passed:
             return None
         return "naive rule" if self.verdict.is_rule else "model"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it passed, and a person has to say whether it scores."""
+        return waits(self.why_not_promoted)
 
     @property
     def last_label_day(self) -> date:
@@ -147,9 +155,14 @@ def succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) 
             f"{version.trained_day}"
         )
     if settings().promotion == "manual":
-        return f"promotion is manual: it waits for `rekindle promote {product.name} {version.version}`"
+        return f"{MANUAL}: it waits for `rekindle promote {product.name} {version.version}`"
     registry.promote(product, version.version, run_id=run_id, reason=f"gate passed: {verdict.why}")
     return None
+
+
+def waits(why_not_promoted: str | None) -> bool:
+    """Whether this is why a version was not promoted: a person has to say so."""
+    return why_not_promoted is not None and why_not_promoted.startswith(MANUAL)
 
 
 def _record(

@@ -1,4 +1,4 @@
-"""Commands about the models: train, backtest, sample-rows, models, promote, rollback."""
+"""Commands about the models: train, recalibrate, backtest, sample-rows, models, promote, rollback."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ ProductArgument = Annotated[
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(epilog=example("rekindle train recall --day 2017-12-28"))(train)
+    app.command(epilog=example("rekindle recalibrate recall --day 2017-12-28"))(recalibrate)
     app.command(epilog=example("rekindle backtest recall --from 2017-07-01 --to 2017-12-28 --json"))(backtest)
     app.command("sample-rows", epilog=example("rekindle sample-rows recall --day 2017-12-28 --to my-model"))(
         sample_rows
@@ -71,6 +72,39 @@ def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False)
         done = trained(chosen, day, progress)
     answer(done.to_json(), as_json=json, text=_training(done))
     if not done.verdict.passed:
+        raise typer.Exit(CheckFailedError.exit_code)
+
+
+def recalibrate(product: ProductArgument, *, day: DayOption, json: JsonOption = False) -> None:
+    """
+    Look whether the champion's level holds on the labels that have become known since it was trained, and calibrate it anew.
+
+    Nothing is trained: the raw scores stay. Another calibration is fitted to some of those days, judged on later ones, and
+    becomes champion by the gate's route *recalibration* where it is better beyond chance. Where nothing is better the answer says
+    so. The exit code is 1 where the level does not hold and nothing was let in that mends it.
+    """
+    from rekindle import platform, records
+    from rekindle.days import Days
+
+    chosen = named_product(product)
+    _refuse_untrained(chosen)
+    _refuse_unsupplied(chosen, day)
+    platform.attach()
+    refuse_unfinished(day)
+    from ml.training import recalibrator
+    from rekindle.warehouse.spark import session
+
+    name = f"recalibrate {chosen.name}"
+    with (
+        shown(as_json=json) as progress,
+        records.own_run("recalibrate", Days.one(day)) as run_id,
+        records.stage(run_id, day, name) as notes,
+        progress.step(f"Recalibrating {chosen.name}", expected=estimate(1, records.durations(name))),
+    ):
+        done = recalibrator.recalibrate(session(), chosen, day, run_id, progress)
+        notes.detail = {"recalibration": done.told}
+    answer(done.to_json(), as_json=json, text=done.told)
+    if done.is_off:
         raise typer.Exit(CheckFailedError.exit_code)
 
 

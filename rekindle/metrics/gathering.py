@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg.rows import class_row, dict_row
@@ -18,7 +18,7 @@ from rekindle.errors import InputError
 from rekindle.metrics.exposition import Metric, Sample
 from rekindle.postgres import refused
 from rekindle.publishing import DUE_DAY
-from rekindle.records import Promotion, standing
+from rekindle.records import Gate, Promotion, standing, waiting_of
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rekindle.postgres import Connection
 
     Rows = Sequence[Mapping[str, Any]]
+
+Row = TypeVar("Row")
 
 UP = "rekindle_up"
 IS_UP = "Whether Postgres answered: 1, or 0, and then nothing else is told."
@@ -206,11 +208,24 @@ CHAMPIONS = (
 )
 
 
+WAITING = (
+    About(
+        ("product", "version"),
+        {"rekindle_waiting_since_timestamp_seconds": "When the gate let a version pass that waits to be promoted."},
+    ),
+)
+
+
 def names() -> list[str]:
     """Return the names of all metrics."""
     return [
         UP,
-        *(name for abouts in (*(q.about for q in QUESTIONS), CHAMPIONS) for about in abouts for name in about.metrics),
+        *(
+            name
+            for abouts in (*(q.about for q in QUESTIONS), CHAMPIONS, WAITING)
+            for about in abouts
+            for name in about.metrics
+        ),
     ]
 
 
@@ -243,10 +258,15 @@ def _asked(connection: Connection) -> Iterable[Metric]:
     with connection.cursor(row_factory=dict_row) as cursor:
         for question in QUESTIONS:
             yield from told(cursor.execute(question.sql, settled).fetchall(), question.about)
-    columns = ", ".join(Promotion.__dataclass_fields__)
-    with connection.cursor(row_factory=class_row(Promotion)) as promoted:
-        found = promoted.execute(f"select {columns} from rekindle.promotion order by promotion_id").fetchall()
-    yield from told(champions(found), CHAMPIONS)
+    log = _rows(connection, Promotion, "rekindle.promotion order by promotion_id")
+    yield from told(champions(log), CHAMPIONS)
+    yield from told(waiting(log, _rows(connection, Gate, "rekindle.gates")), WAITING)
+
+
+def _rows(connection: Connection, row: type[Row], source: str) -> list[Row]:
+    columns = ", ".join(row.__dataclass_fields__)  # type: ignore[attr-defined]
+    with connection.cursor(row_factory=class_row(row)) as cursor:
+        return cursor.execute(f"select {columns} from {source}").fetchall()
 
 
 def told(rows: Rows, abouts: Iterable[About]) -> list[Metric]:
@@ -278,6 +298,20 @@ def champions(promotions: Sequence[Promotion]) -> list[dict[str, Any]]:
         }
         for (champion,) in filter(None, last)
     ]
+
+
+def waiting(log: Sequence[Promotion], gates: Sequence[Gate]) -> list[dict[str, Any]]:
+    """Return of each product, by name, the version that passed its gate and waits for a person."""
+    found = []
+    for product in sorted({gate.product for gate in gates}):
+        judged = {gate.version: gate for gate in gates if gate.product == product}
+        gate = waiting_of([promotion for promotion in log if promotion.product == product], judged)
+        if gate and gate.recorded_at:
+            since = gate.recorded_at.timestamp()
+            found.append(
+                {"product": product, "version": gate.version, "rekindle_waiting_since_timestamp_seconds": since}
+            )
+    return found
 
 
 def _first_second(day: date) -> float:

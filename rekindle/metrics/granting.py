@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 ROLE = "rekindle_metrics"
 READS = (
     *("rekindle.run", "rekindle.stage", "rekindle.check_result", "rekindle.publish_log", "rekindle.promotion"),
-    *("rekindle.suppression", "sms.freshness"),
+    *("rekindle.gates", "rekindle.suppression", "sms.freshness"),
 )
 
 

@@ -35,6 +35,7 @@ from rekindle.records.promotions import (
     standing,
     take_over_gates,
     waiting,
+    waiting_of,
 )
 from rekindle.records.reports import ReportedDay, record_reported, reported_days
 from rekindle.records.runs import (
@@ -124,5 +125,6 @@ __all__ = [
     "take_over_gates",
     "to_accept",
     "waiting",
+    "waiting_of",
     "with_accepted",
 ]

@@ -134,7 +134,11 @@ def waiting(product: str) -> Gate | None:
 
     One that a rollback has withdrawn was promoted once, and waits for nobody.
     """
-    log, judged = promotions(product), gates(product)
+    return waiting_of(promotions(product), gates(product))
+
+
+def waiting_of(log: Sequence[Promotion], judged: Mapping[str, Gate]) -> Gate | None:
+    """Find in a product's promotion log and verdicts, by version, the one that waits."""
     promoted, in_office = {promotion.version for promotion in log}, standing(log)
     champion = judged.get(in_office[-1].version) if in_office else None
     open_ = [

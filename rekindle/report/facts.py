@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from rekindle.publishing.publications import Unit
-    from rekindle.records import RecordedCheck, Run, Stage
+    from rekindle.records import Gate, RecordedCheck, Run, Stage
     from rekindle.report.came_true import CameTrue
     from rekindle.report.scored_by import ScoredBy
 
@@ -135,5 +135,7 @@ class DayFacts:
     sample_notes: tuple[str, ...]
     """What is to be known about the data where they are a sample."""
     seen_at: datetime
+    waiting: Mapping[str, Gate] = field(default_factory=dict)
+    """By product the version that passed its gate by this day and waits for a person."""
     came_true: tuple[CameTrue, ...] = ()
     """What became known of earlier scores, by product and label."""

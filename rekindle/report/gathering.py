@@ -64,6 +64,8 @@ def gather(day: date, run_id: str) -> DayFacts:
     run = _run(day, run_id)
     known = came_true.find(day)
     offices = scored_by.offices([p for p in publications.declared() if p.history])
+    found = {product: records.waiting(product) for product in records.judged_products()}
+    waiting = {product: gate for product, gate in found.items() if gate and gate.trained_day <= day}
     stages, checks = records.stages(run_id=run_id, day=day), records.checks(run_id=run_id, day=day)
 
     def work(connection: Connection) -> DayFacts:
@@ -87,6 +89,7 @@ def gather(day: date, run_id: str) -> DayFacts:
             },
             currency=settings().currency,
             sample_notes=sample_notes(),
+            waiting=waiting,
             seen_at=_value(connection, "select clock_timestamp()"),
             came_true=known,
         )

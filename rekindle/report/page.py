@@ -116,6 +116,7 @@ def judge(facts: DayFacts) -> Judged:
     findings = [
         *_failures(facts),
         *_permission_findings(facts),
+        *_waiting_findings(facts),
         *_check_findings(tables, _rows_by_table(facts)),
         *_ingestion_findings(ingested),
     ]
@@ -230,6 +231,13 @@ def _permission_findings(facts: DayFacts) -> Iterator[Finding]:
     for stage in facts.stages:
         if why := stage.detail.get("no_new_permission"):
             yield Finding("warned", f"Nobody is permitted anew: {why}.", "time")
+
+
+def _waiting_findings(facts: DayFacts) -> Iterator[Finding]:
+    """Tell which version passed its gate and scores nothing until a person says so."""
+    for product, gate in sorted(facts.waiting.items()):
+        told = f"{product}: version {gate.version} passed its gate and waits for you: rekindle promote {product} {gate.version}."
+        yield Finding("warned", told, "models")
 
 
 def _check_findings(tables: Sequence[Table], rows: Mapping[str, int]) -> Iterator[Finding]:

@@ -126,7 +126,8 @@ def compared(figures: Mapping[str, Any]) -> Compared | None:
     return Compared(
         figure=name,
         value=told["model"][name]["value"],
-        naive=None if is_rule else told["naive"][name]["value"],
+        # Of another calibration of the same scores no rule was fitted.
+        naive=None if is_rule or name not in told["naive"] else told["naive"][name]["value"],
         difference=(difference["value"], difference["low"], difference["high"]) if difference else None,
         to_beat=" and ".join(told.get("to_beat", ())),
         made_by=" and ".join(told.get("made_by", ())),

@@ -14,12 +14,12 @@ from rekindle import postgres, records
 from rekindle.warehouse.tables import CATALOG
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
     from pyspark.sql import SparkSession
 
-    from rekindle.records import Promotion
+    from rekindle.records import Gate, Promotion
 
 QUARTER = timedelta(weeks=13)
 """For so long after a version has left office its tags stay."""
@@ -33,9 +33,26 @@ def wanted() -> dict[str, dict[str, int]]:
     since = postgres.today() - QUARTER
     found: dict[str, dict[str, int]] = {}
     for product in records.promoted_products():
-        for promotion in in_office(records.promotions(product), since):
-            for table, (snapshot, *_) in records.snapshots(promotion.run_id).items():
-                found.setdefault(table, {})[f"{product}_{promotion.version}"] = snapshot
+        promoted, gates = in_office(records.promotions(product), since), records.gates(product)
+        for version, run_id in learnt_in(promoted, gates).items():
+            for table, (snapshot, *_) in records.snapshots(run_id).items():
+                found.setdefault(table, {})[f"{product}_{version}"] = snapshot
+    return found
+
+
+def learnt_in(promoted: Iterable[Promotion], gates: Mapping[str, Gate]) -> dict[str, str]:
+    """
+    By version the run that it was trained in; of a calibration anew also that of the version whose raw scores it has.
+
+    Who promotes by hand has read no sample, so it is not always the run of the promotion.
+    """
+    found = {}
+    for promotion in promoted:
+        gate = gates.get(promotion.version)
+        found[promotion.version] = (gate and gate.run_id) or promotion.run_id
+        root = gates.get(gate.recalibrates) if gate and gate.recalibrates else None
+        if root and root.run_id:
+            found[root.version] = root.run_id
     return found
 
 

@@ -21,6 +21,8 @@ TIMEOUT_SECONDS = 5
 """Whoever waits for the webhook is a task that has failed already."""
 
 
+TRAINING = "weekly_training"
+
 NOTHING_STOPPED = "Scores and permissions are published as usual: nothing is stopped by it."
 
 
@@ -52,11 +54,41 @@ def of_no_new_permission(day: str, airflow_run: str, why: str) -> dict[str, str 
     )
 
 
+def of_waiting(day: str, airflow_run: str, task: str, product: str, version: str) -> dict[str, str | None]:
+    """Tell of a version that passed its gate and waits for a person."""
+    return _news(
+        *(day, airflow_run, task, "version_waits"),
+        dag=TRAINING,
+        what=f"Version {version} of {product} passed its gate and waits for a person.",
+        todo=f"Look at its page in MLflow, then `rekindle promote {product} {version}`, or leave it.",
+        safe="The champion goes on scoring.",
+    )
+
+
+def of_miscalibrated(day: str, airflow_run: str, task: str, product: str, told: str) -> dict[str, str | None]:
+    """Tell of a champion whose level does not hold, and that no other calibration was let in."""
+    return _news(
+        *(day, airflow_run, task, "miscalibrated"),
+        dag=TRAINING,
+        what=f"The level of {product} does not hold: {told}",
+        todo="The training that follows learns from these days. Where its version is not let in, look at what has changed.",
+        safe="Scores are published as usual; their order is not touched by it.",
+    )
+
+
 def _news(
-    day: str, airflow_run: str, task: str, code: str, *, what: str, todo: str, safe: str = NOTHING_STOPPED
+    day: str,
+    airflow_run: str,
+    task: str,
+    code: str,
+    *,
+    what: str,
+    todo: str,
+    safe: str = NOTHING_STOPPED,
+    dag: str = "daily_scores",
 ) -> dict[str, str | None]:
-    """Say what has failed nothing, and in which task of the daily run it was found."""
-    where = {"dag": "daily_scores", "day": day, "task": task, "run": airflow_run}
+    """Say what has failed nothing, and in which task of a DAG it was found."""
+    where = {"dag": dag, "day": day, "task": task, "run": airflow_run}
     return {**where, "code": code, "what": what, "todo": todo, "safe": safe}
 
 

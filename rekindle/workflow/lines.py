@@ -96,6 +96,10 @@ def trained(product: str, day: date, detail: Detail) -> str:
     return f"{told} {detail['kept_out']}" if "kept_out" in detail else told
 
 
+def recalibrated(product: str, day: date, detail: Detail) -> str:
+    return f"{product} as of {day}: {detail['recalibration']}"
+
+
 def waits(product: str, day: date, detail: Detail) -> str:
     return f"{product} as of {day} is skipped, for it was never in use and there is too little to learn from: {detail['waits']}"
 

@@ -318,40 +318,81 @@ def report() -> Any:
 
 
 def train(product: Product) -> Any:
-    """Train, judge, register, and promote what passes; a task group of its own."""
+    """Calibrate the champion anew where its level has moved; train, judge, register, and promote what passes; a task group."""
 
     @task_group(group_id=product.name)
     def group() -> None:
-        # Training is refused for a reason that an hour does not change, and a fit is not worth repeating blindly.
-        @task.pyspark(conn_id=SPARK, task_id="train", retries=0)
-        def run(day: str, airflow_run: str, kind: str, name: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
-            from airflow.sdk.exceptions import AirflowSkipException
-
-            from ml.products import product_named
-            from rekindle.days import parse_day
-            from rekindle.landing.zone import LandingZone
-            from rekindle.workflow import lines
-
-            product = product_named(name)
-            if why := LandingZone().why_unsupplied(product.sources, parse_day(day)):
-                raise AirflowSkipException(f"{name} is skipped: {why}.")
-            with _stage(day, airflow_run, f"train {name}", spark) as (run_id, days, notes):
-                trainer, waiting = import_module("ml.training.trainer"), import_module("ml.training.waiting")
-                protected = import_module("ml.model.protected")
-                done = waiting.unless_waiting(product, lambda: trainer.train(spark, product, days.first, run_id))
-                if isinstance(done, waiting.Waits):
-                    notes.detail = {"waits": done.why}
-                else:
-                    notes.detail = {"version": done.version.version, "gate": done.verdict.why}
-                    notes.detail |= {"promoted": done.promoted, "why_not_promoted": done.why_not_promoted}
-                    notes.detail |= {"kept_out": protected.told(done.kept_out)} if done.kept_out else {}
-            if "waits" in notes.detail:
-                raise AirflowSkipException(lines.waits(name, days.first, notes.detail))
-            return lines.trained(name, days.first, notes.detail)
-
-        run(name=product.name, **CONTEXT)
+        looked, trained = _recalibrate(product), _train(product)
+        chain(looked, trained)
+        # A training that goes well must not hide that the look at the champion has failed.
+        chain([looked, trained], EmptyOperator(task_id="done", trigger_rule="none_failed"))
 
     return group()
+
+
+def _recalibrate(product: Product) -> Any:
+    """Look at the champion's level on the labels that came since, and calibrate it anew."""
+
+    @task.pyspark(conn_id=SPARK, task_id="recalibrate")
+    def run(day: str, airflow_run: str, kind: str, name: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from ml.products import product_named
+        from rekindle.days import parse_day
+        from rekindle.landing.zone import LandingZone
+        from rekindle.workflow import alerts, lines
+
+        product = product_named(name)
+        if why := LandingZone().why_unsupplied(product.sources, parse_day(day)):
+            raise AirflowSkipException(f"{name} is skipped: {why}.")
+        if not import_module("ml.registry").has_had_champion(product):
+            raise AirflowSkipException(f"{name} is skipped: no model of it has become champion yet.")
+        with _stage(day, airflow_run, f"recalibrate {name}", spark) as (run_id, days, notes):
+            done = import_module("ml.training.recalibrator").recalibrate(spark, product, days.first, run_id)
+            notes.detail = {"recalibration": done.told}
+            task_id = f"{name}.recalibrate"
+            if done.is_off:
+                alerts.send(alerts.of_miscalibrated(day, airflow_run, task_id, name, done.told))
+            if done.waits:
+                alerts.send(alerts.of_waiting(day, airflow_run, task_id, name, done.version.version))
+        return lines.recalibrated(name, days.first, notes.detail)
+
+    return run(name=product.name, **CONTEXT)
+
+
+def _train(product: Product) -> Any:
+    """Train, judge, register, and promote what passes, whatever became of the old champion's calibration."""
+
+    # Training is refused for a reason that an hour does not change, and a fit is not worth repeating blindly.
+    @task.pyspark(conn_id=SPARK, task_id="train", retries=0, trigger_rule="all_done")
+    def run(day: str, airflow_run: str, kind: str, name: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from ml.products import product_named
+        from rekindle.days import parse_day
+        from rekindle.landing.zone import LandingZone
+        from rekindle.workflow import alerts, lines
+
+        product = product_named(name)
+        if why := LandingZone().why_unsupplied(product.sources, parse_day(day)):
+            raise AirflowSkipException(f"{name} is skipped: {why}.")
+        with _stage(day, airflow_run, f"train {name}", spark) as (run_id, days, notes):
+            trainer, waiting = import_module("ml.training.trainer"), import_module("ml.training.waiting")
+            protected = import_module("ml.model.protected")
+            done = waiting.unless_waiting(product, lambda: trainer.train(spark, product, days.first, run_id))
+            if isinstance(done, waiting.Waits):
+                notes.detail = {"waits": done.why}
+            else:
+                notes.detail = {"version": done.version.version, "gate": done.verdict.why}
+                notes.detail |= {"promoted": done.promoted, "why_not_promoted": done.why_not_promoted}
+                notes.detail |= {"kept_out": protected.told(done.kept_out)} if done.kept_out else {}
+                if done.waits:
+                    alerts.send(alerts.of_waiting(day, airflow_run, f"{name}.train", name, done.version.version))
+        if "waits" in notes.detail:
+            raise AirflowSkipException(lines.waits(name, days.first, notes.detail))
+        return lines.trained(name, days.first, notes.detail)
+
+    return run(name=product.name, **CONTEXT)
 
 
 def take_away() -> Any:

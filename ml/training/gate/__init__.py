@@ -8,6 +8,7 @@ decides stands in conf/gate.yml.
 
 from ml.training.gate.criteria import Criteria, criteria
 from ml.training.gate.paired import Pair
+from ml.training.gate.recalibrated import judge_recalibration
 from ml.training.gate.routes import Challenge, judge, judge_challenger, judge_rule
 from ml.training.gate.verdict import Criterion, Verdict
 
@@ -20,5 +21,6 @@ __all__ = [
     "criteria",
     "judge",
     "judge_challenger",
+    "judge_recalibration",
     "judge_rule",
 ]

@@ -36,6 +36,7 @@ class Criteria(BaseModel):
     segment_loss: ByFigure
     segment_level: Share
     predicted_over_actual: tuple[Annotated[float, Field(gt=0)], float]
+    announced_over_actual: tuple[Annotated[float, Field(gt=0)], float]
     served_rank: Annotated[float, Field(ge=-1, le=1)]
     served_mean: Annotated[float, Field(ge=0)]
     leak_over_champion: ByFigure
@@ -46,9 +47,10 @@ class Criteria(BaseModel):
 
     @model_validator(mode="after")
     def _refuse_empty_range(self) -> Self:
-        low, high = self.predicted_over_actual
-        if low >= high:
-            raise ValueError("predicted_over_actual: the lower end comes first")
+        for name in ("predicted_over_actual", "announced_over_actual"):
+            low, high = getattr(self, name)
+            if low >= high:
+                raise ValueError(f"{name}: the lower end comes first")
         return self
 
 

@@ -104,6 +104,37 @@ def decided_by(figures: Figures) -> str:
     return figures.proper or figures.primary
 
 
+def calibration(figures: Figures, pair: Pair, rounds: int) -> Difference:
+    """
+    Say by how much nearer to what came true the challenger's predictions are, of raw scores that are the same.
+
+    In the proper score where the objective has one; the order of amounts says nothing of their level, so theirs is the distance
+    of the sums, as a logarithm: twice and half are as far.
+    """
+    if figures.proper is not None:
+        return deciding(figures, pair, rounds)
+    one, other = (_off(j.outcome, j.prediction) for j in (pair.challenger, pair.champion))
+    return _difference(pair, lambda times: other(times) - one(times), rounds)
+
+
+def calibrated_by(figures: Figures) -> str:
+    """Name the figure of `calibration`."""
+    return figures.proper or "distance of the sums"
+
+
+def says_the_same(pair: Pair) -> bool:
+    """Whether both have the same raw scores, whatever they make of them."""
+    return np.array_equal(pair.challenger.raw, pair.champion.raw)
+
+
+def _off(outcome: np.ndarray, prediction: np.ndarray) -> Weighted:
+    def figure(times: np.ndarray) -> float:
+        predicted, actual = float(times @ prediction), float(times @ outcome)
+        return abs(float(np.log(predicted / actual))) if predicted > 0 and actual > 0 else float("nan")
+
+    return figure
+
+
 def weighted(
     name: str, metric: Callable[[np.ndarray, np.ndarray], float], outcome: np.ndarray, score: np.ndarray
 ) -> Weighted:

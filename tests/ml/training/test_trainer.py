@@ -20,13 +20,14 @@ from ml.model.learners.linear import Column, Linear
 from ml.model.part import Part
 from ml.model.scorer import Scorer, archive_name, output_ddl, scoring_function
 from ml.objectives import figures
-from ml.training import backtest, evaluation, fitting, gate, samples, trainer
+from ml.training import backtest, evaluation, fitting, gate, recalibrator, samples, trainer
 from rekindle import records
 from rekindle.cli import app
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.settings import settings
-from rekindle.warehouse import tables
+from rekindle.warehouse import contracts, tables
+from spark_jobs import scores
 from tests.ml.conftest import COLUMNS, feature_rows, sundays
 
 pytestmark = pytest.mark.usefixtures("mlflow_ready", "world")
@@ -81,6 +82,21 @@ def product(recall, monkeypatch):
     own = replace(recall, name=f"recall_{uuid4().hex[:8]}")
     monkeypatch.setattr(products, "PRODUCTS", (own,))
     return own
+
+
+@pytest.fixture
+def scored(spark, product):
+    """Score a day before there was any champion by whoever is; what is not the same of two runs is left out."""
+    day = WEEKS[0]
+
+    def work() -> pa.Table:
+        run_id = records.start_run("daily", Days.one(day))
+        scores.main(spark, Days.one(day), run_id, product=product)
+        rows = tables.read_days(spark, product.table, Days.one(day)).drop("run_id", "model_version", "model_digest")
+        return rows.toArrow().sort_by("user_id")
+
+    yield work
+    spark.sql(f"DELETE FROM {product.table} WHERE day = DATE '{day}'")
 
 
 def test_a_sample_is_what_was_known_at_the_end_of_the_day(spark, recall, business):
@@ -251,6 +267,62 @@ def test_a_version_stands_beside_the_champion_on_the_same_rows(spark, product):
     assert {c["name"] for c in second.version.judged.criteria} >= {"ranking", "segments", "served_rank"}
     assert second.version.judged.judged_digest == artifact.digest_of(second.fitted.scorer.to_files())
     assert second.version.judged.last_label_day == second.last_label_day <= LAST
+
+
+@pytest.fixture
+def promises_too_much(spark, product) -> registry.Version:
+    """A champion of five weeks ago whose chances are all too high."""
+    early = DAY - timedelta(weeks=5)
+    sample = samples.sample(spark, product, early, settings())
+    fitted = fitting.fit(product, sample, samples.split(sample, settings()))
+    (forecast,) = fitted.scorer.forecasts
+    off = replace(forecast.calibration, intercept=forecast.calibration.intercept + 1.0)
+    trained = registry.Trained(
+        day=early,
+        run_id="a run",
+        scorer=replace(fitted.scorer, forecasts=(replace(forecast, calibration=off),)),
+        verdict=gate.Verdict(passed=True, why="a test", route="first"),
+        params={},
+        metrics={},
+        figures={},
+        sample_digest="s",
+        documents={},
+        tags={},
+        last_label_day=LAST - timedelta(weeks=5),
+    )
+    version = registry.register(product, trained)
+    return registry.promote(product, version.version, run_id="a run", reason="a test")
+
+
+@pytest.mark.slow
+def test_a_level_that_is_off_is_mended_without_training_and_a_step_back_scores_as_before(
+    spark, product, promises_too_much, scored
+):
+    """Route *recalibration*: raw scores stay, and so does the order; the version before scores the same day the same again."""
+    before = scored()
+    asked = CliRunner().invoke(app, ["recalibrate", product.name, "--day", str(DAY), "--json"], catch_exceptions=False)
+    told, version = json.loads(asked.stdout), registry.champion(product)
+    after = scored()
+    again = recalibrator.recalibrate(spark, product, DAY, "another")
+
+    assert (asked.exit_code, told["route"], told["promoted"], told["level_holds"]) == (0, "recalibration", True, False)
+    assert {c["name"] for c in told["targets"]["active_1_7"]["criteria"]} >= {"closer", "same_scores", "served_rank"}
+    assert (version.version, version.judged.recalibrates, version.judged.route) == ("2", "1", "recalibration")
+    assert version.judged.last_label_day == LAST
+    old, new = (Scorer.from_files(registry.files_of(one)).forecasts[0] for one in (promises_too_much, version))
+    assert old.parts == new.parts
+    assert before["user_id"] == after["user_id"] and before["percentile"] == after["percentile"]
+    assert sum(map(float, after["return_probability"].to_pylist())) < 0.9 * sum(
+        map(float, before["return_probability"].to_pylist())
+    )
+    assert (again.version, again.is_off) == (None, False)
+    assert "no label has become known since" in again.told
+    page = MlflowClient().get_model_version(product.model_name, "2").description
+    assert "The same raw scores as version 1's, calibrated by labels that have become known since" in page
+
+    registry.rollback(product, run_id="a run")
+
+    assert scored().equals(before)
 
 
 def test_too_short_a_history_leaves_the_champion(spark, product):

@@ -82,6 +82,6 @@ def test_where_promotion_is_manual_what_passed_waits(recall, recall_sample, hand
     monkeypatch.setattr(trainer, "settings", lambda: kept)
     done = trainer.train(SimpleNamespace(), recall, recall_sample.day, "a run")
 
-    assert done.verdict.passed and not done.promoted
+    assert done.verdict.passed and not done.promoted and done.waits
     assert done.why_not_promoted == "promotion is manual: it waits for `rekindle promote recall 1`"
     assert len(handed_over) == 1

@@ -19,7 +19,7 @@ from rekindle.errors import InputError
 from rekindle.metrics import granting
 from rekindle.metrics.gathering import QUESTIONS, About, champions, names, told
 from rekindle.publishing import due_day
-from rekindle.records import CheckResult, Promotion
+from rekindle.records import CheckResult, Gate, Promotion
 from rekindle.settings import PROJECT, settings
 
 if TYPE_CHECKING:
@@ -125,6 +125,8 @@ def recorded(database) -> None:
     records.finish_run(run, "done")
     records.start_run("backfill", Days.between(MONDAY, TUESDAY))
     records.append_promotion("recall", "4", "d" * 64, TUESDAY, "better", run)
+    for version, day, digest in (("4", MONDAY, "d"), ("5", TUESDAY, "e")):
+        records.record_gate(Gate("recall", version, digest * 64, True, "", {}, None, day))
     database.execute(
         "insert into rekindle.suppression values ('2017-06-05', 'eligible', 9), ('2017-06-06', 'eligible', 4)"
     )
@@ -175,6 +177,8 @@ def test_what_is_recorded_is_told():
     }
     assert {name: found.get(name) for name in expected} == expected
     assert found["rekindle_stage_duration_seconds", "publish"] >= 0
+    assert found["rekindle_waiting_since_timestamp_seconds", "recall", "5"] > 1.7e9
+    assert ("rekindle_waiting_since_timestamp_seconds", "recall", "4") not in found
     assert found["rekindle_run_last_duration_seconds", "daily", "done"] >= 0
     assert ("rekindle_run_last_duration_seconds", "backfill", "running") not in found
     assert found["rekindle_run_running_since_timestamp_seconds", "backfill"] > 1.7e9

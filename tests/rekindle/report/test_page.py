@@ -11,6 +11,7 @@ import jinja2
 import jinja2.nodes
 import pytest
 
+from rekindle.records import Gate
 from rekindle.report import page as page_module
 from rekindle.report.came_true import CameTrue, Period, Sums
 from rekindle.report.facts import Publish
@@ -510,6 +511,16 @@ def test_tables_without_a_finding_are_folded_and_the_others_are_not(a):
     folded = html.split("<details")[1].split("</details>")[0]
     assert "raw.users" in folded and "1 table without a finding" in folded
     assert "raw.orders" not in folded
+
+
+def test_a_version_that_waits_for_a_person_is_a_warning_with_what_to_say(a):
+    waiting = {"recall": Gate("recall", "7", "a" * 64, True, "", {}, None, a.day)}
+
+    found = judge(a.facts(waiting=waiting)).findings
+
+    assert [(one.severity, one.section) for one in found] == [("warned", "models")]
+    assert found[0].text == "recall: version 7 passed its gate and waits for you: rekindle promote recall 7."
+    assert "waits for you" in render(a.facts(waiting=waiting))
 
 
 def test_a_day_on_which_nobody_is_permitted_anew_says_so_beside_its_scores(a):

@@ -126,6 +126,21 @@ def test_a_day_on_which_nobody_is_permitted_anew_is_told_with_the_source_that_is
     assert "permission is still taken away" in str(alert["safe"])
 
 
+def test_a_version_that_waits_for_a_person_is_told_with_what_to_say():
+    alert = alerts.of_waiting("2024-03-10", "run", "recall.train", "recall", "3")
+
+    assert (alert["dag"], alert["code"], alert["task"]) == ("weekly_training", "version_waits", "recall.train")
+    assert alert["what"] == "Version 3 of recall passed its gate and waits for a person."
+    assert "rekindle promote recall 3" in str(alert["todo"])
+
+
+def test_a_level_that_does_not_hold_is_told_with_its_figures():
+    alert = alerts.of_miscalibrated("2024-03-10", "run", "recall.recalibrate", "recall", "predicted/actual 1.40.")
+
+    assert (alert["dag"], alert["code"]) == ("weekly_training", "miscalibrated")
+    assert alert["what"] == "The level of recall does not hold: predicted/actual 1.40."
+
+
 def test_what_has_moved_within_a_week_is_told_and_stops_nothing():
     alert = alerts.of_moved("2024-03-10", "run", ["share of no_consent", "drift of orders_28d"])
 

@@ -9,7 +9,7 @@ import pytest
 from ml.objectives import OBJECTIVES, figures
 from ml.training import fitting, gate, leak_screen, samples
 from ml.training.evaluation import Judged, evaluate
-from ml.training.gate import Challenge, Criteria, Pair, criteria, leaks, served
+from ml.training.gate import Challenge, Criteria, Pair, criteria, leaks, recalibrated, served
 from ml.training.gate.criteria import FILE, value_for
 from rekindle.errors import InputError
 
@@ -71,6 +71,10 @@ def a_season(asked: Criteria) -> bool:
     return gate.judge(evaluate("probability", judged(0.5, times=0.75)), asked).passed
 
 
+def still_holds(asked: Criteria) -> bool:
+    return recalibrated.holds(evaluate("probability", judged(0.5, times=1.25)), "some days", asked).passed
+
+
 def refit(asked: Criteria, name: str) -> bool:
     before = judged(0.0)
     again = judged(0.15, times=1.05)
@@ -109,6 +113,7 @@ DECIDES = {
     "segment_loss": (worse_for_some, {"auc": 0.01}, {"auc": 0.5}),
     "segment_level": (worse_for_some, 0.05, 1e-7),
     "predicted_over_actual": (a_season, (0.95, 1.05), (0.5, 2.0)),
+    "announced_over_actual": (still_holds, (0.9, 1.1), (0.5, 2.0)),
     "served_rank": (ranks_alike, 0.999, 0.9),
     "served_mean": (mean_is_near, 1e-4, 0.2),
 }

@@ -1,0 +1,172 @@
+"""Another calibration of a champion's scores: which days it is fitted and judged on, and how a fading business is followed."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml.objectives import OBJECTIVES
+from ml.training import gate, recalibration
+from ml.training.evaluation import Judged, evaluate
+from ml.training.gate import Pair, paired
+from ml.training.recalibration import ripe_days
+from ml.training.samples import Sample
+from tests.ml.conftest import FIRST_SUNDAY, feature_rows, sundays
+
+ASKED = gate.criteria().model_copy(update={"resamples": 100})
+
+REACH = timedelta(days=10)
+"""Seven days of horizon and three of lateness."""
+
+TRAINED = sundays(20)[-1] + REACH
+"""The day with which the label of the last of the twenty weeks that the model has learnt from was known."""
+
+
+@given(weeks=st.integers(1, 30), trained=st.integers(0, 250), reach=st.integers(8, 100))
+def test_no_day_is_judged_that_either_calibration_was_fitted_on(weeks, trained, reach):
+    """Whatever is known: a whole reach lies between fitting and judging, and of all of it nothing was known before."""
+    gap, known, trained_day = timedelta(days=reach), sundays(weeks), FIRST_SUNDAY + timedelta(days=trained)
+    found = ripe_days(known, gap, trained_day)
+
+    assert found.new == tuple(day for day in known if day + gap > trained_day)
+    assert {*found.fitted, *found.judged, *found.served} <= set(found.new)
+    assert len(found.fitted) == len(found.served)
+    assert bool(found.fitted) == bool(found.judged)
+    if found.fitted:
+        assert found.fitted[-1] + gap <= found.judged[0]
+        assert found.served[-1] == found.judged[-1] == known[-1]
+        assert max(map(len, (found.fitted, found.judged))) <= recalibration.WEEKS
+    else:
+        assert not found.new or found.new[0] + gap > found.new[-1]
+
+
+def test_a_champion_of_three_weeks_is_calibrated_by_the_first_and_judged_on_the_last():
+    known = sundays(23)
+    found = ripe_days(known, REACH, TRAINED)
+
+    assert (found.new, found.fitted, found.judged, found.served) == (
+        tuple(known[20:]),
+        (known[20],),
+        (known[22],),
+        (known[22],),
+    )
+    assert ripe_days(known[:22], REACH, TRAINED).fitted == ()
+    assert ripe_days(sundays(26), REACH, TRAINED).judged == tuple(sundays(26)[24:])
+
+
+class Business:
+    """Customers by a known law, whose chance to come back is times a level that a week may have."""
+
+    def __init__(self, recall, settings, level, *, users=400, seed=0):
+        self.recall, self.settings, self.level = recall, settings, level
+        self.weeks = sundays(40)
+        rows = feature_rows(self.weeks, users, seed=seed)
+        often, recency = (rows[name].to_numpy().astype(float) for name in ("orders_28d", "recency_days"))
+        weeks = np.repeat(np.arange(len(self.weeks)), users)
+        self.chance = level(weeks) / (1 + np.exp(-(0.5 * often - 0.03 * recency - 0.5)))
+        came = (np.random.default_rng(seed).random(len(weeks)) < self.chance).astype(float)
+        at = rows.column_names.index("active_1_7")
+        self.rows = rows.set_column(at, "active_1_7", pa.array(came)).drop_columns(
+            ["net_revenue_1_30", "net_revenue_31_90"]
+        )
+
+    def known_on(self, day) -> Sample:
+        """The weeks of whose labels all is delivered by the end of a day."""
+        rows = self.rows.filter(pc.less_equal(self.rows["day"], pa.scalar(day - REACH)))
+        return Sample("recall", day, self.recall.targets(self.settings), rows, {}, 1.0)
+
+    def ratio(self, scorer, week) -> float:
+        """What a model foretells of a week over what is to come of it, without chance."""
+        there = pc.equal(self.rows["day"], pa.scalar(self.weeks[week])).to_numpy(zero_copy_only=False)
+        predicted = scorer.predict(self.rows.filter(pa.array(there))).by_label["active_1_7"]
+        return float(predicted.sum() / self.chance[there].sum())
+
+    def followed(self, scorer, until=31):
+        """A champion that is never trained again, looked at each Sunday and calibrated where the gate lets it."""
+        trained_day = TRAINED
+        for week in range(22, until):
+            day = self.weeks[week]
+            found = recalibration.recalibrate(
+                self.recall, self.known_on(day), scorer, trained_day, lateness_days=3, criteria=ASKED
+            )
+            if found.verdict.passed:
+                scorer, trained_day = found.scorer, day
+            yield week, scorer, found
+
+
+def fading(weeks):
+    """Half of the returns are lost within the ten weeks after the champion was trained."""
+    return 1 - 0.5 * np.clip((weeks - 20) / 10, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("seed", "users"), [(0, 400), *(pytest.param(seed, 1500, marks=pytest.mark.slow) for seed in range(1, 4))]
+)
+def test_a_fading_business_is_followed_or_told_of_within_two_weeks(recall, business, recall_fitted, seed, users):
+    """Simulated: from the day on which a label is known of a week that was foretold a tenth too much, two weeks at most."""
+    world, champion = Business(recall, business, fading, seed=seed, users=users), recall_fitted.scorer
+    first_off = next(week for week in range(20, 40) if world.ratio(champion, week) > 1.1)
+    known_on = next(day for day in world.weeks if day >= world.weeks[first_off] + REACH)
+    story = list(world.followed(champion))
+    acted = next(world.weeks[week] for week, _, found in story if found.is_off or found.verdict.passed)
+
+    assert acted <= known_on + timedelta(weeks=2)
+    late = [(week, scorer) for week, scorer, _ in story if week >= 24]
+    lag, left_alone = (
+        np.mean([abs(np.log(world.ratio(scorer or champion, week))) for week, scorer in some])
+        for some in (late, [(week, None) for week, _ in late])
+    )
+    assert lag < 0.6 * left_alone
+    assert any(found.verdict.passed for _, _, found in story)
+
+
+@pytest.mark.parametrize("users", [400, pytest.param(1500, marks=pytest.mark.slow)])
+def test_a_steady_business_keeps_its_champion(recall, business, recall_fitted, users):
+    """Simulated: of six weeks in which nothing changes hardly one says otherwise."""
+    world = Business(recall, business, lambda weeks: np.ones(len(weeks)), users=users)
+    story = list(world.followed(recall_fitted.scorer, until=28))
+
+    assert sum(found.is_off for _, _, found in story) == 0
+    assert sum(found.verdict.passed for _, _, found in story) <= 1
+
+
+def judged(times: float, *, seed: int = 0) -> gate.Pair:
+    """A champion whose amounts are `times` too high, and a challenger whose are right."""
+    draw = np.random.default_rng(seed)
+    expected = draw.gamma(1.0, 50.0, 2000)
+    outcome = expected * draw.gamma(0.5, 2.0, 2000) * (draw.random(2000) < 0.5) * 2
+    one = Judged(np.arange(2000), outcome, expected, expected, expected, 50.0)
+    return Pair(one, replace(one, prediction=times * expected))
+
+
+def test_amounts_are_nearer_by_the_distance_of_their_sums():
+    """The order of users is the same, and says nothing of it; too much by a half is as far as too little by a third."""
+    figures = OBJECTIVES["amount"].figures
+    high, low, same = (paired.calibration(figures, judged(times), 200) for times in (1.5, 1 / 1.5, 1.0))
+
+    off = float(np.log(judged(1.0).champion.prediction.sum() / judged(1.0).champion.outcome.sum()))
+    assert high.value == pytest.approx(abs(np.log(1.5) + off) - abs(off))
+    assert high.lower(0.025) > 0 and low.lower(0.025) > 0
+    assert not same.lower(0.025) > 0
+
+
+@pytest.mark.parametrize(("times", "passed"), [(1.5, True), (1.0, False)])
+def test_a_level_is_let_in_where_it_is_nearer_beyond_chance(times, passed):
+    pair = judged(times)
+    verdict = gate.judge_recalibration(OBJECTIVES["amount"].figures, evaluate("amount", pair.challenger), pair, ASKED)
+
+    assert (verdict.passed, verdict.route) == (passed, "recalibration")
+    assert {one.name for one in verdict.criteria} == {"closer", "same_scores", "predicted_over_actual"}
+
+
+def test_other_raw_scores_are_no_recalibration():
+    pair = judged(1.5)
+    other = Pair(replace(pair.challenger, raw=pair.challenger.raw + 1), pair.champion)
+    verdict = gate.judge_recalibration(OBJECTIVES["amount"].figures, evaluate("amount", other.challenger), other, ASKED)
+
+    assert not verdict.passed and verdict.why.startswith("the raw scores are others")
