@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 
-TOLD = ("trained_day", "passed", "why", "digest", "sample_digest", "from_tags", "recorded_at")
+TOLD = ("trained_day", "passed", "route", "recalibrates", "why", "digest", "sample_digest", "from_tags", "recorded_at")
 """What an overview says of a verdict; all null where there is none."""
 
 

@@ -173,11 +173,22 @@ class RefitDays:
     """All with a known label: what the model that scores has learnt from."""
 
 
-def sample(spark: SparkSession, product: Product, day: date, settings: Settings) -> Sample:
-    """Read the sample that was known at the end of `day`, joined and drawn in Spark."""
+def sample(
+    spark: SparkSession,
+    product: Product,
+    day: date,
+    settings: Settings,
+    snapshots: Mapping[str, int | None] | None = None,
+) -> Sample:
+    """
+    Read the sample that was known at the end of `day`, joined and drawn in Spark.
+
+    With the `snapshots` of an earlier one it is that one again, row for row: with the same lock file a training on it gives the
+    same scores.
+    """
     targets = product.targets(settings)
     names = (*product.features, product.population, LABELS)
-    snapshots = {name: tables.snapshot_id(spark, name) for name in names}
+    snapshots = snapshots or {name: tables.snapshot_id(spark, name) for name in names}
     population, labels = (_as_read(spark, name, snapshots[name]) for name in (product.population, LABELS))
     for table in product.features:
         refuse_labels(table, spark.table(table).columns, targets)

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml.model.calibration import Level
 from ml.objectives import OBJECTIVES
 from ml.training import gate, recalibration
 from ml.training.evaluation import Judged, evaluate
 from ml.training.gate import Pair, paired
 from ml.training.recalibration import ripe_days
 from ml.training.samples import Sample
+from rekindle.report import scored_by
 from tests.ml.conftest import FIRST_SUNDAY, feature_rows, sundays
 
 ASKED = gate.criteria().model_copy(update={"resamples": 100})
@@ -170,3 +172,39 @@ def test_other_raw_scores_are_no_recalibration():
     verdict = gate.judge_recalibration(OBJECTIVES["amount"].figures, evaluate("amount", other.challenger), other, ASKED)
 
     assert not verdict.passed and verdict.why.startswith("the raw scores are others")
+
+
+def test_of_two_amounts_the_one_that_is_off_is_mended_and_the_other_stays(ltv, ltv_sample, ltv_fitted):
+    """A third too much is foretold of days 1 to 30; of days 31 to 90 labels become known nine weeks later."""
+    first, second = ltv_fitted.scorer.forecasts
+    off = replace(first, calibration=Level(1.5 * first.calibration.factor))
+    scorer = replace(ltv_fitted.scorer, forecasts=(off, second))
+    found = recalibration.recalibrate(
+        ltv, ltv_sample, scorer, ltv_sample.day - timedelta(weeks=12), lateness_days=3, criteria=ASKED
+    )
+    mended, other = found.attempts
+
+    assert mended.is_let_in and not mended.level.passed and found.is_off
+    assert found.scorer.forecasts[0].calibration.factor == pytest.approx(first.calibration.factor, rel=0.1)
+    assert (found.scorer.forecasts[1], found.judged.forecasts[1]) == (second, second)
+    assert found.scorer.forecasts[0].parts == first.parts
+    assert not other.is_let_in
+    assert found.verdict.passed and all("net_revenue_1_30: " in one.told for one in found.verdict.criteria)
+    figures = recalibration.figures_of(found.let_in)
+    told = scored_by.compared(figures)
+    assert figures.keys() == {"1_30"}
+    assert told and (told.figure, told.naive, told.difference) == ("gini", None, None)
+    beside = recalibration.beside(found.let_in, "3", ltv_sample.day)
+    assert abs(beside["this"]["predicted_over_actual"]["value"] - 1) < abs(
+        beside["champion"]["predicted_over_actual"]["value"] - 1
+    )
+
+
+def test_a_champion_without_new_labels_is_left_as_it_is(ltv, ltv_sample, ltv_fitted):
+    found = recalibration.recalibrate(
+        ltv, ltv_sample, ltv_fitted.scorer, ltv_sample.day + timedelta(weeks=20), lateness_days=3, criteria=ASKED
+    )
+
+    assert not found.verdict.passed and not found.is_off
+    assert found.scorer == ltv_fitted.scorer
+    assert found.verdict.why.count("no label has become known since the champion was trained") == 2

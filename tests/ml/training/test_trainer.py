@@ -3,6 +3,9 @@
 import json
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 from uuid import uuid4
 
 import pyarrow as pa
@@ -26,7 +29,7 @@ from rekindle.cli import app
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.settings import settings
-from rekindle.warehouse import contracts, tables
+from rekindle.warehouse import contracts, tables, tags
 from spark_jobs import scores
 from tests.ml.conftest import COLUMNS, feature_rows, sundays
 
@@ -323,6 +326,82 @@ def test_a_level_that_is_off_is_mended_without_training_and_a_step_back_scores_a
     registry.rollback(product, run_id="a run")
 
     assert scored().equals(before)
+
+
+@pytest.mark.slow
+def test_an_alias_on_what_no_gate_let_pass_or_on_changed_bytes_stops_scoring_and_the_last_good_day_stays(
+    spark, product, promises_too_much, scored
+):
+    """Whoever may edit in MLflow may move the alias, and whoever reaches the store may change a byte."""
+    good, client = scored(), MlflowClient()
+    folder = Path(url2pathname(urlparse(registry.model_location(promises_too_much)).path)) / "native"
+    for file in sorted(folder.iterdir()):
+        content = file.read_bytes()
+        file.write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+        with pytest.raises(InputError, match=r"digest_mismatch: .*the last good scores stay"):
+            scored()
+        file.write_bytes(content)
+
+    failed = registry.register(
+        product,
+        registry.Trained(
+            day=DAY,
+            run_id="a run",
+            scorer=replace(Scorer.from_files(registry.files_of(promises_too_much))),
+            verdict=gate.Verdict(passed=False, why="a test"),
+            params={},
+            metrics={},
+            figures={},
+            sample_digest="other rows",
+            documents={},
+            tags={"gate": "passed"},
+        ),
+    )
+    by_hand = client.create_model_version(product.model_name, "file:///nowhere")
+    for number, code in ((failed.version, "gate_not_passed"), (by_hand.version, "no_gate")):
+        copy = client.copy_model_version(f"models:/{product.model_name}/{number}", product.champion_name)
+        client.set_registered_model_alias(product.champion_name, registry.CHAMPION, copy.version)
+        with pytest.raises(InputError, match=rf"{code}: .*the last good scores"):
+            scored()
+
+    stays = tables.read_days(spark, product.table, Days.one(WEEKS[0])).select(*good.column_names).toArrow()
+    assert stays.sort_by("user_id").equals(good)
+
+
+@pytest.mark.slow
+def test_a_training_can_be_repeated_from_the_snapshots_that_its_tag_keeps(spark, product):
+    """What was released since changes the sample; read as of its snapshots it gives the same rows, bytes and scores again."""
+    run_id = records.start_run("train", Days.one(DAY))
+    done = trainer.train(spark, product, DAY, run_id)
+    before = samples.sample(spark, product, DAY, settings())
+    tag, kept = f"{product.name}_{done.version.version}", tags.wanted()
+    try:
+        for table, snapshot in before.snapshots.items():
+            assert kept[table][tag] == snapshot
+            tags.keep(spark, table, kept[table])
+            # A user more, of whom nobody knew; then all that no tag keeps expires.
+            columns = ", ".join("'later'" if name == "user_id" else f"`{name}`" for name in spark.table(table).columns)
+            on = "feature_day" if table == samples.LABELS else "day"
+            spark.sql(
+                f"INSERT INTO {table} SELECT {columns} FROM {table} WHERE user_id = 'u00001' AND {on} >= DATE '{WEEKS[0]}'"
+                f" AND {on} <= DATE '{LAST}'"
+            )
+            spark.sql(
+                f"CALL lake.system.expire_snapshots(table => '{table}', older_than => TIMESTAMP '2999-01-01', retain_last => 1)"
+            ).collect()
+        now = samples.sample(spark, product, DAY, settings())
+        again = samples.sample(spark, product, DAY, settings(), before.snapshots)
+    finally:
+        for table in before.snapshots:
+            spark.sql(f"DELETE FROM {table} WHERE user_id = 'later'")
+            tags.keep(spark, table, {})
+
+    assert (again.digest, again.rows.num_rows) == (before.digest, before.rows.num_rows)
+    assert now.rows.num_rows == before.rows.num_rows + len(WEEKS)
+    one, other = (
+        fitting.fit(product, sample, samples.split(sample, settings())).scorer.to_files() for sample in (before, again)
+    )
+    assert one == other
 
 
 def test_too_short_a_history_leaves_the_champion(spark, product):
