@@ -80,7 +80,7 @@ class Wording:
             return _cut(value)
         if said.unit == "money":
             return f"{value:.2f} {self.currency}".rstrip()
-        return _number(value) if said.unit is None else count(value, said.unit).replace("{key}", key)
+        return number(value) if said.unit is None else count(value, said.unit).replace("{key}", key)
 
 
 def _column(source: str) -> str:
@@ -88,11 +88,11 @@ def _column(source: str) -> str:
 
 
 def _named(name: str, value: Value) -> str:
-    shown = "not known" if value is None else _cut(value) if isinstance(value, str) else _number(value)
+    shown = "not known" if value is None else _cut(value) if isinstance(value, str) else number(value)
     return f"{_plain(_cut(name))} is {shown}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Write whole numbers without a point, others with one decimal."""
     return f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
 

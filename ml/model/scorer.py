@@ -158,13 +158,18 @@ class Scorer:
             }
         )
 
+    def made_of(self, rows: Rows) -> Whole:
+        """Say what the raw scores of some rows are made of, by source."""
+        encoded = Encoded(rows)
+        return Whole.of([part for forecast in self.forecasts for part in forecast.contributions(encoded)])
+
     def _besides(self, rows: Rows, predictions: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, pa.Array]:
         labels = [forecast.label for forecast in self.forecasts]
         told = self.outlook.tell(rows, predictions, labels) if self.outlook and names else {}
         unknown = np.full(rows.num_rows, np.nan)
         return {name: pa.array(told.get(name, unknown), pa.float64(), from_pandas=True) for name in names}
 
-    def _values(self, rows: Rows, source: str) -> pa.Array:
+    def values(self, rows: Rows, source: str) -> pa.Array:
         """Return what rows hold for a source, as the first encoder that reads it says it."""
         return next(encoder for encoder in self.encoders if source in encoder.columns).values(rows, source)
 
@@ -178,7 +183,7 @@ class Scorer:
         for i, source in enumerate(sources):
             at_row, at_rank = np.nonzero((largest == i) & kept)
             if len(at_row):
-                values = pc.take(self._values(rows, source), pa.array(at_row)).to_pylist()
+                values = pc.take(self.values(rows, source), pa.array(at_row)).to_pylist()
                 usual = _usual(rows, wording.beside(source), at_row)
                 told = zip(values, amounts[at_row, at_rank].tolist(), usual, strict=True)
                 said[at_row, at_rank] = [wording.reason(source, *one) for one in told]

@@ -61,4 +61,5 @@ OBJECTIVE = Objective(
     rule_worth=_worth,
     adds_up=True,
     moves="the expected amount",
+    counted_in="{currency}",
 )

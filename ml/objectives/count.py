@@ -77,4 +77,5 @@ OBJECTIVE = Objective(
     rule_scale="log",
     rule_worth=_worth,
     moves="the expected count",
+    counted_in="logarithms: +0.69 is twice as many",
 )

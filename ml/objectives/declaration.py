@@ -80,6 +80,8 @@ class Objective:
     """
     moves: str = "the score"
     """What a reason raises or lowers, in words."""
+    counted_in: str = "the unit of the raw score"
+    """What contributions are counted in, in words; `{currency}` is the deployment's."""
     adds_up: bool = False
     """Whether raw scores of several targets add up to one of their sum. A product of any other objective has one target."""
 

@@ -80,4 +80,5 @@ OBJECTIVE = Objective(
     rule_scale="log",
     rule_worth=_worth,
     moves="the chance",
+    counted_in="log-odds: +0.69 doubles the odds",
 )

@@ -104,6 +104,11 @@ class Product:
     is_trained: bool = True
     """Whether a model makes the scores. If not, `columns` are computed from the population alone."""
 
+    use: tuple[str, ...] = ()
+    """What its scores are for, in sentences; shown where a version is promoted."""
+    limits: tuple[str, ...] = ()
+    """What they do not say, in sentences, beside what holds of every product."""
+
     def besides(self, business: Business) -> tuple[str, ...]:
         """Name what the scorer says beside the prediction of each target; `columns` may use it."""
         if self.horizons is None:

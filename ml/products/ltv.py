@@ -70,6 +70,15 @@ def _predicted(business: Business) -> Mapping[str, str]:
 PRODUCT = Product(
     name="ltv",
     title="Expected net revenue",
+    use=(
+        "Weigh what customers are worth to the business: budgets, tiers, whom to care for first.",
+        "Foretell the revenue of a group: expectations add up.",
+    ),
+    limits=(
+        "An expectation over many who look alike: what one customer will spend lies within the interval four times out of five.",
+        "A value makes nobody eligible for a message, and says nothing of what a message changes.",
+        "A horizon that no label reaches is extrapolated, and says so.",
+    ),
     table="scores.ltv_daily",
     population="marts.ltv_population",
     objective="amount",

@@ -47,6 +47,15 @@ def _predicted(business: Business) -> Mapping[str, str]:
 PRODUCT = Product(
     name="recall",
     title="Chance that a lapsed user comes back",
+    use=(
+        "Order lapsed users for a campaign, together with what a return is worth: `expected_gain` of `sms.audience` does.",
+        "Plan how many will come back by themselves.",
+    ),
+    limits=(
+        "It is the chance of coming back without a message of ours: a high one is a reason not to pay for one.",
+        "What a message changes is `uplift`.",
+        "Who was never active, or not within a year, is not in its population.",
+    ),
     table="scores.recall_daily",
     population="marts.recall_population",
     objective="probability",

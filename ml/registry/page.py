@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rekindle.report.card import CARD
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -127,6 +129,9 @@ def _figure(figure: Mapping[str, float] | None) -> str:
 def _pictures(trained: Trained, place: Place) -> str:
     pictures = sorted(name for name in trained.documents if name.startswith("pictures/"))
     links = [place.link(name.removeprefix("pictures/").removesuffix(".svg"), name) for name in pictures]
+    links += (
+        [place.link("card: what it decides by, for whom, and its limits", CARD)] if CARD in trained.documents else []
+    )
     return " · ".join([*links, place.link("this page, whole", FILE), place.link("all files of the training")])
 
 

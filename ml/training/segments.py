@@ -58,7 +58,7 @@ def _bands(edges: Sequence[int], missing: str) -> Callable[[pa.ChunkedArray], tu
     return cut
 
 
-def _levels(column: pa.ChunkedArray) -> tuple[np.ndarray, Sequence[str]]:
+def levels(column: pa.ChunkedArray) -> tuple[np.ndarray, Sequence[str]]:
     """Cut a text by its most frequent values."""
     counted = pc.value_counts(column.combine_chunks().drop_null()).to_pylist()
     often = [c["values"] for c in sorted(counted, key=lambda c: (-c["counts"], c["values"]))[:MOST_LEVELS]]
@@ -87,7 +87,7 @@ def _doubles(column: pa.ChunkedArray) -> np.ndarray:
 DIMENSIONS = (
     Dimension("recency", "days since the last activity", "recency_days", _bands(RECENCY_DAYS, "none within 365")),
     Dimension("tenure", "days since the registration", "tenure_days", _bands(TENURE_DAYS, MISSING)),
-    Dimension("channel", "channel of acquisition", "channel", _levels),
-    Dimension("country", "country", "country", _levels),
+    Dimension("channel", "channel of acquisition", "channel", levels),
+    Dimension("country", "country", "country", levels),
     Dimension("spending", "spent within 365 days", "sale_amount_365d", _spending),
 )

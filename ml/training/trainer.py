@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from ml import registry
 from ml.model import protected
 from ml.objectives import OBJECTIVES, pictures
-from ml.training import admission, fitting, gate, incumbent, leak_screen, outlooks, samples
+from ml.training import admission, card, fitting, gate, incumbent, leak_screen, outlooks, samples
 from ml.training.fitting import Refitted
 from rekindle import records
 from rekindle.progress import SILENT
+from rekindle.report.card import CARD, render
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -118,6 +119,14 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str, progres
         record = _record(
             *(product, sample, split), fitted=fitted, verdict=verdict, refitted=refitted, run_id=run_id, beside=beside
         )
+        found = card.card(
+            *(product, sample, split),
+            fitted=fitted,
+            scorer=refitted.scorer,
+            champion=champion,
+            settings=settings(),
+        )
+        record = replace(record, documents={**record.documents, **_card(found, verdict)})
         same_as = registry.same(product, record)
         version = same_as or registry.register(product, record)
         why_not = succeeds(product, version, verdict, run_id)
@@ -227,6 +236,11 @@ def _record(
             **{f"{part}.{primary.primary}": f"{figures[primary.primary].value:.6f}" for part, figures in told.items()},
         },
     )
+
+
+def _card(found: dict[str, Any], verdict: Verdict) -> dict[str, str]:
+    """Write a version's card for people and for programs."""
+    return {CARD: render(found, passed=verdict.passed, why=verdict.why), "card.json": json.dumps(found, indent=1)}
 
 
 def _learnt(sample: Sample, split: Split, refitted: Refitted) -> str:

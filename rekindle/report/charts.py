@@ -7,6 +7,7 @@ Each has a sentence for those who cannot see it, and each mark a title for those
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ TREND_SPAN = 0.2
 """A trend's height is at least this share of its highest figure."""
 TOLD_DAYS = 7
 """Of more days those who cannot see a trend are told its ends and its highest, not every figure."""
+
+MISSING_ROOM = 64
+"""Beside a line, for what has no place on it."""
 
 ROW_HEIGHT = 40
 """Of an interval with its name."""
@@ -262,6 +266,63 @@ def curve(
     first = next(iter(lines.values()), ())
     told = f"{say(first[0][1])} to {say(first[-1][1])}" if first else "nothing"
     return _svg("chart", WIDTH, HEIGHT, f"{says}: {told}.", marks)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A mean with the ends of what it is a mean of."""
+
+    name: str
+    mean: float
+    low: float
+    high: float
+
+
+def effect(
+    spots: Sequence[Spot], missing: Spot | None, span: tuple[float, float], name: str, say: Callable[[float], str]
+) -> Markup:
+    """
+    Draw means as a line within a band from low to high, over values in order, evenly spaced; what is missing stands apart.
+
+    `span` is the lowest and the highest figure of all charts that are to be compared.
+    """
+    lowest, highest = min(span[0], 0.0), max(span[1], 0.0)
+    spread = (highest - lowest) or 1.0
+    until = WIDTH - (MISSING_ROOM if missing else 0)
+    step = until / max(len(spots) - 1, 1)
+
+    def y(value: float) -> float:
+        return FLOOR - (FLOOR - HEAD) * (value - lowest) / spread
+
+    places = [(place * step, spot) for place, spot in enumerate(spots)]
+    marks = []
+    if spots:
+        corners = [(x, y(spot.high)) for x, spot in places] + [(x, y(spot.low)) for x, spot in reversed(places)]
+        marks.append(Markup('<path class="band" d="M{}Z"/>').format("L".join(f"{x:.1f} {at:.1f}" for x, at in corners)))
+    marks.append(_line("level", 0, y(0), WIDTH, y(0)))
+    if spots:
+        line = "L".join(f"{x:.1f} {y(spot.mean):.1f}" for x, spot in places)
+        marks.append(Markup('<path class="trend" d="M{}h0"/>').format(line))
+        marks += [
+            _text(x, FLOOR + 16, places[at][1].name, anchor) for at, x, anchor in _named_places(len(spots), step, until)
+        ]
+    if missing:
+        x = WIDTH - 14
+        marks.append(_line("told", x, y(missing.low), x, y(missing.high)))
+        marks.append(Markup('<circle class="last" cx="{:.1f}" cy="{:.1f}" r="4.5"/>').format(x, y(missing.mean)))
+        marks.append(_text(WIDTH, FLOOR + 16, "none", "end"))
+    marks.append(_text(0, HEAD - 5, say(highest), "start"))
+    told = [f"{spot.name}: {say(spot.mean)}" for spot in [*spots, *([missing] if missing else [])]]
+    return _svg("chart", WIDTH, HEIGHT, f"{name}: {', '.join(told) or 'nothing'}.", marks)
+
+
+def _named_places(count: int, step: float, until: float) -> Iterator[tuple[int, float, str]]:
+    """Yield the first place, the one in the middle and the last, with how their names are set."""
+    yield 0, 0.0, "start"
+    if count > 2:  # noqa: PLR2004 - between two is none
+        yield count // 2, count // 2 * step, "middle"
+    if count > 1:
+        yield count - 1, until, "end" if until > WIDTH - 1 else "middle"
 
 
 def score_value(score: Score, value: float) -> str:

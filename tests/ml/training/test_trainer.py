@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
 from typer.testing import CliRunner
 
 from ml import inputs, products, registry
@@ -28,8 +29,9 @@ from rekindle import records
 from rekindle.cli import app
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
+from rekindle.report.card import CARD
 from rekindle.settings import settings
-from rekindle.warehouse import contracts, tables, tags
+from rekindle.warehouse import tables, tags
 from spark_jobs import scores
 from tests.ml.conftest import COLUMNS, feature_rows, sundays
 
@@ -236,6 +238,10 @@ def test_the_page_of_a_version_says_what_judged_it_and_what_it_learnt_from(spark
     assert f"active_1_7: {WEEKS[0]} to {LAST} (20 days)" in page or "calibrated by the test days" in page
     assert "| last_label_day" in page
     assert f"rekindle rollback {product.name}" in page
+    assert f"/{CARD})" in page
+    run_id = MlflowClient().get_model_version(product.model_name, done.version.version).run_id
+    written = Path(download_artifacts(run_id=run_id, artifact_path=CARD)).read_text(encoding="utf-8")
+    assert "Intended use" in written and "u000" not in written
 
 
 def test_a_champion_that_nobody_judged_keeps_nobody_from_office(spark, product):
