@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RESAMPLES = 100
 INTERVAL = (0.025, 0.975)
+ONE_ERROR = (0.159, 0.841)
+"""One standard error to either side, of what is drawn as from a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class Compared:
     other: np.ndarray
 
 
-def paired(metric: Metric, blocks: Sequence[Compared]) -> Figure:
+def paired(metric: Metric, blocks: Sequence[Compared], interval: tuple[float, float] = INTERVAL) -> Figure:
     """Average this minus other over blocks, with an interval; a draw of users is the same draw in every block, and for both."""
     edges = np.cumsum([0, *(len(block.outcome) for block in blocks)])
 
@@ -148,7 +150,7 @@ def paired(metric: Metric, blocks: Sequence[Compared]) -> Figure:
 
     users = np.concatenate([block.users for block in blocks])
     with np.errstate(divide="ignore", invalid="ignore"):
-        return figure(mean(np.arange(len(users))), [mean(rows) for rows in draws(users)])
+        return figure(mean(np.arange(len(users))), [mean(rows) for rows in draws(users)], interval)
 
 
 def draws(users: np.ndarray, rounds: int | None = None) -> Iterator[np.ndarray]:
@@ -181,9 +183,9 @@ def _values(figures: Figures, judged: Judged) -> dict[str, dict[str, float]]:
     return dict(zip(TABLES, (model, naive, difference, over_base), strict=True))
 
 
-def figure(value: float, drawn: Sequence[float] | np.ndarray) -> Figure:
+def figure(value: float, drawn: Sequence[float] | np.ndarray, interval: tuple[float, float] = INTERVAL) -> Figure:
     """Put a value beside the interval of what was drawn; draws without a figure are left out."""
     found = np.array(drawn)
     there = found[np.isfinite(found)]
-    low, high = np.quantile(there, INTERVAL) if len(there) else (float("nan"), float("nan"))
+    low, high = np.quantile(there, interval) if len(there) else (float("nan"), float("nan"))
     return Figure(value, float(low), float(high))

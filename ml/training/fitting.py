@@ -3,8 +3,8 @@ From a sample and a split to a model and its evaluation: nothing here knows of S
 
 For each target the product's candidates and its naive rules are fitted on the training days, calibrated and compared on
 the validation days. Candidates are also compared on earlier blocks of days, fitted anew before each, and a simpler one stays
-where a bootstrap of paired rows cannot tell a better one from it. The chosen becomes that part of the model, the best rule is
-what the model has to beat, and what is published where it does not. All of them are then shown on the same test days.
+where the best is ahead of it by less than a standard error of paired rows. The chosen becomes that part of the model, the best
+rule is what the model has to beat, and what is published where it does not. All of them are then shown on the same test days.
 """
 
 from __future__ import annotations
@@ -497,7 +497,7 @@ def _history(product: Product, trials: Sequence[_OfTrial], blocks: Sequence[Told
         both = [
             replace(blocks[at], predictions={"longer": told(at, found), "shorter": told(at, weeks)}) for at in enough
         ]
-        if both and choose(objective.choose_by, both, ["longer", "shorter"]) == "shorter":
+        if both and is_better(objective.choose_by, both, "shorter", "longer"):
             found = weeks
     return found
 
@@ -523,12 +523,27 @@ class Told:
 
 
 def choose(metric: Metric, blocks: Sequence[Told], names: Sequence[str]) -> str | None:
-    """Choose the first of some candidates, the simplest first, to which no other is better beyond chance."""
-    chosen = next(iter(names), None)
-    for name in names[1:]:
-        if chosen and evaluation.paired(metric, [block.compared(name, chosen) for block in blocks]).low > 0:
-            chosen = name
-    return chosen
+    """
+    Choose the first of some candidates, the simplest first, that the best is not ahead of by more than a standard error.
+
+    Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, section 3.4.3: the one-standard-error rule.
+    A test at 2.5 % instead keeps the simplest wherever days are few, however much better another did on them.
+    """
+
+    def mean(name: str) -> float:
+        return float(np.mean([block.by(metric, name) for block in blocks]))
+
+    def is_ahead(name: str) -> bool:
+        compared = [block.compared(best, name) for block in blocks]
+        return evaluation.paired(metric, compared, evaluation.ONE_ERROR).low > 0
+
+    best = max(names, key=mean, default="")
+    return next((name for name in names if name == best or not is_ahead(name)), None)
+
+
+def is_better(metric: Metric, blocks: Sequence[Told], this: str, other: str) -> bool:
+    """Say whether one is better than another beyond chance."""
+    return evaluation.paired(metric, [block.compared(this, other) for block in blocks]).low > 0
 
 
 def calibrate(objective: Objective, raw: np.ndarray, rows: Examples) -> Calibration:

@@ -11,7 +11,7 @@ from ml.model.learners import LEARNERS, Examples
 from ml.model.part import Part
 from ml.model.scorer import Scorer
 from ml.objectives import OBJECTIVES, figures
-from ml.training import fitting, gate, samples
+from ml.training import evaluation, fitting, gate, samples
 from ml.training.rules import fit_rule
 from rekindle.errors import CheckFailedError, InputError
 from tests.bad_inputs import bad_input
@@ -100,6 +100,19 @@ def test_a_candidate_that_is_better_beyond_chance_over_the_blocks_is_chosen():
         blocks.append(block_of(outcome, simple=flat if n else chance, better=chance if n else noisy))
 
     assert fitting.choose(minus_log_loss, blocks, ["simple", "better"]) == "better"
+
+
+@pytest.mark.parametrize(("noise", "chosen"), [(0.08, "simple"), (0.2, "better")], ids=["less", "more"])
+def test_the_best_is_chosen_where_it_is_ahead_by_more_than_a_standard_error(noise, chosen):
+    """The trap: one block of days told nothing at 2.5 %, so the simpler stayed though it had ranked worse by more."""
+    draw = np.random.default_rng(6)
+    worth = draw.gamma(1.0, 10.0, 600)
+    outcome = worth * draw.gamma(1.0, 1.0, 600)
+    blocks = [block_of(outcome, simple=worth * np.exp(draw.normal(0, noise, 600)), better=worth)]
+    ahead = evaluation.paired(figures.gini, [blocks[0].compared("better", "simple")])
+
+    assert ahead.low < 0 < ahead.value
+    assert fitting.choose(figures.gini, blocks, ["simple", "better"]) == chosen
 
 
 def days_of_chances(odds: np.ndarray, came: np.ndarray, days: int) -> tuple[np.ndarray, Examples]:
