@@ -81,13 +81,13 @@ class Boosting:
         return cls(text, lgb.Booster(model_str=text))
 
 
-def boosted(dense: Dense, loss: str, train: Examples, stop: Stop) -> Boosting:
-    """Boost trees, as many as go on improving the validation days, or as many as are given."""
+def boosted(dense: Dense, loss: str, train: Examples, stop: Stop, **of_loss: float) -> Boosting:
+    """Boost trees, as many as go on improving the validation days, or as many as are given; `of_loss` completes the loss."""
     import lightgbm as lgb
 
     names = [f"f{i}" for i in range(len(dense.features))]
     data = lgb.Dataset(train.rows.by(dense), train.outcome, feature_name=names, free_raw_data=True)
-    told = {**TREES, "objective": loss}
+    told = {**TREES, "objective": loss, **of_loss}
     if isinstance(stop, int):
         booster = lgb.train(told, data, num_boost_round=stop)
         return Boosting.from_text(booster.model_to_string(num_iteration=stop))
