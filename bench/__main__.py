@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rekindle import platform, records
-from rekindle.days import Days
+from rekindle.days import ONE_DAY, Days
 from rekindle.landing.filling.simulation.parameters import parameters
 from rekindle.landing.filling.simulation.simulate import simulate
 from rekindle.platform import spark_connect
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DAYS_ONE_BY_ONE = 5
+DAYS_SIDE_BY_SIDE = 2
 
 
 @contextmanager
@@ -88,6 +89,14 @@ def measure(days: Days) -> None:
         for day in some:
             user.main(spark, Days.one(day), run_id)
     print(f"one by one / one plan: {apart[0] / together[0]:.1f}")
+    last = Days.one(days.last)
+    user.release(spark, Days.one(last.first - ONE_DAY), run_id, user.defined(spark, Days.one(last.first - ONE_DAY)))
+    for _ in range(DAYS_SIDE_BY_SIDE):
+        with clock(f"{user.TABLE}, a day by its definition") as defined:
+            user.release(spark, last, run_id, user.defined(spark, last))
+        with clock(f"{user.TABLE}, the same from the day before") as stepped:
+            user.main(spark, last, run_id)
+    print(f"by definition / from the day before: {defined[0] / stepped[0]:.1f}")
     spark.stop()
 
 

@@ -87,6 +87,24 @@ def before(graph: Graph, table: str, inputs: Inputs) -> Known:
     return Known.of(graph, {name for used in inputs.values() for name in used})
 
 
+def unchanged(table: str, day: date) -> records.Build | None:
+    """
+    The build of a partition whose inputs are what they were then; None where it has none, or one of them is another now.
+
+    An input that was built again since counts as another, though from the same deliveries: settings may differ.
+    """
+    built = records.builds(table, day, day).get(day)
+    if built is None or built.built_at is None:
+        return None
+    for name, used in built.inputs.items():
+        found = records.builds(name, used.from_day, used.to_day)
+        builds = {d: one.build_id for d, one in found.items()}
+        is_newer = any(one.built_at is not None and one.built_at > built.built_at for one in found.values())
+        if is_newer or fingerprint(builds, used.from_day, used.to_day) != used.fingerprint:
+            return None
+    return built
+
+
 @dataclass(frozen=True)
 class State:
     """What of the recorded partitions is stale, and what is wanted and not there, by table in build order."""

@@ -55,6 +55,7 @@ COLUMN_KEYS = {
     "required",
     "of_phone",
     "watched",
+    "adds_up",
 }
 CONFIDENTIAL = ("phone", "text")
 """Kinds of personal columns of which even a broken row shows nothing."""
@@ -117,6 +118,9 @@ class Column:
     """A delivery with very many values of it is warned of: each is a category of its own, and an id or an address is none."""
     is_watched: bool = True
     """Whether a move of its distribution within a week is news; that time passes is none."""
+
+    adds_up: bool = False
+    """Whether the value of a day is that of the day before, plus what enters the column's window, minus what leaves it."""
 
     @property
     def must_be_delivered(self) -> bool:
@@ -364,6 +368,7 @@ def _column(name: str, spec: Mapping[str, Any], window: int | None = None) -> Co
         of_phone=spec.get("of_phone"),
         has_few=spec.get("few", False),
         is_watched=spec.get("watched", True),
+        adds_up=spec.get("adds_up", False),
     )
 
 

@@ -74,6 +74,12 @@ def snapshot_id(spark: SparkSession, table: str, ref: str = "main") -> int | Non
     return _snapshots(spark, table).get(ref)
 
 
+def snapshot_says(spark: SparkSession, table: str, snapshot: int) -> Mapping[str, str]:
+    """What a snapshot says of itself; nothing where it has expired."""
+    found = spark.sql(f"SELECT summary FROM {CATALOG}.{table}.snapshots WHERE snapshot_id = {snapshot}").collect()
+    return found[0]["summary"] if found else {}
+
+
 def _snapshots(spark: SparkSession, table: str) -> dict[str, int]:
     """The snapshot of each branch and tag."""
     refs = spark.table(f"{CATALOG}.{table}.refs").select("name", "snapshot_id")
@@ -146,12 +152,14 @@ def replace_days(
     run_id: str,
     inputs: Inputs | None = None,
     part: Mapping[str, str] | None = None,
+    says: Mapping[str, str] | None = None,
 ) -> Release:
     """
     Replace days of a table, also by nothing, after the new rows have passed the table's contract.
 
     `inputs` says for each day which days of which tables it was built from, whether they were there or not: that is how
     a partition is later known to be stale. `part` narrows what is replaced to one value of a further partition column.
+    `says` is what the snapshot will say of itself (see `snapshot_says`).
 
     Raises CheckFailedError, with everything left as it was, if a `stop` check fails.
     """
@@ -173,7 +181,10 @@ def replace_days(
         selected = selected.unionByName(stored.where(~day_in(days)))
     with attempt(spark, table) as (branch, lock):
         with durable("write", table):
-            selected.writeTo(f"{table}.branch_{branch}").overwrite(scope)
+            writer = selected.writeTo(f"{table}.branch_{branch}")
+            for name, value in (says or {}).items():
+                writer = writer.option(f"snapshot-property.{name}", value)
+            writer.overwrite(scope)
         audited = _snapshots(spark, table)[branch]
         # Read once for all checks: a history is hundreds of small files.
         written = spark.table(f"{table}.branch_{branch}").where(wanted).persist()

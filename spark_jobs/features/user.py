@@ -4,18 +4,20 @@ What was known about each user at the end of a day: windows over tiles, never ov
 Reads:  features.user_day, features.user_item_day, raw.users
 Writes: features.user
 
-A feature is a line of the contract and an expression here: the contract says for which windows, of which type, and what stands
-where nothing was counted.
+A feature is a line of the contract and an expression here: the contract says for which windows, of which type, what stands
+where nothing was counted, and whether it adds up.
 
 A tile enters a window of D at max(activity, delivery) and leaves it at activity + w. The tiles of a range are joined to
-the days that are asked for, so a range is one plan, and one day is the same plan with one day.
+the days that are asked for, so a range is one plan, and one day is the same plan with one day. That is the definition. A day
+whose day before stands is made of that one and of the tiles that enter and leave (spark_jobs.features.day_before), cell for
+cell the same.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from rekindle.warehouse import contracts, lineage
@@ -44,15 +46,13 @@ def user(users: DataFrame, tiles: DataFrame, item_tiles: DataFrame, days: DataFr
     days = F.broadcast(days)
     contract = contracts.load(TABLE)
     known = entered(tiles, days, _longest(contract, *TILE_FAMILIES, EVENT_COUNTS))
-    items = entered(item_tiles, days, _longest(contract, *ITEM_FAMILIES))
     features = (
         registered(users, days)
         .join(behaviour(known, contract), KEY, "left")
         .join(event_counts(known, contract.windows(EVENT_COUNTS)), KEY, "left")
     )
-    for family, column in ITEM_FAMILIES.items():
-        features = features.join(distinct(items, column, family, contract.windows(family)), KEY, "left")
-    return derived(_without_gaps(features, contract))
+    features = with_distinct(features, entered_items(item_tiles, days, contract), contract)
+    return derived(filled(features, contract))
 
 
 def entered(tiles: DataFrame, days: DataFrame, width: int) -> DataFrame:
@@ -63,14 +63,19 @@ def entered(tiles: DataFrame, days: DataFrame, width: int) -> DataFrame:
     """
     # All that follows is by user and day: partitioned by user once, the many rows after the join are not moved again.
     mine = tiles.withColumnRenamed("day", "delivered_on").repartition("user_id")
-    enters = F.greatest("activity_on", "delivered_on")
-    return mine.join(days, (enters <= F.col("day")) & (F.col("activity_on") > F.date_sub("day", width)))
+    return mine.join(days, has_entered(F.col("day")) & within(width))
 
 
-def within(width: int, since: int = 0) -> Column:
-    """Condition that a tile of `entered` is in the window of `width` days that ended `since` days ago."""
-    on = F.col("activity_on") > F.date_sub("day", width + since)
-    return on & (F.col("activity_on") <= F.date_sub("day", since)) if since else on
+def has_entered(day: Column) -> Column:
+    """Condition that a tile is known on a day, and has happened."""
+    return F.greatest("activity_on", "delivered_on") <= day
+
+
+def within(width: int, since: int = 0, day: Column | None = None) -> Column:
+    """Condition that a tile which has entered is in the window of `width` days that ended `since` days before `day`."""
+    day = F.col("day") if day is None else day
+    on = F.col("activity_on") > F.date_sub(day, width + since)
+    return on & (F.col("activity_on") <= F.date_sub(day, since)) if since else on
 
 
 def _active_days(condition: Column) -> Column:
@@ -97,8 +102,28 @@ ITEM_FAMILIES = {"distinct_items_{w}d": "item_id", "distinct_categories_{w}d": "
 
 EVENT_COUNTS = "event_counts_{w}d"
 
+ACTIVE_DATES_DAYS = 365
+"""For so long a user's active dates are kept one by one: recency and gaps follow from them."""
+
 PRIOR = 28
 """Width of the two windows that are compared: four weeks, so that each weekday is in both four times."""
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A column that adds up tiles: what of them, and of which window; it ended `since` days before the day."""
+
+    of: Callable[[Column], Column]
+    width: int
+    since: int = 0
+
+
+def sums(contract: Contract) -> dict[str, Sum]:
+    """All columns that add up tiles, by name."""
+    found = {family.format(w=w): Sum(of, w) for family, of in TILE_FAMILIES.items() for w in contract.windows(family)}
+    found["active_days_prior_28d"] = Sum(_active_days, PRIOR, since=PRIOR)
+    found["sale_amount_prior_28d"] = Sum(_total("sale_amount"), PRIOR, since=PRIOR)
+    return found
 
 
 def _longest(contract: Contract, *families: str) -> int:
@@ -106,30 +131,18 @@ def _longest(contract: Contract, *families: str) -> int:
 
 
 def behaviour(known: DataFrame, contract: Contract) -> DataFrame:
-    """Recency, gaps, and what windows add up. One row per user and day with a tile within the longest window."""
-    is_active = F.col("is_first")
-    # A date's first tile stands for the date; the one before it, as known on the day, ends the gap.
-    earlier = Window.partitionBy(*KEY).orderBy("activity_on").rowsBetween(Window.unboundedPreceding, -1)
-    previous = F.last(F.when(is_active, F.col("activity_on")), ignorenulls=True).over(earlier)
-    gap = F.when(is_active, F.datediff("activity_on", previous))
-    sums = {
-        family.format(w=w): in_window(within(w))
-        for family, in_window in TILE_FAMILIES.items()
-        for w in contract.windows(family)
-    }
-    prior = within(PRIOR, since=PRIOR)
-    sums["active_days_prior_28d"] = _active_days(prior)
-    sums["sale_amount_prior_28d"] = _total("sale_amount")(prior)
-    return (
-        known.withColumn("gap", gap)
-        .groupBy(*KEY)
-        .agg(
-            F.datediff("day", F.max(F.when(is_active, F.col("activity_on")))).alias("recency_days"),
-            F.avg("gap").alias("gap_mean_days"),
-            F.stddev_pop("gap").alias("gap_spread_days"),
-            *[total.cast(contract.column(name).spark_type).alias(name) for name, total in sums.items()],
-        )
+    """Active dates, and what windows add up. One row per user and day with a tile within the longest window."""
+    totals = {name: one.of(within(one.width, one.since)) for name, one in sums(contract).items()}
+    return known.groupBy(*KEY).agg(
+        active_dates(within(ACTIVE_DATES_DAYS)).alias("active_dates"),
+        *[total.cast(contract.column(name).spark_type).alias(name) for name, total in totals.items()],
     )
+
+
+def active_dates(condition: Column) -> Column:
+    """Dates with activity, of tiles of which a condition holds, oldest first."""
+    is_active = F.col("is_first") & condition
+    return F.array_sort(F.collect_set(F.when(is_active, F.col("activity_on"))))
 
 
 def event_counts(known: DataFrame, windows: Sequence[int]) -> DataFrame:
@@ -137,20 +150,37 @@ def event_counts(known: DataFrame, windows: Sequence[int]) -> DataFrame:
     by_type = (
         known.select(*KEY, "activity_on", F.explode("event_counts").alias("type", "events"))
         .groupBy(*KEY, "type")
-        .agg(*[F.sum(F.when(within(w), F.col("events"))).alias(f"events_{w}d") for w in windows])
+        .agg(*[F.sum(F.when(within(w), F.col("events")).otherwise(0)).alias(f"events_{w}d") for w in windows])
     )
+    return as_maps(by_type, KEY, {w: EVENT_COUNTS.format(w=w) for w in windows})
+
+
+def as_maps(by_type: DataFrame, key: Sequence[str], columns: Mapping[int, str]) -> DataFrame:
+    """One map by type of each window's counts, in the order of the types; those of 0 are left out. One row per key."""
 
     def as_map(width: int) -> Column:
-        counted = F.when(F.col(f"events_{width}d") > 0, F.struct("type", f"events_{width}d"))
-        return F.map_from_entries(F.sort_array(F.collect_list(counted))).alias(EVENT_COUNTS.format(w=width))
+        counted = F.when(F.col(f"events_{width}d") != 0, F.struct("type", f"events_{width}d"))
+        return F.map_from_entries(F.sort_array(F.collect_list(counted)))
 
-    return by_type.groupBy(*KEY).agg(*[as_map(w) for w in windows])
+    return by_type.groupBy(*key).agg(*[as_map(w).alias(name) for w, name in columns.items()])
 
 
 def distinct(items: DataFrame, column: str, family: str, windows: Sequence[int]) -> DataFrame:
     """How many different values of a column of the item tiles each window holds: those whose last date is in it."""
     last = items.where(F.col(column).isNotNull()).groupBy(*KEY, column).agg(F.max("activity_on").alias("activity_on"))
     return last.groupBy(*KEY).agg(*[F.count_if(within(w)).alias(family.format(w=w)) for w in windows])
+
+
+def entered_items(item_tiles: DataFrame, days: DataFrame, contract: Contract) -> DataFrame:
+    """Item tiles joined to each day whose windows they are in."""
+    return entered(item_tiles, days, _longest(contract, *ITEM_FAMILIES))
+
+
+def with_distinct(features: DataFrame, items: DataFrame, contract: Contract) -> DataFrame:
+    """Features with how many different values the windows hold of each column of the item tiles."""
+    for family, column in ITEM_FAMILIES.items():
+        features = features.join(distinct(items, column, family, contract.windows(family)), KEY, "left")
+    return features
 
 
 def registered(users: DataFrame, days: DataFrame) -> DataFrame:
@@ -170,11 +200,11 @@ def registered(users: DataFrame, days: DataFrame) -> DataFrame:
     )
 
 
-def _without_gaps(features: DataFrame, contract: Contract) -> DataFrame:
+def filled(features: DataFrame, contract: Contract) -> DataFrame:
     """What the contract says of a user of whom nothing is known, where nothing was counted."""
 
     def nothing(column: contracts.Column) -> Column:
-        return F.create_map().cast(column.spark_type) if column.empty == {} else F.lit(column.empty)
+        return (F.create_map() if column.empty == {} else F.lit(column.empty)).cast(column.spark_type)
 
     counted = [c for c in contract.columns if c.empty is not None and c.name in features.columns]
     return features.withColumns({c.name: F.coalesce(c.name, nothing(c)) for c in counted})
@@ -182,13 +212,33 @@ def _without_gaps(features: DataFrame, contract: Contract) -> DataFrame:
 
 def derived(features: DataFrame) -> DataFrame:
     """What follows from other features."""
-    return features.withColumns(
+    return features.withColumns(rhythm()).withColumns(
         {
             "current_gap_ratio": F.col("recency_days") / F.col("gap_mean_days"),
             "active_days_change_28d": F.col("active_days_28d") - F.col("active_days_prior_28d"),
             "sale_amount_change_28d": F.col("sale_amount_28d") - F.col("sale_amount_prior_28d"),
         }
     )
+
+
+def rhythm() -> dict[str, Column]:
+    """
+    Recency and gaps, from the active dates.
+
+    Count, sum and sum of squares of the gaps are whole numbers, so two ways to the same dates agree to the bit.
+    """
+    dates = F.col("active_dates")
+    count = F.size(dates) - 1
+    total = F.datediff(F.array_max(dates), F.array_min(dates))
+    gaps = F.transform(F.slice(dates, 2, F.size(dates)), lambda on, before: F.datediff(on, F.get(dates, before)))
+    squares = F.aggregate(gaps, F.lit(0).cast("bigint"), lambda so_far, gap: so_far + gap * gap)
+    # n Σg² - (Σg)² is n² times the variance.
+    spread = F.sqrt(count * squares - total.cast("bigint") * total) / count
+    return {
+        "recency_days": F.datediff("day", F.array_max(dates)),
+        "gap_mean_days": F.when(count > 0, total / count),
+        "gap_spread_days": F.when(count > 0, spread),
+    }
 
 
 def inputs(spark: SparkSession, days: Days) -> tuple[DataFrame, DataFrame, DataFrame, DataFrame]:
@@ -200,7 +250,22 @@ def inputs(spark: SparkSession, days: Days) -> tuple[DataFrame, DataFrame, DataF
     return read_between(spark, "raw.users", None, days.last), tiles, item_tiles, asked
 
 
-def main(spark: SparkSession, days: Days, run_id: str) -> Release:
-    """Build the features of some days."""
+def defined(spark: SparkSession, days: Days) -> DataFrame:
+    """Features of some days by their definition."""
+    return user(*inputs(spark, days))
+
+
+def release(spark: SparkSession, days: Days, run_id: str, rows: DataFrame) -> Release:
+    """Replace some days. What they are stale by is the same for both ways to them."""
+    from spark_jobs.features.day_before import definition
+
     read = {day: lineage.graph().windows(TABLE, day) for day in days}
-    return replace_days(spark, TABLE, user(*inputs(spark, days)), days, run_id=run_id, inputs=read)
+    return replace_days(spark, TABLE, rows, days, run_id=run_id, inputs=read, says=definition())
+
+
+def main(spark: SparkSession, days: Days, run_id: str) -> Release:
+    """Build the features of some days: of a single one from the day before, where that stands."""
+    from spark_jobs.features import day_before
+
+    stepped = day_before.user(spark, days.first) if len(days) == 1 else None
+    return release(spark, days, run_id, defined(spark, days) if stepped is None else stepped)

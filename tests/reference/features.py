@@ -191,6 +191,7 @@ def behaviour(known: list[Fact], day: date) -> dict[str, Any]:
     recency = (day - dates[-1]).days if dates else None
     prior = within(known, day, 28, ending=28)
     return columns | {
+        "active_dates": dates,
         "recency_days": recency,
         "gap_mean_days": fmean(gaps) if gaps else None,
         "gap_spread_days": pstdev(gaps) if gaps else None,

@@ -47,8 +47,9 @@ def test_says_a_feature_in_plain_words_with_its_number(feature, value, said):
 
 def test_every_feature_has_words_of_its_own():
     """A column that falls through would be shown by its technical name."""
-    plain = {"day", "user_id", "registered_on"}
-    names = [c.name for c in contracts.load("features.user").columns if c.name not in plain]
+    plain = {"day", "user_id"}
+    columns = [c for c in contracts.load("features.user").columns if not c.type.startswith(("array", "date"))]
+    names = [c.name for c in columns if c.name not in plain]
 
     assert names
     assert not set(names) - WORDING.phrases.keys()

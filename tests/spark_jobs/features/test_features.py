@@ -29,7 +29,7 @@ from rekindle.warehouse import checks, lineage, migrate, tables
 from rekindle.warehouse.builds import ALWAYS
 from rekindle.workflow import due
 from rekindle.workflow.backfill import rebuild_stale
-from spark_jobs.features import user, user_day, user_item_day
+from spark_jobs.features import day_before, user, user_day, user_item_day
 from tests.bad_inputs import bad_input
 from tests.reference import features
 from tests.reference.ingestion import SOURCES, Row, World, counts
@@ -182,6 +182,36 @@ def test_features_are_those_of_the_reference(case: Case):
     assert len(expected) > 2 * len(case.worlds)
     assert set(found[0]) == set(expected[0])
     assert differences(found, expected, KEYS[user.TABLE]) == []
+
+
+def test_a_day_from_the_day_before_is_the_defined_one_to_the_bit(
+    case: Case, record_property: Callable[[str, object], None]
+):
+    """Of each scored day whose day before is scored too; all of them were built by the definition, as one range."""
+    spark, days = case.warehouse.spark, [day for day in case.scored if day - ONE_DAY in case.scored.all]
+    rows = 0
+    for day in days:
+        stepped = day_before.user(spark, day)
+        assert stepped is not None, f"{day - ONE_DAY} does not stand"
+        found = [row.asDict(recursive=True) for row in stepped.collect()]
+        expected = case.warehouse.rows(user.TABLE, f"day = DATE'{day}'")
+        assert unequal(found, expected) == []
+        rows += len(found)
+
+    assert rows > len(case.worlds)
+    record_property("figure", f"{rows} rows of {len(days)} days are the same from the day before as by definition.")
+
+
+def unequal(found: Iterable[dict[str, Any]], expected: Iterable[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Rows and cells of features that are not the very same."""
+    mine, theirs = ({row["user_id"]: row for row in rows} for rows in (found, expected))
+    lonely = [(user_id, "is", "in", "one only") for user_id in sorted(set(mine) ^ set(theirs))]
+    return lonely + [
+        (user_id, name, mine[user_id][name], value)
+        for user_id in set(mine) & set(theirs)
+        for name, value in theirs[user_id].items()
+        if mine[user_id][name] != value
+    ]
 
 
 def test_deliveries_are_counted_as_by_the_reference(case: Case):
