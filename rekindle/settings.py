@@ -37,8 +37,14 @@ NOT_ACTIVITY = ("message_delivery", "link_preview_click")
 """What `not_activity` is before anybody changes it."""
 
 
-LONGEST_REACH_DAYS = 400
-"""Features of a day look back a year, and late rows further: what is kept for less would be missed by the next day."""
+LONGEST_MEMORY_DAYS = 1095
+"""Features count active days within so many days, and beyond that only in all."""
+
+LONGEST_REACH_DAYS = LONGEST_MEMORY_DAYS + 35
+"""Features of a day look back three years, and late rows further: what is kept for less would be missed by the next day."""
+
+FOREVER_DAYS = 100_000
+"""Longer than any history: so far back is `ever`."""
 
 
 class Settings(BaseSettings):
@@ -74,6 +80,7 @@ class Settings(BaseSettings):
 
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     lapse_days: PositiveInt
+    recall_memory_days: Annotated[int, Field(gt=0, le=LONGEST_MEMORY_DAYS)] | Literal["ever"]
     recall_horizon_days: PositiveInt
     ltv_horizons_days: tuple[Literal[30], Literal[90], Literal[365]]
     lateness_days: Annotated[int, Field(ge=0)]
@@ -150,6 +157,11 @@ class Settings(BaseSettings):
     def training_weekday_number(self) -> int:
         """`training_weekday` as Python and Spark count: Monday is 0."""
         return get_args(Weekday).index(self.training_weekday)
+
+    @property
+    def memory_days(self) -> int:
+        """`recall_memory_days` as a number of days."""
+        return FOREVER_DAYS if self.recall_memory_days == "ever" else self.recall_memory_days
 
     @property
     def landing_zone(self) -> str:

@@ -162,6 +162,7 @@ def decided() -> dict[str, Any]:
     activity = Activity.of(conf)
     return {
         "lapse_days": conf.lapse_days,
+        "recall_memory_days": conf.memory_days,
         "lateness_days": conf.lateness_days,
         "recall_horizon_days": conf.recall_horizon_days,
         "gain_horizon_days": conf.gain_horizon_days,

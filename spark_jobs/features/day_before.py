@@ -59,9 +59,8 @@ def user(spark: SparkSession, day: date) -> DataFrame | None:
     registered = registered_from(before, newest(users, day), day)
     unnamed = may_be_of_unnamed(spark, day)
     moved = (F.col("day") == F.lit(day)) | F.col("activity_on").isin(edges(contract, day))
-    first = read_from(contract, day)
-    tiles = read_between(spark, "features.user_day", first, day).where(moved)
-    of_new = None if unnamed is None else read_between(spark, "features.user_day", first, day).where(unnamed)
+    tiles = read_between(spark, "features.user_day", read_from(contract, day), day).where(moved)
+    of_new = None if unnamed is None else read_between(spark, "features.user_day", None, day).where(unnamed)
     tiles = changed(tiles, of_new, registered, day)
     return stepped(registered, tiles, definition_of.entered_items(items, asked, contract), contract)
 
@@ -101,15 +100,16 @@ def definition() -> Mapping[str, str]:
 # Which tiles
 
 
-def windows(contract: Contract) -> set[tuple[int, int]]:
-    """Width of each window that adds up tiles, and how many days before the day it ended."""
+def windows(contract: Contract) -> set[tuple[int | None, int]]:
+    """Width of each window that adds up tiles, None for ever, and how many days before the day it ended."""
     found = {(one.width, one.since) for one in definition_of.sums(contract).values()}
     return found | {(w, 0) for w in contract.windows(definition_of.EVENT_COUNTS)}
 
 
 def edges(contract: Contract, day: date) -> list[date]:
     """Dates that enter or leave a window between the day before and the day."""
-    back = {days for width, since in windows(contract) for days in (since, since + width)}
+    found = windows(contract)
+    back = {since for _, since in found} | {since + width for width, since in found if width is not None}
     return sorted(day - timedelta(days) for days in back)
 
 
@@ -194,12 +194,12 @@ def registered_from(before: DataFrame, newest: DataFrame, day: date) -> DataFram
     )
 
 
-def is_in(width: int, since: int = 0) -> Column:
+def is_in(width: int | None, since: int = 0) -> Column:
     """Condition that a tile of `changed` is in a window of the day."""
     return definition_of.has_entered(F.col("day")) & definition_of.within(width, since)
 
 
-def was_in(width: int, since: int = 0) -> Column:
+def was_in(width: int | None, since: int = 0) -> Column:
     """Condition that it was in that of the day before."""
     yesterday = F.date_sub("day", 1)
     return F.col("is_counted") & definition_of.has_entered(yesterday) & definition_of.within(width, since, yesterday)
@@ -213,6 +213,7 @@ def stepped(registered: DataFrame, tiles: DataFrame, items: DataFrame, contract:
         **dict.fromkeys(events, plus_counts),
         "active_dates": plus_dates,
     }
+    plus |= {name: either for name, (_, either) in definition_of.earliest_and_latest().items()}
     kept = registered.select(*definition_of.KEY, *STATE, "tenure_days", *plus)
     rows = definition_of.filled(kept, contract)
     for change in (change_of_sums(tiles, contract), change_of_events(tiles, contract)):
@@ -237,7 +238,9 @@ def change_of_sums(tiles: DataFrame, contract: Contract) -> DataFrame:
         name: one.of(is_in(one.width, one.since)) - one.of(was_in(one.width, one.since))
         for name, one in definition_of.sums(contract).items()
     }
-    dates = {"active_dates": definition_of.active_dates(definition_of.has_entered(F.col("day")))}
+    known = definition_of.has_entered(F.col("day"))
+    dates = {name: of(F.col("is_first") & known) for name, (of, _) in definition_of.earliest_and_latest().items()}
+    dates["active_dates"] = definition_of.active_dates(known)
     return tiles.groupBy("user_id").agg(*[of.alias(changed_by(name)) for name, of in (sums | dates).items()])
 
 

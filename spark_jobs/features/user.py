@@ -16,6 +16,7 @@ cell the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -36,44 +37,57 @@ if TYPE_CHECKING:
 TABLE = "features.user"
 KEY = ["user_id", "day"]
 
+HISTORY = ("day", "user_id", "activity_on", "is_first", "orders", "sale_amount", "refund_amount")
+"""What is read of tiles of all time."""
 
-def user(users: DataFrame, tiles: DataFrame, item_tiles: DataFrame, days: DataFrame) -> DataFrame:
+
+def user(users: DataFrame, tiles: DataFrame, history: DataFrame, item_tiles: DataFrame, days: DataFrame) -> DataFrame:
     """
     Features of each user registered by the end of each of `days` (one column, `day`).
 
-    `users` are all deliveries of users, `tiles` and `item_tiles` those of the deliveries that the windows need.
+    `users` are all deliveries of users, `history` all tiles, of which little is looked at, `tiles` and `item_tiles` those of the
+    deliveries that the windows within a year need.
     """
     days = F.broadcast(days)
     contract = contracts.load(TABLE)
-    known = entered(tiles, days, _longest(contract, *TILE_FAMILIES, EVENT_COUNTS))
+    known = entered(tiles, days, YEAR)
     features = (
         registered(users, days)
         .join(behaviour(known, contract), KEY, "left")
+        .join(lifetime(entered(history, days, None), contract), KEY, "left")
         .join(event_counts(known, contract.windows(EVENT_COUNTS)), KEY, "left")
     )
     features = with_distinct(features, entered_items(item_tiles, days, contract), contract)
     return derived(filled(features, contract))
 
 
-def entered(tiles: DataFrame, days: DataFrame, width: int) -> DataFrame:
+def entered(tiles: DataFrame, days: DataFrame, width: int | None) -> DataFrame:
     """
-    Tiles joined to each day whose window of `width` days they are in: one row per tile and such day.
+    Tiles joined to each day whose window of `width` days they are in, None for ever: one row per tile and such day.
 
     `day` is from then on the day that is described, `delivered_on` the tile's delivery.
     """
     # All that follows is by user and day: partitioned by user once, the many rows after the join are not moved again.
     mine = tiles.withColumnRenamed("day", "delivered_on").repartition("user_id")
-    return mine.join(days, has_entered(F.col("day")) & within(width))
+    return mine.join(days, has_entered(F.col("day")) & (F.lit(True) if width is None else within(width)))
 
 
 def has_entered(day: Column) -> Column:
-    """Condition that a tile is known on a day, and has happened."""
-    return F.greatest("activity_on", "delivered_on") <= day
+    """
+    Condition that a tile is known on a day, and has happened.
+
+    What came a year after its date counts in no window, also not in those that are longer: nobody has looked which delivery
+    was the first to bring that date.
+    """
+    came_in_time = F.datediff("delivered_on", "activity_on") < YEAR
+    return (F.greatest("activity_on", "delivered_on") <= day) & came_in_time
 
 
-def within(width: int, since: int = 0, day: Column | None = None) -> Column:
+def within(width: int | None, since: int = 0, day: Column | None = None) -> Column:
     """Condition that a tile which has entered is in the window of `width` days that ended `since` days before `day`."""
     day = F.col("day") if day is None else day
+    if width is None:
+        return F.lit(True)
     on = F.col("activity_on") > F.date_sub(day, width + since)
     return on & (F.col("activity_on") <= F.date_sub(day, since)) if since else on
 
@@ -102,11 +116,20 @@ ITEM_FAMILIES = {"distinct_items_{w}d": "item_id", "distinct_categories_{w}d": "
 
 EVENT_COUNTS = "event_counts_{w}d"
 
-ACTIVE_DATES_DAYS = 365
+YEAR = 365
+"""No window of items, of events by type or of gaps is longer, and no tile counts that came so long after its date."""
+
+ACTIVE_DATES_DAYS = YEAR
 """For so long a user's active dates are kept one by one: recency and gaps follow from them."""
 
 PRIOR = 28
 """Width of the two windows that are compared: four weeks, so that each weekday is in both four times."""
+
+COMING = 28
+"""So many days that come next are looked for in the years before …"""
+
+YEAR_OF_WEEKS = 364
+"""… that many days earlier for each year: whole weeks, so that the weekdays are the same."""
 
 
 @dataclass(frozen=True)
@@ -114,29 +137,61 @@ class Sum:
     """A column that adds up tiles: what of them, and of which window; it ended `since` days before the day."""
 
     of: Callable[[Column], Column]
-    width: int
+    width: int | None
+    """None for all that has entered."""
     since: int = 0
+
+    @property
+    def is_of_a_year(self) -> bool:
+        """Whether it reaches no further back than the tiles of a year, with all that they hold."""
+        return self.width is not None and self.width + self.since <= YEAR
 
 
 def sums(contract: Contract) -> dict[str, Sum]:
     """All columns that add up tiles, by name."""
     found = {family.format(w=w): Sum(of, w) for family, of in TILE_FAMILIES.items() for w in contract.windows(family)}
-    found["active_days_prior_28d"] = Sum(_active_days, PRIOR, since=PRIOR)
-    found["sale_amount_prior_28d"] = Sum(_total("sale_amount"), PRIOR, since=PRIOR)
+    for name, of in {"active_days": _active_days, "sale_amount": _total("sale_amount")}.items():
+        found[f"{name}_prior_28d"] = Sum(of, PRIOR, since=PRIOR)
+        for years in (1, 2):
+            found[f"{name}_same_weeks_{years}y"] = Sum(of, COMING, since=years * YEAR_OF_WEEKS - COMING)
+    for name, of in {
+        "active_days": _active_days,
+        "orders": _total("orders"),
+        "sale_amount": _total("sale_amount"),
+    }.items():
+        found[f"{name}_ever"] = Sum(of, None)
     return found
 
 
-def _longest(contract: Contract, *families: str) -> int:
-    return max(w for family in families for w in contract.windows(family))
+def earliest_and_latest() -> dict[str, tuple[Callable[[Column], Column], Callable[..., Column]]]:
+    """Columns of dates of all that has entered: of tiles with activity, and of two such dates."""
+    on = F.col("activity_on")
+    return {
+        "first_active_on": (lambda condition: F.min(F.when(condition, on)), F.least),
+        "last_active_on": (lambda condition: F.max(F.when(condition, on)), F.greatest),
+    }
 
 
 def behaviour(known: DataFrame, contract: Contract) -> DataFrame:
     """Active dates, and what windows add up. One row per user and day with a tile within the longest window."""
-    totals = {name: one.of(within(one.width, one.since)) for name, one in sums(contract).items()}
+    of_a_year = {name: one for name, one in sums(contract).items() if one.is_of_a_year}
     return known.groupBy(*KEY).agg(
-        active_dates(within(ACTIVE_DATES_DAYS)).alias("active_dates"),
-        *[total.cast(contract.column(name).spark_type).alias(name) for name, total in totals.items()],
+        active_dates(within(ACTIVE_DATES_DAYS)).alias("active_dates"), *_totals(of_a_year, contract)
     )
+
+
+def lifetime(known: DataFrame, contract: Contract) -> DataFrame:
+    """What longer windows add up, and the first and the last active date. One row per user and day with any tile."""
+    longer = {name: one for name, one in sums(contract).items() if not one.is_of_a_year}
+    dates = [of(F.col("is_first")).alias(name) for name, (of, _) in earliest_and_latest().items()]
+    return known.groupBy(*KEY).agg(*dates, *_totals(longer, contract))
+
+
+def _totals(columns: Mapping[str, Sum], contract: Contract) -> list[Column]:
+    return [
+        one.of(within(one.width, one.since)).cast(contract.column(name).spark_type).alias(name)
+        for name, one in columns.items()
+    ]
 
 
 def active_dates(condition: Column) -> Column:
@@ -173,7 +228,7 @@ def distinct(items: DataFrame, column: str, family: str, windows: Sequence[int])
 
 def entered_items(item_tiles: DataFrame, days: DataFrame, contract: Contract) -> DataFrame:
     """Item tiles joined to each day whose windows they are in."""
-    return entered(item_tiles, days, _longest(contract, *ITEM_FAMILIES))
+    return entered(item_tiles, days, max(w for family in ITEM_FAMILIES for w in contract.windows(family)))
 
 
 def with_distinct(features: DataFrame, items: DataFrame, contract: Contract) -> DataFrame:
@@ -234,20 +289,23 @@ def rhythm() -> dict[str, Column]:
     squares = F.aggregate(gaps, F.lit(0).cast("bigint"), lambda so_far, gap: so_far + gap * gap)
     # n Σg² - (Σg)² is n² times the variance.
     spread = F.sqrt(count * squares - total.cast("bigint") * total) / count
+    lived = F.datediff("last_active_on", "first_active_on")
     return {
-        "recency_days": F.datediff("day", F.array_max(dates)),
+        "recency_days": F.datediff("day", "last_active_on"),
         "gap_mean_days": F.when(count > 0, total / count),
         "gap_spread_days": F.when(count > 0, spread),
+        "gap_mean_ever_days": F.when(F.col("active_days_ever") > 1, lived / (F.col("active_days_ever") - 1)),
     }
 
 
-def inputs(spark: SparkSession, days: Days) -> tuple[DataFrame, DataFrame, DataFrame, DataFrame]:
+def inputs(spark: SparkSession, days: Days) -> tuple[DataFrame, DataFrame, DataFrame, DataFrame, DataFrame]:
     """What `user` takes for some days, read from no more partitions than their windows need."""
     first = {name: window[0] for name, window in lineage.graph().windows(TABLE, days.first).items()}
-    tiles = read_between(spark, "features.user_day", first["features.user_day"], days.last)
+    tiles = read_between(spark, "features.user_day", days.first - timedelta(YEAR), days.last)
+    history = read_between(spark, "features.user_day", None, days.last).select(*HISTORY)
     item_tiles = read_between(spark, "features.user_item_day", first["features.user_item_day"], days.last)
     asked = spark.createDataFrame([(day,) for day in days], "day date")
-    return read_between(spark, "raw.users", None, days.last), tiles, item_tiles, asked
+    return read_between(spark, "raw.users", None, days.last), tiles, history, item_tiles, asked
 
 
 def defined(spark: SparkSession, days: Days) -> DataFrame:

@@ -188,8 +188,9 @@ def behaviour(known: list[Fact], day: date) -> dict[str, Any]:
 
     dates = active_dates(within(known, day, YEAR))
     gaps = [(later - earlier).days for earlier, later in pairwise(dates)]
-    recency = (day - dates[-1]).days if dates else None
     prior = within(known, day, 28, ending=28)
+    columns |= lifetime([fact for fact in known if (fact.day - fact.activity_on).days < YEAR], day)
+    recency = (day - columns["last_active_on"]).days if columns["last_active_on"] else None
     return columns | {
         "active_dates": dates,
         "recency_days": recency,
@@ -201,3 +202,26 @@ def behaviour(known: list[Fact], day: date) -> dict[str, Any]:
         "sale_amount_prior_28d": total([fact.sale_amount for fact in prior]),
         "sale_amount_change_28d": columns["sale_amount_28d"] - total([fact.sale_amount for fact in prior]),
     }
+
+
+def lifetime(known: list[Fact], day: date) -> dict[str, Any]:
+    """What one user did at any time; what came a year after its date is not among `known`."""
+    dates = active_dates(known)
+    gaps = [(later - earlier).days for earlier, later in pairwise(dates)]
+    columns: dict[str, Any] = {
+        "first_active_on": dates[0] if dates else None,
+        "last_active_on": dates[-1] if dates else None,
+        "active_days_1095d": len(active_dates(within(known, day, 1095))),
+        "active_days_ever": len(dates),
+        "orders_ever": len({(fact.order_id, fact.activity_on) for fact in known if fact.order_id}),
+        "sale_amount_ever": total([fact.sale_amount for fact in known]),
+        "gap_mean_ever_days": fmean(gaps) if gaps else None,
+    }
+    for years in (1, 2):
+        first = day - 364 * years * ONE_DAY + ONE_DAY
+        weeks = [fact for fact in known if first <= fact.activity_on <= first + 27 * ONE_DAY]
+        columns |= {
+            f"active_days_same_weeks_{years}y": len(active_dates(weeks)),
+            f"sale_amount_same_weeks_{years}y": total([fact.sale_amount for fact in weeks]),
+        }
+    return columns

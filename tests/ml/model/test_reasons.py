@@ -12,7 +12,7 @@ from tests.ml.conftest import WORDING
     [
         ("recency_days", 23, "last active 23 days ago"),
         ("recency_days", 1, "last active 1 day ago"),
-        ("recency_days", None, "not active within 365 days"),
+        ("recency_days", None, "never active"),
         ("tenure_days", 400, "registered 400 days ago"),
         ("active_days_28d", 3, "3 active days within 28 days"),
         ("active_days_prior_28d", 1, "1 active day in the 28 days before the last 28"),

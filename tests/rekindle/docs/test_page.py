@@ -76,7 +76,7 @@ def test_a_table_is_told_with_its_columns_and_how_far_back_it_reads(page):
     contract = contracts.load("features.user")
     assert f"<summary>{len(contract.columns)} columns</summary>" in article
     assert contract.column("recency_days").description in article
-    assert '<a href="#features.user_day">features.user_day</a> <small>365 days</small>' in article
+    assert '<a href="#features.user_item_day">features.user_item_day</a> <small>28 days</small>' in article
     (audience,) = re.findall(r'<article id="sms\.audience">.*?</article>', page, re.DOTALL)
     for column in ("user_id", "eligible", "updated_at"):
         assert f"<code>{column}</code>" in audience

@@ -139,9 +139,9 @@ def test_the_declared_windows_are_what_the_jobs_and_models_are_defined_by():
     """Written down by hand from the definitions of features and labels."""
     graph, lateness = lineage.graph(), settings().lateness_days
 
-    # A window of 365 days, and the delivery before it, which may hold the first minutes of its first day.
+    # What a user did at any time; different items within 28 days, and the delivery before that, which may hold first minutes.
     assert graph.windows("features.user", DAY) == {
-        "features.user_day": (back(365), DAY),
+        "features.user_day": (date.min, DAY),
         "features.user_item_day": (back(28), DAY),
         "raw.users": (date.min, DAY),
     }

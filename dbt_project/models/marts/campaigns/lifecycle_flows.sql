@@ -6,7 +6,7 @@ with staged as (
         case
             when recency_days < {{ var('lapse_days') }} then 'active'
             when tenure_days < 7 then 'new'
-            when recency_days is not null then 'lapsed'
+            when recency_days < 365 then 'lapsed'
             else 'silent'
         end as stage
     from {{ source('features', 'user') }}

@@ -24,7 +24,7 @@ stages as (
         count_if(features.is_new) as registered_users,
         count_if(features.is_new and features.channel in ('{{ var("referral_channels") | join("', '") }}')) as referred_users,
         count_if(features.is_a_week_old) as week_old_users,
-        count_if(features.is_a_week_old and features.recency_days is not null) as activated_users,
+        count_if(features.is_a_week_old and features.recency_days < 365) as activated_users,
         count_if(week_before.user_id is not null) as active_before_users,
         count_if(week_before.user_id is not null and features.is_active) as retained_users,
         count_if(features.is_active) as active_users,
