@@ -184,6 +184,7 @@ def test_features_are_those_of_the_reference(case: Case):
     assert differences(found, expected, KEYS[user.TABLE]) == []
 
 
+@pytest.mark.parametrize("case", [at_once], indirect=True)
 def test_a_day_from_the_day_before_is_the_defined_one_to_the_bit(
     case: Case, record_property: Callable[[str, object], None]
 ):
