@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     dedup_days: PositiveInt
     activity: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     not_activity: tuple[str, ...]
+    new_user_days: PositiveInt
+    vip_event_types: tuple[Annotated[str, Field(pattern=r"^[\w .-]+$")], ...] = ()
     referral_channels: tuple[Annotated[str, Field(pattern=r"^[\w .-]+$")], ...]
     protected_attributes: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     protected_inputs: tuple[Annotated[str, Field(min_length=1)], ...] = ()

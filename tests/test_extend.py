@@ -75,7 +75,7 @@ def seen(extended: Path) -> dict[str, Any]:
 
 
 def test_a_product_is_scored_and_published_because_its_files_are_there(seen: dict[str, Any]):
-    assert seen["products"] == ["ltv", "purchase", "recall", "return_value"]
+    assert seen["products"] == ["ltv", "purchase", "recall", "return_value", "vip_30"]
     assert "bought_1_14" in seen["labels"]
     assert seen["steps"]["score purchase"] == ["build features.user_basket", "marts training"]
     assert "sms.purchase_scores" in seen["published"]

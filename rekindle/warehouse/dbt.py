@@ -169,6 +169,8 @@ def decided() -> dict[str, Any]:
         "training_weekday": conf.training_weekday_number,
         "event_is_activity": activity.event,
         "order_is_activity": activity.order,
+        "new_user_days": conf.new_user_days,
+        "vip_event_types": list(conf.vip_event_types),
         "referral_channels": list(conf.referral_channels),
         "message_channel": conf.message_channel,
         "message_purpose": conf.message_purpose,

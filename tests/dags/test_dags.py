@@ -39,6 +39,7 @@ DAILY_TASKS = {
     "recall.score",
     "ltv.score",
     "return_value.score",
+    "vip_30.score",
     "permission_is_supplied",
     "publish",
     "watch",

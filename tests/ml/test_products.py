@@ -42,6 +42,7 @@ def test_labels_are_named_after_their_windows(business):
         {"name": "active_1_7", "kind": "active", "from_day": 1, "to_day": 7},
         {"name": "net_revenue_1_30", "kind": "net_revenue", "from_day": 1, "to_day": 30},
         {"name": "net_revenue_31_90", "kind": "net_revenue", "from_day": 31, "to_day": 90},
+        {"name": "vip_purchase_1_30", "kind": "vip_purchase", "from_day": 1, "to_day": 30},
     ]
 
 
@@ -53,6 +54,9 @@ def test_each_label_has_what_a_score_predicts_of_it(business):
         ("scores.ltv_daily", "net_revenue_1_30", 30): "case when ltv_30_status = 'modelled' then ltv_30 end",
         ("scores.ltv_daily", "net_revenue_31_90", 90): "case when ltv_90_status = 'modelled' then ltv_90 end - ltv_30",
         ("scores.recall_daily", "active_1_7", 7): "case when horizon_days = 7 then return_probability end",
+        ("scores.vip_30_daily", "vip_purchase_1_30", 30): (
+            "case when horizon_days = 30 then first_purchase_probability end"
+        ),
     }
 
 

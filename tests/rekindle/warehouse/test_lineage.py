@@ -13,7 +13,12 @@ from rekindle.warehouse.lineage import Graph, Reach, Table
 
 DAY = date(2017, 6, 14)
 LABELS = [{"name": "a", "from_day": 1, "to_day": 7}, {"name": "b", "from_day": 31, "to_day": 90}]
-SCORED = {"scores.recall_daily": "recall", "scores.ltv_daily": "ltv", "scores.return_value_daily": "return_value"}
+SCORED = {
+    "scores.recall_daily": "recall",
+    "scores.ltv_daily": "ltv",
+    "scores.return_value_daily": "return_value",
+    "scores.vip_30_daily": "vip_30",
+}
 
 
 def back(days: int) -> date:
@@ -196,6 +201,6 @@ def test_a_mart_on_a_whole_schema_reads_of_each_table_only_what_its_product_fore
 def test_what_came_true_is_made_after_all_scores():
     (step,) = [step for step in lineage.graph().steps(SCORED) if step.name == "outcomes"]
 
-    assert set(step.after) == {"score recall", "score ltv", "score return_value", "ingest messages"}
+    assert set(step.after) == {*(f"score {product}" for product in SCORED.values()), "ingest messages"}
     assert step.tolerates == ("ingest messages",)
     assert "marts outcomes" not in {step.id for step in lineage.graph().steps({})}

@@ -1,0 +1,53 @@
+"""VIP purchase: how likely a new user buys for the first time within 30 days, so that a coupon goes where it decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ml.products.declaration import Business, Product, Rule, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DAYS = 30
+"""The horizon is part of the name: another one is another product."""
+
+RULES = (
+    Rule("newest", "days since the registration, the fewest first", {"tenure_days": -1.0}),
+    Rule("frequency_28d", "active days within 28 days", {"active_days_28d": 1.0}),
+    # Who has not come at all yet comes last, as if they had been away for a year.
+    Rule("recency", "days since the last activity, the fewest first", {"recency_days": -1.0}, missing=365.0),
+    Rule("interest_28d", "different items looked at within 28 days", {"distinct_items_28d": 1.0}),
+)
+
+
+def _targets(business: Business) -> tuple[Target, ...]:  # noqa: ARG001 - products share it
+    return (Target("vip_purchase", 1, DAYS, RULES),)
+
+
+def _columns(business: Business) -> Mapping[str, str]:
+    (target,) = _targets(business)
+    return {
+        "first_purchase_probability": target.label,
+        "tenure_days": "tenure_days",
+        "horizon_days": str(target.to_day),
+    }
+
+
+def _predicted(business: Business) -> Mapping[str, str]:
+    (target,) = _targets(business)
+    return {target.label: f"case when horizon_days = {target.to_day} then first_purchase_probability end"}
+
+
+PRODUCT = Product(
+    name="vip_30",
+    title="Chance of a first purchase within 30 days",
+    table="scores.vip_30_daily",
+    population="marts.new_user_population",
+    objective="probability",
+    candidates=("logistic", "boosting"),
+    sources=("orders",),
+    targets=_targets,
+    columns=_columns,
+    predicted=_predicted,
+)
