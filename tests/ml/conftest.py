@@ -29,8 +29,16 @@ ARROW = {
     "decimal(18,2)": pa.decimal128(18, 2),
     "map<string,string>": pa.map_(pa.string(), pa.string()),
     "map<string,bigint>": pa.map_(pa.string(), pa.int64()),
+    "array<date>": pa.list_(pa.date32()),
 }
-ZERO = {"int": 0, "bigint": 0, "decimal(18,2)": Decimal("0.00"), "map<string,string>": [], "map<string,bigint>": []}
+ZERO = {
+    "int": 0,
+    "bigint": 0,
+    "decimal(18,2)": Decimal("0.00"),
+    "map<string,string>": [],
+    "map<string,bigint>": [],
+    "array<date>": [],
+}
 
 
 def feature_rows(days: list[date], user_count: int, *, seed: int = 0, **given: list) -> pa.Table:
