@@ -67,7 +67,7 @@ def test_a_long_text_is_cut_and_nothing_is_escaped_twice():
         (12, -0.42, 4.0, "last active 12 days ago, usually every 4 days: lowers the chance"),
         (12, 0.42, 30.5, "last active 12 days ago, usually every 30.5 days: raises the chance"),
         (12, -0.42, None, "last active 12 days ago: lowers the chance"),
-        (None, -0.42, 4.0, "not active within 365 days: lowers the chance"),
+        (None, -0.42, 4.0, "never active: lowers the chance"),
     ],
 )
 def test_a_reason_says_what_is_usual_and_in_which_direction_it_counts(value, contribution, usual, said):
