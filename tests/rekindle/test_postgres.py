@@ -70,6 +70,21 @@ def test_an_owner_without_other_rights_can_migrate(empty_database, monkeypatch):
     empty_database.execute(f"drop role {owner}")
 
 
+def test_tables_of_before_may_hold_who_has_been_away_for_longer_than_a_year(empty_database):
+    postgres.migrate()
+    empty_database.execute("alter table sms.recall_scores add constraint a_year check (lapsed_days between 1 and 365)")
+    empty_database.execute("update rekindle.migration set version_num = '0011'")
+
+    postgres.migrate()
+
+    rules = empty_database.rows(
+        "select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'sms.recall_scores'::regclass"
+    )
+    of_lapsed = [rule for (rule,) in rules if "lapsed_days" in rule]
+    assert of_lapsed
+    assert not [rule for rule in of_lapsed if "365" in rule]
+
+
 def test_a_database_of_a_newer_rekindle_is_left_alone(empty_database):
     postgres.migrate()
     empty_database.execute("update rekindle.migration set version_num = '9999'")
