@@ -54,7 +54,7 @@ PRODUCT = Product(
     limits=(
         "It is the chance of coming back without a message of ours: a high one is a reason not to pay for one.",
         "What a message changes is `uplift`.",
-        "Who was never active, or not within a year, is not in its population.",
+        "Who was never active, or not within `recall_memory_days`, is not in its population.",
     ),
     table="scores.recall_daily",
     population="marts.recall_population",

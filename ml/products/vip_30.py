@@ -42,6 +42,15 @@ def _predicted(business: Business) -> Mapping[str, str]:
 PRODUCT = Product(
     name="vip_30",
     title="Chance of a first purchase within 30 days",
+    use=(
+        "Give coupons to new users in whom a first purchase is undecided.",
+        "Plan how many of those who registered will buy.",
+    ),
+    limits=(
+        "It is the chance of a purchase without a coupon of ours: a high one is a reason not to pay for one.",
+        "Of somebody who registered today it knows country, channel and attributes only.",
+        "A score makes nobody eligible for a message.",
+    ),
     table="scores.vip_30_daily",
     population="marts.new_user_population",
     objective="probability",
