@@ -97,7 +97,8 @@ def _chart(effect: Mapping[str, Any], span: tuple[float, float], counted_in: str
     spots, say = _spots(effect), _say(span)
     name = f"What {name_of(effect['source'])} adds, in {counted_in}"
     if effect["is_text"]:
-        return charts.intervals({spot.name: (spot.mean, (spot.low, spot.high)) for spot in spots}, name, say)
+        named = {f"{spot.name}  {say(spot.mean)}": (spot.mean, (spot.low, spot.high)) for spot in spots}
+        return charts.intervals(named, name, say)
     missing = spots.pop() if effect["missing"] else None
     return charts.effect(spots, missing, span, name, say)
 
