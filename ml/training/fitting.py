@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ml.model.part import Part
     from ml.objectives import Objective
     from ml.objectives.declaration import Metric
-    from ml.products import Product, Target
+    from ml.products import Product, Rule, Target
     from ml.training.samples import RefitDays, Sample, Split
     from rekindle.days import Days
 
@@ -67,7 +67,7 @@ class Contest:
 
     label: str
     chosen: str | None
-    """The candidate; None where each was refused."""
+    """The candidate; None where each was refused, or the best naive rule does better: that stands in its place."""
     validation: Mapping[str, float]
     """What candidates are chosen by, the mean over blocks of validation days."""
     test: Mapping[str, float]
@@ -86,7 +86,7 @@ class Fitted:
     """A model, how its parts were chosen, and how it did on the test days."""
 
     scorer: Scorer
-    """The model; where no candidate was let in for some target, the best naive rules."""
+    """The model; of a target for which no candidate was let in, the best naive rule."""
     has_model: bool
     rule: Scorer | None
     """The best naive rules that may predict, calibrated; None where there is none for some target."""
@@ -182,7 +182,8 @@ def fit(product: Product, sample: Sample, split: Split) -> Fitted:
         )
     to_beat = tuple(c.to_beat for c in contested)
     contenders = tuple(c.contenders for c in contested)
-    found = Fitted(fitted, model is not None, rule, contests, {}, {}, to_beat, contenders)
+    has_model = model is not None and any(contest.chosen for contest in contests)
+    found = Fitted(fitted, has_model, rule, contests, {}, {}, to_beat, contenders)
     return judged_as(product, sample, split, found)
 
 
@@ -417,10 +418,16 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
     rules = sorted((name for name in by_rule if name in forecasts), key=lambda name: -ranks[name])
     to_beat = next((name for name in rules if ranks[name] > objective.figures.chance), None)
     chosen = choose(objective.choose_by, blocks, allowed)
+    rule = next((name for name in rules if why[name] is None), None)
     weeks = _history(product, trials, blocks, chosen) if chosen else None
+    beside = blocks
     if chosen and weeks:
-        shorter = _calibrated(product, target, chosen, trials[0].learnt(product, chosen, weeks), validation)
-        forecasts[chosen] = replace(shorter, history_weeks=weeks)
+        shorter = [trial.learnt(product, chosen, weeks) for trial in trials]
+        beside = _beside(objective, blocks, trials, chosen, shorter)
+        forecasts[chosen] = replace(_calibrated(product, target, chosen, shorter[0], validation), history_weeks=weeks)
+    if chosen and rule and _is_rule_ahead(objective, beside, trials, chosen, _rule_named(target, rule)):
+        told[chosen] = f"on validation days the naive rule {rule} is ahead of it by more than a standard error"
+        chosen = weeks = None
     contest = Contest(
         label=target.label,
         chosen=chosen,
@@ -433,9 +440,42 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
         rules={name: ranks[name] for name in rules},
         history_weeks=weeks,
     )
-    rule = next((name for name in rules if why[name] is None), None)
-    model, allowed_rule, beaten = (forecasts.get(name) if name else None for name in (chosen, rule, to_beat))
+    model, allowed_rule, beaten = (forecasts.get(name) if name else None for name in (chosen or rule, rule, to_beat))
     return _Contested(contest, model, allowed_rule, beaten, forecasts)
+
+
+def _rule_named(target: Target, name: str) -> Rule:
+    return next(rule for rule in target.rules if rule.name == name)
+
+
+def _is_rule_ahead(
+    objective: Objective, blocks: Sequence[Told], trials: Sequence[_OfTrial], chosen: str, rule: Rule
+) -> bool:
+    """
+    Say whether a naive rule is ahead of the chosen candidate by more than a standard error.
+
+    Where neither is, the candidate stays: a rule ranks, and how much is to be expected of whom it cannot say.
+    """
+    parts = [fit_rule(rule, trial.encoders.of(Dense), objective, trial.before) for trial in trials]
+    fits = [(part,) for part in parts if part is not None]
+    if len(fits) < len(trials):
+        return False
+    both = _beside(objective, blocks, trials, rule.name, fits)
+    return choose(objective.choose_by, both, [chosen, rule.name]) == rule.name
+
+
+def _beside(
+    objective: Objective,
+    blocks: Sequence[Told],
+    trials: Sequence[_OfTrial],
+    name: str,
+    fits: Sequence[tuple[Part, ...]],
+) -> list[Told]:
+    """Put what one more predicts, fitted anew for each block, beside what the others do."""
+    return [
+        replace(block, predictions={**block.predictions, **Told.of(objective, trial.after, {name: parts}).predictions})
+        for block, trial, parts in zip(blocks, trials, fits, strict=True)
+    ]
 
 
 def _calibrated(product: Product, target: Target, name: str, parts: tuple[Part, ...], validation: Examples) -> Forecast:

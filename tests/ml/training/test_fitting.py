@@ -8,6 +8,7 @@ from ml.model.artifact import digest_of
 from ml.model.calibration import Platt
 from ml.model.encoder import Encoded
 from ml.model.learners import LEARNERS, Examples
+from ml.model.learners.linear import Column
 from ml.model.part import Part
 from ml.model.scorer import Scorer
 from ml.objectives import OBJECTIVES, figures
@@ -369,6 +370,29 @@ def test_where_every_candidate_is_refused_the_rule_stands_in(recall, recall_samp
     assert found.contests[0].chosen is None
     assert found.scorer == found.rule
     assert "logistic for active_1_7: it ranks the wrong way round" in found.why_no_model
+
+
+def distracted(encoders, loss, train, stop) -> tuple[Part, ...]:
+    """Weigh the amounts, and of the later increment, which is twice as much, let the tenure count as well."""
+    (part,) = LEARNERS["linear"].fit(encoders, loss, train, stop)
+    if train.outcome.mean() < 250:
+        return (part,)
+    at = next(i for i, feature in enumerate(part.encoder.features) if feature.column == "tenure_days")
+    tenure = Column(at, "plain", 0.0, 1e4, 500.0, 0.5, 0.0, 0.0)
+    return (Part(part.encoder, replace(part.predictor, columns=(*part.predictor.columns, tenure))),)
+
+
+def test_a_rule_stands_in_for_the_increment_in_which_it_is_ahead(ltv, ltv_sample, business, monkeypatch):
+    monkeypatch.setitem(LEARNERS, "distracted", replace(LEARNERS["linear"], name="distracted", fit=distracted))
+    product, split = replace(ltv, candidates=("distracted",)), samples.split(ltv_sample, business)
+    found = fitting.fit(product, ltv_sample, split)
+    first, second = found.contests
+    refitted = fitting.refit(product, ltv_sample, found.scorer, samples.refit_days(ltv_sample, split, business))
+
+    assert (first.chosen, second.chosen, found.has_model) == ("distracted", None, True)
+    assert "ahead of it by more than a standard error" in second.refused["distracted"]
+    for scorer in (found.scorer, refitted.scorer):
+        assert [forecast.candidate for forecast in scorer.forecasts] == ["distracted", second.rule]
 
 
 def of_a_changing_business(weeks: int) -> pa.Table:
