@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from rekindle.progress import Progress
     from rekindle.settings import Settings
 
-CALIBRATION = ", calibration"
-"""Ends the name by which what was found of a champion's level is recorded, beside the checks of the table of its scores."""
-
 
 @dataclass(frozen=True)
 class Recalibration:
@@ -114,7 +111,7 @@ def recalibrate(
         found = recalibration.recalibrate(
             product, sample, scorer, champion.trained_day, lateness_days=conf.lateness_days, criteria=gate.criteria()
         )
-    records.record_checks(run_id, day, f"{product.table}{CALIBRATION}", _checks(found))
+    records.record_checks(run_id, day, f"{product.table}{records.CALIBRATION}", _checks(product, champion, found))
     if not found.verdict.passed:
         return Recalibration(product.name, day, champion, found, None, None)
     with progress.step("registering"):
@@ -140,17 +137,18 @@ def _refuse_other_targets(product: Product, champion: Version, scorer: Scorer, s
         )
 
 
-def _checks(found: Recalibrated) -> list[CheckResult]:
-    """What is recorded of a champion's level: a check of its own, which warns and never stops."""
+def _checks(product: Product, champion: Version, found: Recalibrated) -> list[CheckResult]:
+    """What is recorded of a champion's level: a check of its own, which warns where nothing mends it and never stops."""
+    whose = {"product": product.name, "version": champion.version}
     return [
         CheckResult(
-            f"level of {attempt.label}",
+            f"level of {one.label}",
             "warn",
-            "not_judged" if attempt.level is None else "passed" if attempt.level.passed else "failed",
+            "not_judged" if one.level is None else "passed" if one.level.passed or one.is_let_in else "failed",
             None,
-            attempt.level.to_json() if attempt.level else {},
+            {**(one.level.to_json() if one.level else {}), **whose},
         )
-        for attempt in found.attempts
+        for one in found.attempts
     ]
 
 

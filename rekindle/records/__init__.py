@@ -18,7 +18,15 @@ from rekindle.records.acceptances import (
 )
 from rekindle.records.builds import Build, Input, builds, last_served, record_builds
 from rekindle.records.campaign_results import CampaignResult, Measured, campaign_results, measured_on
-from rekindle.records.checks import CheckResult, RecordedCheck, Severity, checks, checks_since, record_checks
+from rekindle.records.checks import (
+    CALIBRATION,
+    CheckResult,
+    RecordedCheck,
+    Severity,
+    checks,
+    checks_since,
+    record_checks,
+)
 from rekindle.records.expiry import expiries, record_expiry
 from rekindle.records.outcomes import Outcome, outcomes, replace_days
 from rekindle.records.promotions import (
@@ -61,6 +69,7 @@ from rekindle.records.runs import (
 )
 
 __all__ = [
+    "CALIBRATION",
     "DIED",
     "ROLLBACK",
     "Acceptance",

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from rekindle.postgres import Connection
 
+CALIBRATION = ", calibration"
+"""Ends the name by which what was found of a champion's level is recorded, beside the checks of the table of its scores."""
+
 Severity = Literal["stop", "warn"]
 
 

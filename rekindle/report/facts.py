@@ -137,5 +137,7 @@ class DayFacts:
     seen_at: datetime
     waiting: Mapping[str, Gate] = field(default_factory=dict)
     """By product the version that passed its gate by this day and waits for a person."""
+    off: tuple[str, ...] = ()
+    """What was found, within the last week, of champions whose level does not hold."""
     came_true: tuple[CameTrue, ...] = ()
     """What became known of earlier scores, by product and label."""

@@ -58,6 +58,9 @@ SAMPLE_NOTES = "SAMPLE"
 
 DECILES = [n / 10 for n in range(1, 10)]
 
+WEEK = timedelta(days=7)
+"""How often the level of a champion is looked at."""
+
 
 def gather(day: date, run_id: str) -> DayFacts:
     """Find what there is to say about a run's day. Raises InputError if there is no such run."""
@@ -66,6 +69,7 @@ def gather(day: date, run_id: str) -> DayFacts:
     offices = scored_by.offices([p for p in publications.declared() if p.history])
     found = {product: records.waiting(product) for product in records.judged_products()}
     waiting = {product: gate for product, gate in found.items() if gate and gate.trained_day <= day}
+    off = _off(day)
     stages, checks = records.stages(run_id=run_id, day=day), records.checks(run_id=run_id, day=day)
 
     def work(connection: Connection) -> DayFacts:
@@ -90,11 +94,27 @@ def gather(day: date, run_id: str) -> DayFacts:
             currency=settings().currency,
             sample_notes=sample_notes(),
             waiting=waiting,
+            off=off,
             seen_at=_value(connection, "select clock_timestamp()"),
             came_true=known,
         )
 
     return postgres.transact(work)
+
+
+def _off(day: date) -> tuple[str, ...]:
+    """What the last look at a champion, within a week, says of a level that does not hold; of none that has left office."""
+    looked = {
+        (check.table_name, check.rule): check
+        for check in records.checks_since(day - WEEK, f"%{records.CALIBRATION}")
+        if check.day <= day
+    }
+    failed = [check.detail for check in looked.values() if check.outcome == "failed"]
+    return tuple(
+        f"{said['product']} version {said['version']}: {said['told']}"
+        for said in failed
+        if [p.version for p in records.standing(records.promotions(said["product"]))][-1:] == [said["version"]]
+    )
 
 
 def _run(day: date, run_id: str) -> Run:

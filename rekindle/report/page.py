@@ -117,6 +117,7 @@ def judge(facts: DayFacts) -> Judged:
         *_failures(facts),
         *_permission_findings(facts),
         *_waiting_findings(facts),
+        *_level_findings(facts),
         *_check_findings(tables, _rows_by_table(facts)),
         *_ingestion_findings(ingested),
     ]
@@ -238,6 +239,12 @@ def _waiting_findings(facts: DayFacts) -> Iterator[Finding]:
     for product, gate in sorted(facts.waiting.items()):
         told = f"{product}: version {gate.version} passed its gate and waits for you: rekindle promote {product} {gate.version}."
         yield Finding("warned", told, "models")
+
+
+def _level_findings(facts: DayFacts) -> Iterator[Finding]:
+    """Tell of champions that promise too much or too little."""
+    for told in facts.off:
+        yield Finding("warned", f"{told}.", "models")
 
 
 def _check_findings(tables: Sequence[Table], rows: Mapping[str, int]) -> Iterator[Finding]:

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from rekindle import records
-from rekindle.records import Gate, Promotion
+from rekindle.days import Days
+from rekindle.records import CheckResult, Gate, Promotion
 from rekindle.report import scored_by, words
 from rekindle.report.gathering import gather
-from rekindle.report.page import render
+from rekindle.report.page import judge, render
 from tests.rekindle.report.test_page import text
 
 DAY = date(2017, 6, 14)
@@ -142,3 +143,24 @@ def test_who_scored_is_read_from_what_was_published(publish):
     assert (one.version, one.users, one.since, one.gate.why) == ("1", 2, DAY - timedelta(5), "auc 0.760 beats it")
     assert (one.compared.value, one.compared.difference) == (0.76, (0.02, 0.01, 0.03))
     assert [(other.gate, other.since) for other in ltv] == [(None, None)]
+
+
+def test_a_champion_whose_level_was_found_to_be_off_is_a_warning_until_another_is_in_office(publish):
+    """Looked at weekly: the last look counts, for a week, and only of who is in office still."""
+
+    def look(day: date, version: str, outcome: str) -> None:
+        run_id = records.start_run("training", Days.one(day))
+        said = {"product": "recall", "version": version, "told": "the champion's level is off: predicted/actual 1.40"}
+        result = CheckResult("level of active_1_7", "warn", outcome, None, said)  # type: ignore[arg-type]
+        records.record_checks(run_id, day, f"scores.recall_daily{records.CALIBRATION}", [result])
+
+    run_id = publish(DAY, {"u1": 0.5, "u2": 0.4}, {"u1": Decimal(1)})
+    records.append_promotion("recall", "1", "a" * 64, DAY - timedelta(9), "gate passed", "training")
+    look(DAY - timedelta(9), "1", "failed")
+    assert gather(DAY, run_id).off == ()
+    look(DAY - timedelta(2), "1", "failed")
+    facts = gather(DAY, run_id)
+    assert facts.off == ("recall version 1: the champion's level is off: predicted/actual 1.40",)
+    assert ("warned", "models") in [(one.severity, one.section) for one in judge(facts).findings]
+    records.append_promotion("recall", "2", "b" * 64, DAY - timedelta(1), "gate passed", "training")
+    assert gather(DAY, run_id).off == ()
