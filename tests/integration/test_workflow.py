@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 HISTORY_END, FIRST_DAY, SECOND_DAY, BROKEN_DAY = (LAST - timedelta(n) for n in (3, 2, 1, 0))
 SMS_TABLES = ("recall_scores", "ltv_scores", "recall_scores_history", "ltv_scores_history", "audience")
+WITHOUT_A_MODEL = {"vip_30.score"}
+"""Nobody is new at the end of the shop's history, so no model of new users was trained: the task is skipped, by name."""
+
 PLANTED = Path(__file__).parent / "planted"
 
 
@@ -121,7 +124,8 @@ def test_a_job_by_spark_submit_builds_the_same_day(platform: Path, spark: SparkS
 def test_each_stage_of_a_day_has_a_task_record():
     states = task_states(_run_of(FIRST_DAY))
 
-    assert set(states.values()) == {"success"}
+    assert {task for task, state in states.items() if state == "success"} == DAILY_TASKS - WITHOUT_A_MODEL
+    assert {task for task, state in states.items() if state == "skipped"} == WITHOUT_A_MODEL
     assert set(states) == DAILY_TASKS
 
 
@@ -136,7 +140,7 @@ def test_each_task_leaves_one_line_of_what_it_did(first_day: Shop, platform: Pat
     )
 
     # What comes after another task however it ended is called done by Airflow, and says nothing.
-    assert set(said) == {task for task in DAILY_TASKS if not task.endswith(".tried")}
+    assert set(said) == {task for task in DAILY_TASKS - WITHOUT_A_MODEL if not task.endswith(".tried")}
     expected = {
         "begin": f"The daily run of {FIRST_DAY} has begun; its id in our tables is {ours}.",
         "wait_for_deliveries": f"All that is expected for {FIRST_DAY} has been delivered: users, orders.",
