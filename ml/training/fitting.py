@@ -114,7 +114,8 @@ class Fitted:
     @property
     def why_no_model(self) -> str:
         """Why candidates were not let in."""
-        return "; ".join(f"{name} for {c.label}: {why}" for c in self.contests for name, why in c.refused.items())
+        refused = ((c.label, name, why) for c in self.contests for name, why in c.refused.items() if name in LEARNERS)
+        return "; ".join(f"{name} for {label}: {why}" for label, name, why in refused)
 
     def to_json(self) -> dict[str, Any]:
         return {

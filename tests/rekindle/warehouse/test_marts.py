@@ -81,7 +81,13 @@ def world(spark, tiles):
         spark,
         "features.user",
         [
-            {"day": day(n), "user_id": f"u{user}", "registered_on": day(0), "recency_days": (n + user) % 20}
+            {
+                "day": day(n),
+                "user_id": f"u{user}",
+                "registered_on": day(0),
+                "tenure_days": n,
+                "recency_days": (n + user) % 20,
+            }
             for n in range(40)
             for user in range(12)
             if user > 0 or n >= 10
