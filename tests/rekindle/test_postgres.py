@@ -78,9 +78,9 @@ def test_tables_of_before_may_hold_who_has_been_away_for_longer_than_a_year(empt
     postgres.migrate()
 
     rules = empty_database.rows(
-        "select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'sms.recall_scores'::regclass"
+        "select pg_get_constraintdef(oid) as rule from pg_constraint where conrelid = 'sms.recall_scores'::regclass"
     )
-    of_lapsed = [rule for (rule,) in rules if "lapsed_days" in rule]
+    of_lapsed = [row["rule"] for row in rules if "lapsed_days" in row["rule"]]
     assert of_lapsed
     assert not [rule for rule in of_lapsed if "365" in rule]
 

@@ -360,6 +360,8 @@ def test_hashes_tell_the_content_of_a_day_and_not_who_published_it_when(publishe
         "recall_scores_history",
         "return_values",
         "return_values_history",
+        "vip_30_scores",
+        "vip_30_scores_history",
     ]
     assert before["erasure_feed"] == before["return_values"] == {}
     filled = {name: days for name, days in before.items() if days}
@@ -752,6 +754,8 @@ def test_sms_reader_can_select_what_is_listed_and_nothing_else(database):
             "recall_scores_history",
             "return_values",
             "return_values_history",
+            "vip_30_scores",
+            "vip_30_scores_history",
         )
     }
     rights = database.rows(
