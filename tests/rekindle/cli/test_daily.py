@@ -246,4 +246,4 @@ def test_an_unknown_product_is_refused_with_the_ones_there_are(landing):  # noqa
     answer = rekindle("scores", "churn", "--day", str(DAY))
 
     assert answer.returncode == 2
-    assert "Choose one of: ltv, recall, return_value." in answer.stderr
+    assert "Choose one of: ltv, recall, return_value, vip_30." in answer.stderr
