@@ -208,7 +208,7 @@ def _features(name: str, column: pa.Array, left_out: Collection[str]) -> list[Fe
     if pa.types.is_map(type_) and pa.types.is_string(type_.item_type):
         barred = [source.removeprefix(f"{name}:") for source in left_out if source.startswith(f"{name}:")]
         keys = column.keys.filter(pc.invert(pc.is_in(column.keys, value_set=pa.array(barred, pa.string()))))
-        return [flag for key in _frequent(keys, len(column)) for flag in _flags(name, key, _lookup(column, key))]
+        return [flag for key in _frequent(keys, len(column)) for flag in _flags(name, key, lookup(column, key))]
     if pa.types.is_map(type_) and pa.types.is_integer(type_.item_type):
         counts = [Feature(name, "number", key=key) for key in _frequent(column.keys, len(column))]
         return [*counts, Feature(name, "number", rest="other")]
@@ -249,7 +249,7 @@ class _Columns:
     def of(self, column: str, key: str | None = None) -> pa.Array:
         """Return a column, or what its maps hold for a key."""
         if (column, key) not in self._taken:
-            whole = _flat(self._rows.column(column)) if key is None else _lookup(self.of(column), key)
+            whole = _flat(self._rows.column(column)) if key is None else lookup(self.of(column), key)
             self._taken[column, key] = whole
         return self._taken[column, key]
 
@@ -258,11 +258,9 @@ class _Columns:
         if feature.kind == "flag":
             return self._flag(feature, values)
         if feature.rest == "other":
-            known = (
-                np.nan_to_num(_doubles(self.of(feature.column, key))) for key in self._keys.get(feature.column, [])
-            )
+            known = (np.nan_to_num(doubles(self.of(feature.column, key))) for key in self._keys.get(feature.column, []))
             return _sums(values) - sum(known)
-        return _doubles(values) if feature.key is None else np.nan_to_num(_doubles(values))
+        return doubles(values) if feature.key is None else np.nan_to_num(doubles(values))
 
     def _flag(self, feature: Feature, texts: pa.Array) -> np.ndarray:
         if feature.level is not None:
@@ -275,7 +273,8 @@ class _Columns:
         return flags.to_numpy(zero_copy_only=False).astype(np.float64)
 
 
-def _lookup(column: pa.MapArray, key: str) -> pa.Array:
+def lookup(column: pa.MapArray | pa.ChunkedArray, key: str) -> pa.Array | pa.ChunkedArray:
+    """Return what each row's map holds for a key; null where it has none."""
     return pc.map_lookup(column, query_key=pa.scalar(key, column.type.key_type), occurrence="first")
 
 
@@ -287,8 +286,9 @@ def _sums(column: pa.MapArray) -> np.ndarray:
     return (running[offsets[1:]] - running[offsets[:-1]]).astype(np.float64)
 
 
-def _doubles(column: pa.Array) -> np.ndarray:
-    return column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+def doubles(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Return numbers of any kind as doubles, NaN where there is none."""
+    return _flat(column).cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
 
 
 def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pyarrow as pa
 
 from ml.model.calibration import logistic
+from ml.model.encoder import doubles
 from ml.model.purchase_process import Histories, PurchaseProcess, Spend
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Known:
     @classmethod
     def of(cls, rows: Rows) -> Self:
         """Read histories: first and last active day lie as far apart as the gaps between active days add up to."""
-        days, recency, gap, sales, refunds = (_doubles(rows, name) for name in READS)
+        days, recency, gap, sales, refunds = (doubles(rows.column(name)) for name in READS)
         there = (np.nan_to_num(days) > 0) & ~np.isnan(recency)
         repeats = days[there] - 1
         last = np.round(np.nan_to_num(gap[there]) * repeats)
@@ -233,12 +233,6 @@ def named_ends(horizon: int, ends: np.ndarray) -> dict[str, np.ndarray]:
 def increment_name(kind: str, before: int, horizon: int) -> str:
     """Name the increment from one horizon to the next, as a target with a label is named."""
     return f"{kind}_{before + 1}_{horizon}"
-
-
-def _doubles(rows: Rows, name: str) -> np.ndarray:
-    column = rows.column(name)
-    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return whole.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
 
 
 def _plain(value: Any) -> Any:

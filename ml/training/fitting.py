@@ -410,11 +410,10 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
     why = {name: _why_refused(product, its, ranks[name]) for name, its in forecasts.items()}
 
     allowed = [name for name in product.candidates if why[name] is None]
-    trials = [_OfTrial(encoders, rows.training, validation)]
+    trials = [_OfTrial(encoders, rows.training, validation, {(name, None): fits[name] for name in product.candidates})]
     trials += [_OfTrial(_encoders(sample, [before.rows.rows]), before, after) for before, after in rows.earlier]
-    blocks = [Told.of(objective, validation, {name: fits[name] for name in allowed})]
-    blocks += [
-        Told.of(objective, trial.after, {name: trial.learnt(product, name) for name in allowed}) for trial in trials[1:]
+    blocks = [
+        Told.of(objective, trial.after, {name: trial.learnt(product, name) for name in allowed}) for trial in trials
     ]
     rules = sorted((name for name in by_rule if name in forecasts), key=lambda name: -ranks[name])
     to_beat = next((name for name in rules if ranks[name] > objective.figures.chance), None)
@@ -492,9 +491,14 @@ class _OfTrial:
     before: Examples
     after: Examples
 
+    fits: dict[tuple[str, int | None], tuple[Part, ...]] = field(default_factory=dict)
+    """What was fitted already, by candidate and weeks."""
+
     def learnt(self, product: Product, name: str, weeks: int | None = None) -> tuple[Part, ...]:
-        """Fit a candidate on the last weeks of the training rows, on all of them by default."""
-        return _learnt(product, name, self.encoders, latest(self.before, weeks), self.after)
+        """Fit a candidate on the last weeks of the training rows, on all of them by default; once, however often it is asked."""
+        if (name, weeks) not in self.fits:
+            self.fits[name, weeks] = _learnt(product, name, self.encoders, latest(self.before, weeks), self.after)
+        return self.fits[name, weeks]
 
 
 def latest(examples: Examples, weeks: int | None) -> Examples:
@@ -576,7 +580,7 @@ def choose(metric: Metric, blocks: Sequence[Told], names: Sequence[str]) -> str 
 
     def is_ahead(name: str) -> bool:
         compared = [block.compared(best, name) for block in blocks]
-        return evaluation.paired(metric, compared, evaluation.ONE_ERROR).low > 0
+        return evaluation.paired(metric, compared, evaluation.ONE_ERROR).is_above_zero
 
     best = max(names, key=mean, default="")
     return next((name for name in names if name == best or not is_ahead(name)), None)
@@ -584,7 +588,7 @@ def choose(metric: Metric, blocks: Sequence[Told], names: Sequence[str]) -> str 
 
 def is_better(metric: Metric, blocks: Sequence[Told], this: str, other: str) -> bool:
     """Say whether one is better than another beyond chance."""
-    return evaluation.paired(metric, [block.compared(this, other) for block in blocks]).low > 0
+    return evaluation.paired(metric, [block.compared(this, other) for block in blocks]).is_above_zero
 
 
 def calibrate(objective: Objective, raw: np.ndarray, rows: Examples) -> Calibration:

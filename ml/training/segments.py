@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.model.encoder import doubles
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -49,7 +51,7 @@ def _bands(edges: Sequence[int], missing: str) -> Callable[[pa.ChunkedArray], tu
     names = [f"{low} to {high - 1}" for low, high in pairwise(edges)] + [f"{edges[-1]} or more"]
 
     def cut(column: pa.ChunkedArray) -> tuple[np.ndarray, Sequence[str]]:
-        values = _doubles(column)
+        values = doubles(column)
         there = ~np.isnan(values)
         found = np.full(len(values), missing, dtype=object)
         found[there] = np.array(names, dtype=object)[np.searchsorted(edges[1:], values[there], side="right")]
@@ -58,10 +60,15 @@ def _bands(edges: Sequence[int], missing: str) -> Callable[[pa.ChunkedArray], tu
     return cut
 
 
+def by_count(texts: pa.Array | pa.ChunkedArray) -> list[str]:
+    """List the different texts there are, the most frequent first."""
+    counted = pc.value_counts(texts.drop_null()).to_pylist()
+    return [c["values"] for c in sorted(counted, key=lambda c: (-c["counts"], c["values"]))]
+
+
 def levels(column: pa.ChunkedArray) -> tuple[np.ndarray, Sequence[str]]:
     """Cut a text by its most frequent values."""
-    counted = pc.value_counts(column.combine_chunks().drop_null()).to_pylist()
-    often = [c["values"] for c in sorted(counted, key=lambda c: (-c["counts"], c["values"]))[:MOST_LEVELS]]
+    often = by_count(column)[:MOST_LEVELS]
     texts = np.array([MISSING if text is None else text for text in column.to_pylist()], dtype=object)
     found = np.where(np.isin(texts.astype(str), [*often, MISSING]), texts, OTHER)
     return found, [name for name in (*often, OTHER, MISSING) if (found == name).any()]
@@ -69,7 +76,7 @@ def levels(column: pa.ChunkedArray) -> tuple[np.ndarray, Sequence[str]]:
 
 def _spending(column: pa.ChunkedArray) -> tuple[np.ndarray, Sequence[str]]:
     """Cut amounts into nothing, and thirds of those who spent."""
-    values = np.nan_to_num(_doubles(column))
+    values = np.nan_to_num(doubles(column))
     spent = values > 0
     found = np.full(len(values), NOTHING, dtype=object)
     if not spent.any():
@@ -78,10 +85,6 @@ def _spending(column: pa.ChunkedArray) -> tuple[np.ndarray, Sequence[str]]:
     names = [f"up to {limits[0]:.2f}", f"up to {limits[1]:.2f}", f"above {limits[1]:.2f}"]
     found[spent] = np.array(names, dtype=object)[np.searchsorted(limits, values[spent])]
     return found, [name for name in (NOTHING, *dict.fromkeys(names)) if (found == name).any()]
-
-
-def _doubles(column: pa.ChunkedArray) -> np.ndarray:
-    return column.cast(pa.float64()).to_numpy().astype(np.float64)
 
 
 DIMENSIONS = (

@@ -119,16 +119,17 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str, progres
         record = _record(
             *(product, sample, split), fitted=fitted, verdict=verdict, refitted=refitted, run_id=run_id, beside=beside
         )
-        found = card.card(
-            *(product, sample, split),
-            fitted=fitted,
-            scorer=refitted.scorer,
-            champion=champion,
-            settings=settings(),
-        )
-        record = replace(record, documents={**record.documents, **_card(found, verdict)})
-        same_as = registry.same(product, record)
-        version = same_as or registry.register(product, record)
+        version = same_as = registry.same(product, record)
+        if version is None:
+            found = card.card(
+                *(product, sample, split),
+                fitted=fitted,
+                scorer=refitted.scorer,
+                champion=champion,
+                settings=settings(),
+            )
+            record = replace(record, documents={**record.documents, **_card(found, verdict)})
+            version = registry.register(product, record)
         why_not = succeeds(product, version, verdict, run_id)
     promoted = why_not is None
     return Training(

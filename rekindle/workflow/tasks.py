@@ -337,14 +337,9 @@ def _recalibrate(product: Product) -> Any:
     def run(day: str, airflow_run: str, kind: str, name: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
         from airflow.sdk.exceptions import AirflowSkipException
 
-        from ml.products import product_named
-        from rekindle.days import parse_day
-        from rekindle.landing.zone import LandingZone
         from rekindle.workflow import alerts, lines
 
-        product = product_named(name)
-        if why := LandingZone().why_unsupplied(product.sources, parse_day(day)):
-            raise AirflowSkipException(f"{name} is skipped: {why}.")
+        product = _supplied(name, day)
         if not import_module("ml.registry").has_had_champion(product):
             raise AirflowSkipException(f"{name} is skipped: no model of it has become champion yet.")
         with _stage(day, airflow_run, f"recalibrate {name}", spark) as (run_id, days, notes):
@@ -360,6 +355,20 @@ def _recalibrate(product: Product) -> Any:
     return run(name=product.name, **CONTEXT)
 
 
+def _supplied(name: str, day: str) -> Product:
+    """Find a product by its name; skip the task where the sources that it needs are not delivered."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from ml.products import product_named
+    from rekindle.days import parse_day
+    from rekindle.landing.zone import LandingZone
+
+    product = product_named(name)
+    if why := LandingZone().why_unsupplied(product.sources, parse_day(day)):
+        raise AirflowSkipException(f"{name} is skipped: {why}.")
+    return product
+
+
 def _train(product: Product) -> Any:
     """Train, judge, register, and promote what passes, whatever became of the old champion's calibration."""
 
@@ -368,14 +377,9 @@ def _train(product: Product) -> Any:
     def run(day: str, airflow_run: str, kind: str, name: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
         from airflow.sdk.exceptions import AirflowSkipException
 
-        from ml.products import product_named
-        from rekindle.days import parse_day
-        from rekindle.landing.zone import LandingZone
         from rekindle.workflow import alerts, lines
 
-        product = product_named(name)
-        if why := LandingZone().why_unsupplied(product.sources, parse_day(day)):
-            raise AirflowSkipException(f"{name} is skipped: {why}.")
+        product = _supplied(name, day)
         with _stage(day, airflow_run, f"train {name}", spark) as (run_id, days, notes):
             trainer, waiting = import_module("ml.training.trainer"), import_module("ml.training.waiting")
             protected = import_module("ml.model.protected")

@@ -50,7 +50,7 @@ def card(
     """Gather what is to be known of `scorer`, the model that would score; `fitted` is the judged one."""
     rows, objective = sample.judged(split.test), OBJECTIVES[product.objective]
     named = Protected.of(settings)
-    protected = (*sample.kept_out, *(source for source in _read(scorer) if named.holds(source)))
+    read = [source for source in _read(scorer) if named.holds(source)]
     learnt_until = champion.version.judged.last_label_day if champion and champion.version.gate else None
     step = max(1, -(-rows.num_rows // EXPLAINED_ROWS))
     explained = rows.take(np.arange(0, rows.num_rows, step))
@@ -63,13 +63,13 @@ def card(
         "moves": objective.moves,
         "counted_in": objective.counted_in.format(currency=settings.currency),
         "kept_out": list(sample.kept_out),
-        "protected_inputs": [source for source in _read(scorer) if named.holds(source)],
+        "protected_inputs": read,
         "explained_rows": explained.num_rows,
         "test_days": str(split.test),
         "test_rows": rows.num_rows,
         "effects": [{**one.to_json(), **_about(product, one.source)} for one in effects.of_features(scorer, explained)],
         "selected": groups.SELECTED,
-        "groups": groups.of_rows(rows, fitted.longest, protected),
+        "groups": groups.of_rows(rows, fitted.longest, (*sample.kept_out, *read)),
         "audit": audit.of_inputs(scorer, sample, split, learnt_until),
         "champion": champion_beside(scorer, champion, rows),
     }

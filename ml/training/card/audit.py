@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.training.card.effects import by_text, doubles, edges_of
+from ml.model.encoder import doubles
+from ml.training.card.effects import by_text, edges_of
 from rekindle.watching.stability import stability
 
 if TYPE_CHECKING:

@@ -16,7 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.model.encoder import doubles
 from ml.model.reasons import number
+from ml.training.segments import by_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,11 +105,11 @@ def _point(value: str, amounts: np.ndarray) -> Point | None:
 
 def by_text(values: pa.Array | pa.ChunkedArray, levels: int) -> tuple[np.ndarray, Mapping[int, str]]:
     """Number the most frequent texts and what is rarer; -1 where there is none."""
-    counted = pc.value_counts(values.drop_null()).to_pylist()
-    often = [c["values"] for c in sorted(counted, key=lambda c: (-c["counts"], c["values"]))[:levels]]
+    different = by_count(values)
+    often = different[:levels]
     places = pc.index_in(values, value_set=pa.array(often, pa.string()))
     codes = pc.if_else(pc.is_valid(values), pc.fill_null(places, len(often)), -1)
-    names = dict(enumerate(often)) | ({len(often): "other"} if len(counted) > len(often) else {})
+    names = dict(enumerate(often)) | ({len(often): "other"} if len(different) > len(often) else {})
     return codes.to_numpy(zero_copy_only=False) if isinstance(codes, pa.Array) else codes.to_numpy(), names
 
 
@@ -136,9 +138,3 @@ def _means(numbers: np.ndarray, codes: np.ndarray, parts: int) -> Iterator[tuple
         its = numbers[codes == code]
         if len(its):
             yield code, number(float(its.mean()))
-
-
-def doubles(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """Return numbers of any kind, NaN where there is none."""
-    told = values.cast(pa.float64())
-    return told.to_numpy(zero_copy_only=False) if isinstance(told, pa.Array) else told.to_numpy()

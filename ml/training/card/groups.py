@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ml.model.encoder import lookup
 from ml.training import evaluation, segments
 from ml.training.backtest import MIN_POSITIVES, TEXTED
 from ml.training.fitting import MIN_ROWS
@@ -42,8 +42,7 @@ def _dimensions(rows: pa.Table, protected: Collection[str]) -> Iterator[tuple[st
         column, _, key = source.partition(":")
         values = rows[column]
         if key:
-            key_type = values.type.key_type
-            values = pc.map_lookup(values, query_key=pa.scalar(key, key_type), occurrence="first")
+            values = lookup(values, key)
         if pa.types.is_string(values.type):
             yield source, key or column, *segments.levels(values)
     for one, cut, names in segments.dimensions_of(rows):

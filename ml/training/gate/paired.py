@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml.training.evaluation import Figure, counts
+from ml.training.gate.verdict import Criterion
 from rekindle.errors import CheckFailedError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ml.objectives import Figures
     from ml.training.evaluation import Judged
+    from ml.training.gate.criteria import Criteria
 
     Weighted = Callable[[np.ndarray], float]
     """A figure of rows that count so many times."""
@@ -77,6 +79,18 @@ class Difference:
     def _quantile(self, at: float) -> float:
         """Of no draw that says anything, nothing is known: whatever is asked of it is not met."""
         return float(np.quantile(self.drawn, at)) if len(self.drawn) else float("nan")
+
+
+def better(kind: str, difference: Difference, criteria: Criteria, *, of: str, than: str, on: str = "") -> Criterion:
+    """Ask whether a figure is better beyond chance, one-sided: `of` what, `than` whose, and `on` which rows."""
+    low, shown = difference.lower(criteria.better_level), difference.figure()
+    passed = low > 0
+    told = "is better" if passed else "is not surely better"
+    why = (
+        f"{of} {told} than {than} (by {difference.value:+.4f}, lower limit {low:+.4f} at a chance of error of "
+        f"{criteria.better_level:g}){on}"
+    )
+    return Criterion(kind, passed, why, 0.0, difference.value, low, shown.high)
 
 
 def ranking(figures: Figures, pair: Pair, rounds: int) -> Difference:

@@ -51,14 +51,9 @@ def about(verdict: Verdict, label: str) -> Verdict:
 
 def _closer(figures: Figures, pair: Pair, criteria: Criteria) -> Criterion:
     found = paired.calibration(figures, pair, criteria.resamples)
-    low, shown = found.lower(criteria.better_level), found.figure()
-    passed = low > 0
-    told = "is better" if passed else "is not surely better"
-    why = (
-        f"{paired.calibrated_by(figures)} of the new calibration {told} than the champion's (by {found.value:+.4f}, lower limit "
-        f"{low:+.4f} at a chance of error of {criteria.better_level:g}) on {len(pair.champion.outcome)} rows of later days"
-    )
-    return Criterion(CLOSER, passed, why, 0.0, found.value, low, shown.high)
+    new = f"{paired.calibrated_by(figures)} of the new calibration"
+    later = f" on {len(pair.champion.outcome)} rows of later days"
+    return paired.better(CLOSER, found, criteria, of=new, than="the champion's", on=later)
 
 
 def _same_scores(pair: Pair) -> Criterion:

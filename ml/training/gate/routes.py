@@ -78,15 +78,8 @@ def judge_challenger(evaluation: Evaluation, challenge: Challenge, criteria: Cri
 def is_better(challenge: Challenge, criteria: Criteria) -> Criterion:
     """Ask whether a challenger is better than the champion's recipe beyond chance, one-sided."""
     figures = challenge.figures
-    name, found = paired.decided_by(figures), paired.deciding(figures, challenge.pair, criteria.resamples)
-    low, shown = found.lower(criteria.better_level), found.figure()
-    passed = low > 0
-    told = "is better" if passed else "is not surely better"
-    why = (
-        f"{name} {told} than the champion's recipe (by {found.value:+.4f}, lower limit {low:+.4f} at a chance of error of "
-        f"{criteria.better_level:g})"
-    )
-    return Criterion(BETTER, passed, why, 0.0, found.value, low, shown.high)
+    found = paired.deciding(figures, challenge.pair, criteria.resamples)
+    return paired.better(BETTER, found, criteria, of=paired.decided_by(figures), than="the champion's recipe")
 
 
 def non_inferior(
