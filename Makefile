@@ -3,10 +3,6 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKFLOW := tests/integration
-# Takes minutes too, and stands beside what it is about.
-ERASURE := tests/spark_jobs/test_erasure.py
-MANY_VALUES := tests/spark_jobs/features/test_many_values.py
-IN_TURN := tests/spark_jobs/features/test_day_before.py
 # Needs a Docker engine; without one `make e2e` says so and exits with 3.
 STACK := tests/stack
 # Two workers, also where there are more cores: each has a platform of its own, with its memory. A file stays with one worker.
@@ -39,8 +35,9 @@ test: lint ## The same with the tests on real servers
 ui: setup ## Start the platform with the web pages of Airflow and MLflow
 	@$(BIN)/rekindle ui
 
-e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken day, an erasure, the stack
-	@$(BIN)/python -m pytest $(WORKFLOW) $(ERASURE) $(MANY_VALUES) $(IN_TURN)
+e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken day, an erasure, all that takes minutes, the stack
+	@$(BIN)/python -m pytest $(WORKFLOW)
+	@$(BIN)/python -m pytest -m slow --ignore=$(WORKFLOW) --ignore=$(STACK)
 	@$(BIN)/python -m stack check
 	@$(BIN)/python -m pytest $(STACK)
 

@@ -241,6 +241,7 @@ def test_nothing_is_stale_when_it_was_rebuilt():
     assert stale_features() == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [at_once], indirect=True)
 def test_a_range_is_its_days_one_by_one(case: Case, record_property: Callable[[str, object], None]):
     days = Days(case.days.all[-RANGE_DAYS:])
