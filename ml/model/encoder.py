@@ -11,6 +11,7 @@ sequence, which is for an encoder of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -131,15 +132,21 @@ class Dense:
     features: tuple[Feature, ...]
 
     @classmethod
-    def fit(cls, table: pa.Table, *, leave_out: Iterable[str] = ()) -> Dense:
-        """Decide from training rows. What is the same in every row is left out: it says nothing."""
+    def fit(cls, table: pa.Table, *, leave_out: Iterable[str] = (), distinct: bool = True) -> Dense:
+        """
+        Decide from training rows. What is the same in every row is left out: it says nothing.
+
+        So is what equals an earlier feature in every row, as days of three years and days ever do in a business of one year:
+        the weight of one would be split between both, and each would be told as a small reason. Not so where columns are
+        asked for by name, and none may stand for another.
+        """
         left_out = {*KEY, *leave_out}
         columns = [f for f in table.schema if f.name not in left_out and not _is_no_number(f.type)]
         features = [feature for f in columns for feature in _features(f.name, _flat(table.column(f.name)), left_out)]
         everything = cls(tuple((f.name, type_name(f.type)) for f in columns), tuple(features))
         matrix = everything.encode(table)
-        varies = [_varies(matrix[:, i]) for i in range(len(features))]
-        return cls(everything.inputs, tuple(f for f, kept in zip(features, varies, strict=True) if kept))
+        kept = (i for i in (_first_of_equals(matrix) if distinct else range(len(features))) if _varies(matrix[:, i]))
+        return cls(everything.inputs, tuple(features[i] for i in kept))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -293,6 +300,12 @@ def doubles(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
 
 def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _first_of_equals(matrix: np.ndarray) -> list[int]:
+    """Return the columns that equal none before them, bit for bit."""
+    first = {sha256(matrix[:, i].tobytes()).digest(): i for i in reversed(range(matrix.shape[1]))}
+    return sorted(first.values())
 
 
 def _varies(values: np.ndarray) -> bool:

@@ -310,7 +310,7 @@ def _again(
     """Fit a candidate with its share of the history, or a naive rule, on other rows; none are left to stop its trees by."""
     for rule in target.rules:
         if rule.name == forecast.candidate:
-            part = fit_rule(rule, encoders.of(Dense), OBJECTIVES[product.objective], examples)
+            part = fit_rule(rule, OBJECTIVES[product.objective], examples)
             return (part,) if part else None
     return _learnt(product, forecast.candidate, encoders, latest(examples, forecast.history_weeks), forecast.trees)
 
@@ -399,7 +399,7 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
     """Fit every candidate and rule, calibrate it on the validation days and choose by them; the test days only show."""
     objective, validation = OBJECTIVES[product.objective], rows.validation
     fits = {name: _learnt(product, name, encoders, rows.training, validation) for name in product.candidates}
-    by_rule = {rule.name: fit_rule(rule, encoders.of(Dense), objective, rows.training) for rule in target.rules}
+    by_rule = {rule.name: fit_rule(rule, objective, rows.training) for rule in target.rules}
     told = {
         name: "its features do not vary, or rank the wrong way round" for name, fit in by_rule.items() if fit is None
     }
@@ -456,7 +456,7 @@ def _is_rule_ahead(
 
     Where neither is, the candidate stays: a rule ranks, and how much is to be expected of whom it cannot say.
     """
-    parts = [fit_rule(rule, trial.encoders.of(Dense), objective, trial.before) for trial in trials]
+    parts = [fit_rule(rule, objective, trial.before) for trial in trials]
     fits = [(part,) for part in parts if part is not None]
     if len(fits) < len(trials):
         return False

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml.model.encoder import Dense
 from ml.model.learners.linear import SCALES, Column, Linear
 from ml.model.part import Part
 
 if TYPE_CHECKING:
-    from ml.model.encoder import Dense
     from ml.model.learners import Examples
     from ml.objectives import Objective
     from ml.products import Rule
@@ -24,14 +24,12 @@ NO_BOUND = 1e18
 """A rule counts every value as it is."""
 
 
-def fit_rule(rule: Rule, dense: Dense, objective: Objective, train: Examples) -> Part | None:
+def fit_rule(rule: Rule, objective: Objective, train: Examples) -> Part | None:
     """Return the rule in the unit of a raw score; None where its features never vary or rank the wrong way round."""
     # What was the same in every training row is no feature, and adds the same to everybody.
-    used = {
-        i: rule.weights[feature.column]
-        for i, feature in enumerate(dense.features)
-        if feature.key is None and feature.column in rule.weights
-    }
+    rows = train.rows.rows
+    dense = Dense.fit(rows.select([name for name in rule.weights if name in rows.schema.names]), distinct=False)
+    used = {i: rule.weights[feature.column] for i, feature in enumerate(dense.features)}
     if not used:
         return None
     matrix, scaled = train.rows.by(dense), SCALES[objective.rule_scale]

@@ -69,7 +69,7 @@ def feature_rows(days: list[date], user_count: int, *, seed: int = 0, **given: l
         "orders_28d": often.tolist(),
         "sale_amount_28d": [Decimal(f"{x:.2f}") for x in spent],
         "sale_amount_90d": [Decimal(f"{2 * x:.2f}") for x in spent],
-        "event_counts_28d": [[("visit", int(n))] if n else [] for n in often],
+        "event_counts_28d": [[("visit", int(3 * n))] if n else [] for n in often],
         "gap_mean_days": [float(28 / n) if n > 1 else None for n in often],
         "current_gap_ratio": [float(r * n / 28) if n > 1 else None for r, n in zip(recency, often, strict=True)],
         **given,

@@ -107,6 +107,17 @@ def test_what_never_varies_is_left_out():
     )
 
 
+def test_what_says_the_same_stands_once_unless_it_is_asked_for_by_name():
+    """Days of a year and days ever are the same in a business of one year; a flag that equals a number goes too."""
+    rows = pa.table(
+        {"year": [1, 0, 3], "ever": [1, 0, 3], "other": [1, 0, 4], "few": [None, 0, 3], "text": ["a", "b", "b"]}
+    )
+
+    assert Dense.fit(rows).columns == ("year", "other", "few", "text", "text")
+    assert Dense.fit(rows.select(["year", "ever"]), distinct=False).columns == ("year", "ever")
+    assert dict(Dense.fit(rows).inputs).keys() == set(rows.column_names)
+
+
 def test_a_missing_number_stays_missing_and_a_missing_count_is_none():
     rows = pa.table({"gap": [None, 2.5], "counts": pa.array([[], [("visit", 3)]], pa.map_(pa.string(), pa.int64()))})
 

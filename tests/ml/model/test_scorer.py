@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ml.model import artifact
 from ml.model.calibration import NEVER, Level, Platt
-from ml.model.encoder import Dense, Encoded, Encoders
+from ml.model.encoder import Encoded, Encoders
 from ml.model.learners import LEARNERS, Examples
 from ml.model.scorer import REASON_COUNT, Forecast, Scorer, output_ddl
 from ml.objectives import OBJECTIVES
@@ -73,7 +73,7 @@ def models(recall_fitted, ltv_fitted, recall_sample) -> dict[str, Scorer]:
         parts = LEARNERS[kind].fit(encoders, loss, some, others)
         of_kind[f"{kind} {loss}"] = Scorer("recall", (Forecast("active_1_7", kind, parts, CALIBRATED[loss]),))
     for rule in recall_sample.targets[0].rules:
-        if part := fit_rule(rule, encoders.of(Dense), OBJECTIVES["probability"], some):
+        if part := fit_rule(rule, OBJECTIVES["probability"], some):
             of_kind["rule"] = Scorer("recall", (Forecast("active_1_7", rule.name, (part,), CALIBRATED["binary"]),))
     return {**of_kind, "chosen": recall_fitted.scorer, "ltv": ltv_fitted.scorer}
 
