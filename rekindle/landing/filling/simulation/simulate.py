@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rekindle.days import Days
     from rekindle.landing.filling.simulation.campaigns import Campaign
     from rekindle.landing.filling.simulation.delivering import Delivered
+    from rekindle.landing.filling.simulation.parameters import Parameters
     from rekindle.landing.filling.simulation.process import State
     from rekindle.landing.filling.simulation.reach import Reach
     from rekindle.landing.filling.writer import Written
@@ -54,9 +55,9 @@ class Day:
     reach: Reach
 
 
-def days_of(users: int, days: Days, campaign: Campaign | None = None) -> Iterator[Day]:
-    """Run a business of so many users. No campaign is sent by default."""
-    conf = parameters()
+def days_of(users: int, days: Days, campaign: Campaign | None = None, conf: Parameters | None = None) -> Iterator[Day]:
+    """Run a business of so many users, that of the file unless another is given. No campaign is sent by default."""
+    conf = conf or parameters()
     business = Business.of(conf, users, days)
     lives = Lives.begin(business)
     couriers = {source.name: Courier(conf.delivery, business.chance, source) for source in lives.sources}
@@ -114,6 +115,7 @@ def simulate(
     sending: Sending | None = None,
     only: Days | None = None,
     without: Collection[str] = (),
+    conf: Parameters | None = None,
     replace: bool = False,
     progress: Progress = SILENT,
 ) -> Simulated:
@@ -140,7 +142,7 @@ def simulate(
     _refuse_others(zone, days)
     with telling(folder) as told:
         with progress.step("Simulating") as step:
-            lived = takewhile(lambda passed: passed.day <= wanted.last, days_of(users, days, campaign))
+            lived = takewhile(lambda passed: passed.day <= wanted.last, days_of(users, days, campaign, conf))
             deliveries = (
                 (day, {source: rows for source, rows in delivered.items() if source not in left_out})
                 for day, delivered in told.listening(lived)

@@ -1,0 +1,74 @@
+"""What a product's model is worth in a business: over rolling, dated blocks, beside naive rules and the recipes of others."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ml.products import product_named
+from ml.training import backtest as testing
+from ml.training import samples
+from quality.businesses import built, others
+from rekindle.errors import CheckFailedError
+from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ml.training.backtest import Backtested
+    from ml.training.samples import Sample
+    from quality.businesses.declared import Business
+    from quality.businesses.others import Beside
+
+DRAWS = 200
+"""Of users, for an interval."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A product in a business."""
+
+    business: Business
+    product: str
+    told: Mapping[str, Any]
+    """The backtest, as `rekindle backtest --json` tells it."""
+    beside: Beside | None
+    """None where nobody else's recipes are at hand, or found anything to learn from."""
+
+    @property
+    def base_rate(self) -> float:
+        blocks = self.told["blocks"]
+        return float(sum(one["rate"] * one["rows"] for one in blocks) / sum(one["rows"] for one in blocks))
+
+    @property
+    def rows(self) -> int:
+        return int(sum(one["rows"] for one in self.told["blocks"]))
+
+
+def contest(business: Business, product_name: str) -> Contest | str:
+    """Judge a product's contenders in a business that is built, or say why there is nothing to judge."""
+    sample = built.sample_of(business, product_name)
+    if sample is None:
+        return "its history is too short for a sample"
+    try:
+        found, theirs = _both(business, sample)
+    except CheckFailedError as error:
+        return error.what
+    return Contest(business, product_name, found.to_json(), others.beside(found, theirs) if theirs else None)
+
+
+def _both(business: Business, sample: Sample) -> tuple[Backtested, list[Any]]:
+    """Let both learn at the same time: ours in this process, theirs in another."""
+    product, (target, *_) = product_named(sample.product), sample.targets
+    first = testing.of_first_target(sample)
+    days = samples.blocks(first, settings(), testing.BLOCKS, first=None, last=None)
+    with ThreadPoolExecutor(1) as pool:
+        asked = [
+            pool.submit(others.foretold, built.landing_of(business), product.name, target.to_day, some)
+            for some in (days if others.SCRIPT.exists() else [])
+        ]
+        found = testing.backtest(product, sample, settings(), rounds=DRAWS)
+        by_days = {tuple(some): one.result() for some, one in zip(days, asked, strict=False)}
+    judged = [by_days.get(tuple(block.split.test)) for block in found.blocks]
+    return found, judged if by_days else []

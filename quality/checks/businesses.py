@@ -1,0 +1,79 @@
+"""Models against the best naive rule and against recipes of others, over rolling dated blocks of eight businesses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quality.businesses import built, page
+from quality.businesses.contest import Contest, contest
+from quality.businesses.declared import BUSINESSES, PRODUCTS
+from quality.figures import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from quality.businesses.declared import Business
+
+WORSE_THAN_OTHERS = {"recall": -0.01, "ltv": -0.02}
+"""How far below the chosen recipe of others the lower end of the interval may lie: AUC, Gini."""
+
+RARE = 0.15
+"""Below this base rate the level is judged by its ratio and slope, too: there an ECE of .02 is a large part of a chance."""
+
+ECE, ABOVE_FLOOR = 0.02, 0.01
+
+LEVELLED = "completejourney"
+"""Where the level of LTV is asked for; elsewhere it is shown."""
+
+
+def figures(_size: float = 1.0, businesses: tuple[Business, ...] = BUSINESSES) -> Iterator[Figure]:
+    """Build each business, let all contend for it, tell what came of it, and write the page."""
+    contests, left_out = [], []
+    for business in businesses:
+        if why := business.why_not():
+            left_out.append(f"{business.name}: {why}")
+            continue
+        built.build(business)
+        for product in PRODUCTS:
+            found = contest(business, product)
+            if isinstance(found, str):
+                left_out.append(f"{business.name}, {product}: {found}")
+                continue
+            contests.append(found)
+            yield from told(found)
+    for line in left_out:
+        yield Figure(f"not judged: {line}", 0.0, digits=0)
+    if businesses == BUSINESSES:
+        page.write(contests, left_out)
+
+
+def told(found: Contest) -> Iterator[Figure]:
+    """Hold a contest against what is asked for."""
+    name = f"{found.business.name}, {found.product}:"
+    by, model = found.told["figure"], found.told["mean"]["model"]
+    difference = found.told["mean_difference"]
+    yield Figure(f"{name} {by}", model[by]["value"])
+    yield Figure(f"{name} {by} minus that of the best naive rule", difference["value"])
+    yield Figure(f"{name} {by} minus that of the best naive rule, lower end", difference["low"], at_least=0.0)
+    if found.beside:
+        yield Figure(f"{name} {by} minus that of the others' recipe", found.beside.difference.value)
+        lowest = WORSE_THAN_OTHERS[found.product]
+        yield Figure(f"{name} {by} minus that of the others' recipe, lower end", found.beside.difference.low, lowest)
+        yield Figure(f"{name} rows that only one of both has", found.beside.unmatched, at_most=0, digits=0)
+    yield from _level(found, name)
+
+
+def _level(found: Contest, name: str) -> Iterator[Figure]:
+    """Whether predictions are right on average."""
+    noise = found.told["mean_noise"]
+    of = {figure: values["value"] for figure, values in found.told["mean"]["model"].items()}
+    if found.product == "recall":
+        allowed = max(ECE, noise["ece_floor"] + ABOVE_FLOOR)
+        yield Figure(f"{name} expected calibration error", of["ece"], at_most=allowed)
+        rare = found.base_rate < RARE
+        yield Figure(f"{name} foretold over actual", of["predicted_over_actual"], *((0.8, 1.25) if rare else ()))
+        yield Figure(f"{name} slope of calibration", of["calibration_slope"], *((0.8, 1.2) if rare else ()))
+        return
+    asked = found.business.name == LEVELLED
+    yield Figure(f"{name} foretold over actual", of["predicted_over_actual"], *((0.9, 1.1) if asked else ()))
+    yield Figure(f"{name} decile MAPE", of["decile_mape"], at_most=0.1 if asked else None)

@@ -1,0 +1,89 @@
+"""The bench over businesses, on made-up rows: what is joined, what is held against what, and what its page says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ml.products import product_named
+from ml.training import backtest
+from ml.training.backtest import MODEL
+from quality.businesses import built, page
+from quality.businesses.contest import Contest
+from quality.businesses.declared import BUSINESSES
+from quality.businesses.others import beside
+from quality.checks import businesses as check
+from rekindle.settings import Settings
+from tests.ml.conftest import feature_rows, sample_of, sundays
+
+WEEKLY = next(business for business in BUSINESSES if business.name == "weekly")
+
+
+@pytest.fixture(scope="module")
+def found():
+    settings = Settings(lapse_days=7, recall_horizon_days=7, lateness_days=3)
+    product = replace(product_named("recall"), candidates=("logistic",))
+    sample = sample_of(product, feature_rows(sundays(12), 220), settings)
+    return backtest.backtest(product, sample, settings, first=sundays(12)[9], rounds=20)
+
+
+def foretold(block, score, *, leave_out: int = 0) -> pa.Table:
+    """What somebody else says of a block's rows: by a recipe that is chosen, and by one that is not."""
+    judged = block.judged[MODEL]
+    rows = block.rows.select(["day", "user_id"]).append_column("outcome", pa.array(judged.outcome)).slice(leave_out)
+    recipes = {"chosen": (score(judged)[leave_out:], True), "other": (np.zeros(rows.num_rows), False)}
+    return pa.concat_tables(
+        rows.append_column("recipe", pa.array([name] * rows.num_rows))
+        .append_column("score", pa.array(values))
+        .append_column("is_chosen", pa.array([chosen] * rows.num_rows))
+        for name, (values, chosen) in recipes.items()
+    )
+
+
+def test_the_same_scores_differ_by_nothing_and_no_row_is_left_over(found):
+    same = beside(found, [foretold(block, lambda judged: judged.raw) for block in found.blocks])
+
+    assert (same.difference.value, same.difference.low, same.difference.high) == (0.0, 0.0, 0.0)
+    assert same.unmatched == 0
+    assert same.by_recipe["other"] == 0.5
+    assert same.by_recipe["chosen"] == pytest.approx(found.measured.of(MODEL)["auc"].value)
+
+
+def test_rows_that_only_one_of_both_has_are_counted_and_not_compared(found):
+    fewer = beside(found, [foretold(block, lambda judged: -judged.raw, leave_out=3) for block in found.blocks])
+
+    assert fewer.unmatched == 3 * len(found.blocks)
+    assert fewer.difference.value > 0.1
+
+
+def test_what_loses_fails_and_the_page_says_lost(found):
+    told = found.to_json()
+    losing = {**told, "mean_difference": {"value": -0.02, "low": -0.03, "high": -0.01}}
+    theirs = beside(found, [foretold(block, lambda judged: judged.raw) for block in found.blocks])
+    contest = Contest(WEEKLY, "recall", losing, theirs)
+    failing = [figure.name for figure in check.told(contest) if not figure.holds]
+    written = page.text([contest], ["thin, ltv: its history is too short for a sample"], "a1b2c3d of 2026-11-29")
+
+    assert "weekly, recall: auc minus that of the best naive rule, lower end" in failing
+    assert not any("others" in name or "only one of both" in name for name in failing)
+    assert "*-0.020 (-0.030 to -0.010), lost*" in written and "+0.000 (+0.000 to +0.000)" in written
+    assert "weekly**: simulated: most come every week" in written and "too short for a sample" in written
+    assert {line.count("|") for line in written.splitlines() if line.startswith("|")} == {11}
+
+
+def test_rows_are_kept_apart_for_each_declaration():
+    more = replace(WEEKLY, made_of={**WEEKLY.made_of, "users": 3})
+
+    assert built.folder_of(WEEKLY) == built.folder_of(replace(WEEKLY))
+    assert built.folder_of(WEEKLY) != built.folder_of(more)
+
+
+def test_every_declared_change_of_the_simulation_is_one_of_its_parameters():
+    from rekindle.landing.filling.simulation.parameters import parameters
+
+    conf = parameters()
+    for business in BUSINESSES:
+        for group, changes in business.made_of.items():
+            if isinstance(changes, dict):
+                assert set(changes) <= set(type(getattr(conf, group)).model_fields)
