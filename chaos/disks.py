@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from chaos.kills import STEP_SECONDS
 from rekindle import postgres
-from rekindle.errors import RekindleError
 from rekindle.platform import postgres as server
 from rekindle.platform import spark_connect
 
@@ -26,15 +28,17 @@ if TYPE_CHECKING:
 
     from chaos.kills import Kills, Undisturbed
 
-KIB = 1024
-FREE_KIB = {"warehouse": (16, 200, 700), "scratch": (64, 600, 2500), "Postgres": (300, 3_000, 9_000)}
-"""What is left on the disk: nearly nothing, room for a part of the step, and room for most of it."""
+T = TypeVar("T")
 
-HAD_ROOM = "had room enough"
+KIB = 1024
+SHARES = 0.05, 0.4, 0.8
+"""What is left on the disk, of what the step takes of it: nearly nothing, room for a part of the step, and for most of it."""
 
 AMPLE_KIB = 4 * 1024 * 1024
 STEP = {"features": ("warehouse", "scratch"), "publish": ("Postgres",)}
 """The step that meets a full disk, by the disk: one that writes much to it."""
+
+WATCH_SECONDS = 0.01
 
 
 def fill_disks(kills: Kills, known: Undisturbed) -> None:
@@ -43,16 +47,13 @@ def fill_disks(kills: Kills, known: Undisturbed) -> None:
         if why := why_not():
             kills.figures.skip(f"{disk} on a full disk", why)
             continue
-        had_room = True
-        for free in FREE_KIB[disk]:
+        taken = _on_small_disk(kills, known, disk, _taken)
+        print(f"        the step takes {taken} KiB of the disk of {disk}", flush=True)
+        for share in SHARES:
             began = time.monotonic()
-            came_of_it, problems = _full(kills, known, disk, free)
-            had_room = had_room and came_of_it == HAD_ROOM
+            free = round(share * taken)
+            problems = _on_small_disk(kills, known, disk, partial(_full, free_kib=free))
             kills.figures.over(f"{known.step}, {free} KiB left for {disk}", problems, time.monotonic() - began)
-        if had_room:
-            kills.figures.over(
-                f"{disk} was never full", ["each size had room for the whole step: nothing was tried"], 0.0
-            )
 
 
 def why_not() -> str | None:
@@ -63,34 +64,67 @@ def why_not() -> str | None:
     return None if tried.returncode == 0 else "this machine lets nobody mount a file system"
 
 
-def _full(kills: Kills, known: Undisturbed, disk: str, free_kib: int) -> tuple[str, list[str]]:
-    """Let a step meet a disk with so much left: what came of it, and what is not as it should be after it was done again."""
+@dataclass(frozen=True)
+class Disk:
+    """A file system of memory on which a folder of the platform lies."""
+
+    folder: Path
+
+    @property
+    def taken_kib(self) -> int:
+        return shutil.disk_usage(self.folder).used // KIB
+
+    def resize(self, size_kib: int) -> None:
+        _run("mount", "-o", f"remount,size={size_kib}k", self.folder)
+
+
+def _on_small_disk(kills: Kills, known: Undisturbed, name: str, drill: Callable[[Kills, Undisturbed, Disk], T]) -> T:
+    """Bring back what was before the step, and do a drill while a folder is a disk of its own; servers run on it."""
     kills.begin_again(known)
     folder = {
         "warehouse": kills.world.home.path / "warehouse",
         "scratch": kills.world.home.folder("spark", "local"),
         "Postgres": (kills.world.home.path / "postgres").resolve() / "data",
-    }[disk]
-    _stop(kills, disk)
-    with _small(folder, free_kib, empty=disk == "scratch") as enlarge:
-        came_of_it = _attempt(kills, known)
-        kills.figures.full_disks += 1
-        enlarge()
-        kills.world.up()
-        found = kills.healed_by_another(known, "full")
-        _stop(kills, disk)
-    kills.world.up()
-    print(f"        {came_of_it}", flush=True)
-    return came_of_it, found
-
-
-def _attempt(kills: Kills, known: Undisturbed) -> str:
-    """Try the step on the full disk; the server may not even start there."""
+    }[name]
+    _stop(kills, name)
     try:
+        with _mounted(folder, empty=name == "scratch") as disk:
+            kills.world.up()
+            done = drill(kills, known, disk)
+            _stop(kills, name)
+    finally:
         kills.world.up()
-    except RekindleError:
-        return "the server did not start"
-    return "found no room" if kills.started(known.step, "full").wait(STEP_SECONDS) else HAD_ROOM
+    return done
+
+
+def _taken(kills: Kills, known: Undisturbed, disk: Disk) -> int:
+    """How many KiB more of the disk are taken at the most while a step has all the room it wants."""
+    before = most = disk.taken_kib
+    ended = threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not ended.wait(WATCH_SECONDS):
+            most = max(most, disk.taken_kib)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    code = kills.started(known.step, "measured").wait(STEP_SECONDS)
+    ended.set()
+    watching.join()
+    assert code == 0, f"{known.step} fails with all room: {kills.log(known.step)}"  # noqa: S101 - nothing can be tried then
+    return most - before
+
+
+def _full(kills: Kills, known: Undisturbed, disk: Disk, *, free_kib: int) -> list[str]:
+    """Let a step meet a disk with so much left: what is not as it should be after it was done again with room."""
+    disk.resize(disk.taken_kib + free_kib)
+    code = kills.started(known.step, "full").wait(STEP_SECONDS)
+    disk.resize(AMPLE_KIB)
+    # A server that has found no room may be gone.
+    kills.world.up()
+    kills.figures.full_disks += code != 0
+    return [*([] if code else ["had room enough: nothing was tried"]), *kills.healed_by_another(known, "full")]
 
 
 def _stop(kills: Kills, disk: str) -> None:
@@ -105,8 +139,8 @@ def _stop(kills: Kills, disk: str) -> None:
 
 
 @contextmanager
-def _small(folder: Path, free_kib: int, *, empty: bool) -> Iterator[Callable[[], None]]:
-    """Let a folder be a file system of memory with its content and little room; it is what it was after the block."""
+def _mounted(folder: Path, *, empty: bool) -> Iterator[Disk]:
+    """Let a folder be a file system of memory with its content and much room; it is what it was after the block."""
     before = folder.with_name(f".{folder.name}.before")
     owner = folder.stat()
     folder.rename(before)
@@ -123,20 +157,11 @@ def _small(folder: Path, free_kib: int, *, empty: bool) -> Iterator[Callable[[],
     try:
         if not empty:
             _run("cp", "-a", f"{before}/.", folder)
-        _resize(folder, _taken_kib(folder) + free_kib)
-        yield lambda: _resize(folder, AMPLE_KIB)
+        yield Disk(folder)
     finally:
         _run("umount", "-l", folder)
         folder.rmdir()
         before.rename(folder)
-
-
-def _resize(folder: Path, size_kib: int) -> None:
-    _run("mount", "-o", f"remount,size={size_kib}k", folder)
-
-
-def _taken_kib(folder: Path) -> int:
-    return shutil.disk_usage(folder).used // KIB
 
 
 def _run(*command: str | Path) -> None:

@@ -38,8 +38,11 @@ STEP_SECONDS = 600
 SEED = 20260711
 """Of the times at which a step is killed at random: the same in each run."""
 
-MOST = {"marts": 4, "upkeep": 4, "erase": 6}
+MOST = {"marts": 4, "upkeep": 2, "erase": 3}
 """Points of a step that takes long: some of them, from its beginning to its end."""
+
+BY_TABLE = {"erase"}
+"""Steps that let readers see one table after the other: permission is taken away first, and tools are told last."""
 
 VERSIONED = {"train": ("version",)}
 """MLflow counts a version that an attempt has left without a verdict, so the number of the next is another."""
@@ -147,7 +150,7 @@ class Kills:
         clear(self.folder)
         with self.reader.away():
             self.world.restore(BEFORE)
-        self.reader.whole = {known.before.seen, known.after.seen}
+        self.reader.whole, self.reader.by_table = {known.before.seen, known.after.seen}, known.step in BY_TABLE
         self._torn_before = len(self.reader.torn)
 
     def healed_by_another(self, known: Undisturbed, run_id: str) -> list[str]:

@@ -76,10 +76,15 @@ def _read(connection: psycopg.Connection[Any], sql: str) -> State:
 
 @dataclass
 class Reader:
-    """Reads until it is stopped; `whole` are the states that it may find, and whatever else it finds is torn."""
+    """
+    Reads until it is stopped; `whole` are the states that it may find, and whatever else it finds is torn.
+
+    Of a step that changes one table after the other, each may be as in any of them: `by_table`.
+    """
 
     url: Callable[[], str]
     whole: set[State] = field(default_factory=set)
+    by_table: bool = False
     reads: int = 0
     torn: list[State] = field(default_factory=list)
     _is_over: threading.Event = field(default_factory=threading.Event)
@@ -116,8 +121,14 @@ class Reader:
                 return
             found = _read(connection, sql)
             self.reads += 1
-            if found not in self.whole:
+            if not self._is_whole(found):
                 self.torn.append(found)
+
+    def _is_whole(self, found: State) -> bool:
+        if found in self.whole:
+            return True
+        known = {digest for state in self.whole for digest in state.digests}
+        return self.by_table and known.issuperset(found.digests)
 
 
 class _Away:

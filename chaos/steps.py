@@ -137,7 +137,7 @@ def _upkeep(world: World, _run_id: str) -> object:
     return import_module("rekindle.warehouse.upkeep").main(_spark(), world.new)
 
 
-def _erase(_world: World, _run_id: str) -> object:
+def _erase(world: World, _run_id: str) -> object:
     """The same people in each attempt: those of whom the first has taken permission away, or who are to be."""
     from rekindle import erasure, postgres
     from rekindle.workflow.people import learnt_from
@@ -147,7 +147,7 @@ def _erase(_world: World, _run_id: str) -> object:
         return begun or connection.execute("select user_id from sms.audience order by 1 limit 2").fetchall()
 
     users = [user for (user,) in postgres.transact(chosen)]
-    return erasure.erase(_spark(), users, learnt_from=learnt_from)
+    return erasure.erase(_spark(), users, at=world.published_at(world.new), learnt_from=learnt_from)
 
 
 def _report(world: World, run_id: str) -> None:
