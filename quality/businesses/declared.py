@@ -66,6 +66,8 @@ def _simulate(users: int, day_count: int, changes: Mapping[str, Mapping[str, Any
 
 
 def _simulated(name: str, about: str, users: int, day_count: int, **changes: Mapping[str, Any]) -> Business:
+    # Rows that name no user are for those who find them; others' scripts may not.
+    changes = {"delivery": {"invalid_share": 0.0}, **changes}
     made_of = {"users": users, "days": day_count, **changes}
     return Business(name, f"{SIMULATED}: {about}", partial(_simulate, users, day_count, changes), made_of)
 

@@ -1,10 +1,10 @@
 """
 Filtering: `--where`, a handful of conditions on what the audience holds, never SQL of the caller's.
 
-    country=DE,FR segment="at risk" value>=20
+    country=DE,FR segment="regular, just lapsed" value>=20
 
 Conditions stand apart by blanks, and all of them must hold. A text is one of several, with `=`, or none of them, with `!=`;
-a number is compared with `<`, `<=`, `>` or `>=`.
+a comma with a blank behind it is a segment's own. A number is compared with `<`, `<=`, `>` or `>=`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ NUMBERS = {
     "lapsed_days": "lapsed_days",
 }
 """What a condition may be about, and the column of the audience that holds it."""
+
+SEPARATORS = {"segment": re.compile(r",(?! )")}
+"""Between texts stands a comma; the name of a segment has one of its own."""
+
+COMMA = re.compile(",")
 
 CONDITION = re.compile(r"(?P<name>[a-z_]+)(?P<sign><=|>=|!=|=|<|>)(?P<value>.+)", re.DOTALL)
 
@@ -78,7 +83,7 @@ def _condition(word: str, columns: Collection[str]) -> Condition:
         raise _wrong(f"--where cannot be understood at {word[:60]!r}; it may be about {', '.join(sorted(known))}.")
     name, sign, value = found["name"], found["sign"], found["value"]
     if name in TEXTS:
-        values = tuple(dict.fromkeys(one.strip() for one in value.split(",") if one.strip()))
+        values = tuple(dict.fromkeys(one.strip() for one in SEPARATORS.get(name, COMMA).split(value) if one.strip()))
         if sign in SIGNS or not values:
             raise _wrong(f"{name} is a text: write {name}=A,B or {name}!=A,B.")
         return Condition(known[name], sign, values)
@@ -104,7 +109,7 @@ def _number(name: str, text: str) -> float:
 def _wrong(what: str) -> InputError:
     return InputError(
         what,
-        todo="""Write for example --where 'country=DE,FR segment="at risk" value>=20'.""",
+        todo="""Write for example --where 'country=DE,FR segment="regular, just lapsed" value>=20'.""",
         safe="Nothing was planned.",
         code="usage",
     )

@@ -60,7 +60,10 @@ def plan(
         typer.Option(min=0, max=0.99, help="Share of the campaign that is not texted; default: control_share."),
     ] = None,
     where: Annotated[
-        str, typer.Option(help="""Who may be in it, for example 'country=DE,FR segment="at risk" value>=20'.""")
+        str,
+        typer.Option(
+            help="""Who may be in it, for example 'country=DE,FR segment="regular, just lapsed" value>=20'."""
+        ),
     ] = "",
     arms: Annotated[
         str, typer.Option(help="Arms to text as NAME[:OFFER][=WEIGHT],… , for example plain,coupon:ten_percent=2.")

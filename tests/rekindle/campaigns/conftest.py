@@ -40,7 +40,7 @@ BASE = {
     "value_if_returns_low": 40,
     "value_if_returns_high": 60,
     "country": "DE",
-    "segment": "at risk",
+    "segment": "regular, just lapsed",
     "schema_version": 1,
     "day": DAY,
     "run_id": "run",

@@ -13,9 +13,9 @@ COLUMNS = {"country", "segment", "value_if_returns", "lapsed_days"}
 
 
 def test_conditions_are_read_with_quotes_and_lists():
-    assert parse('country=DE,FR segment!="at risk" value>=20', COLUMNS) == (
+    assert parse('country="DE, FR" segment!="regular, just lapsed,rare visitor, lapsed" value>=20', COLUMNS) == (
         Condition("country", "=", ("DE", "FR")),
-        Condition("segment", "!=", ("at risk",)),
+        Condition("segment", "!=", ("regular, just lapsed", "rare visitor, lapsed")),
         Condition("value_if_returns", ">=", 20.0),
     )
     assert parse("", COLUMNS) == ()
@@ -36,7 +36,7 @@ def test_conditions_are_read_with_quotes_and_lists():
         "country=DE or 1=1",
         "; drop table sms.audience",
         "country=D\0E",
-        'segment="at risk',
+        'segment="regular, just lapsed',
     ],
 )
 def test_what_is_not_understood_is_refused_and_says_what_there_is(text):
