@@ -44,7 +44,7 @@ e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken
 bench: setup ## Measure how fast it is, on a simulated business of 50,000 users
 	@$(BIN)/python -m bench
 
-quality: setup ## Check at full numbers what is claimed of large ones, on simulated figures: an hour at most
+quality: setup ## Check at full numbers what is claimed of large ones, and hold the models against rules in eight businesses
 	@$(BIN)/python -m quality
 
 loop: setup ## Let a simulated business be scored, texted, answered and measured for 14 days, an hour at most

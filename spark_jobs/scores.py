@@ -2,7 +2,7 @@
 Scores: the population of a day, scored by a registered model, one row per user.
 
 Reads:  a product's population and the tables of its features, the model registry
-Writes: the product's score table (scores.recall_daily, scores.ltv_daily)
+Writes: the product's score table (scores.recall_daily and the like)
 
 One file for all of them, because a product says in ml/products what differs.
 """

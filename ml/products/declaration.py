@@ -78,7 +78,7 @@ class Product:
     candidates: tuple[str, ...]
     """
     The learners that compete on validation days, by their names in ml.model.learners, the simplest first: a later one is chosen
-    where it is better beyond chance.
+    where it is ahead by more than a standard error.
     """
     sources: tuple[str, ...]
     """Landing sources without which there is nothing to predict: where one never delivered, the product is skipped."""

@@ -52,7 +52,8 @@ PRODUCT = Product(
         "Plan how many will come back by themselves.",
     ),
     limits=(
-        "It is the chance of coming back without a message of ours: a high one is a reason not to pay for one.",
+        "It is learnt from days as they were, with the messages that were sent: the chance without one only where few were.",
+        "A high one is a reason not to pay for a message.",
         "What a message changes is `uplift`.",
         "Who was never active, or not within `recall_memory_days`, is not in its population.",
     ),

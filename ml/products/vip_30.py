@@ -47,7 +47,8 @@ PRODUCT = Product(
         "Plan how many of those who registered will buy.",
     ),
     limits=(
-        "It is the chance of a purchase without a coupon of ours: a high one is a reason not to pay for one.",
+        "It is learnt from days as they were, with the coupons that were given: the chance without one only where few were.",
+        "A high one is a reason not to pay for a coupon.",
         "Of somebody who registered today it knows country, channel and attributes only.",
         "A score makes nobody eligible for a message.",
     ),

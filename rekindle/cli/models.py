@@ -65,6 +65,7 @@ def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False)
     from rekindle import platform
 
     chosen = named_product(product)
+    _refuse_untrained(chosen)
     _refuse_unsupplied(chosen, day)
     platform.attach()
     refuse_unfinished(day)
