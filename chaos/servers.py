@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import psutil
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from chaos.kills import Kills, Undisturbed
     from chaos.world import World
 
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS, ASKING_SECONDS = 240, 90
 
 AT = {
     "features": (("after write", "JVM"), ("before release", "Postgres"), ("after release", "JVM")),
@@ -74,7 +76,9 @@ def _killed(kills: Kills, known: Undisturbed, point: str, which: str) -> list[st
         kills.lose_session()
         world.up()
         (folder / points.GO_ON).touch()
-        process.wait(PATIENCE_SECONDS)
+        # A client of Spark asks for up to ten minutes for a session that went with its server: whoever watches ends it then.
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(ASKING_SECONDS)
     finally:
         process.kill()
         process.wait()
