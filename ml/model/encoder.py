@@ -81,12 +81,12 @@ class Encoders:
     """Encoders of some training rows: each kind is fitted once, whoever asks."""
 
     def __init__(self, rows: pa.Table, *, leave_out: Iterable[str] = ()) -> None:
-        self._rows, self._leave_out = rows, tuple(leave_out)
+        self._rows, self.leave_out = rows, tuple(leave_out)
         self._fitted: dict[type[Encoder], Any] = {}
 
     def of(self, kind: type[E]) -> E:
         if kind not in self._fitted:
-            self._fitted[kind] = kind.fit(self._rows, leave_out=self._leave_out)
+            self._fitted[kind] = kind.fit(self._rows, leave_out=self.leave_out)
         return self._fitted[kind]
 
 

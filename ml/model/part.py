@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
+import numpy as np
+
+from ml.model.encoder import doubles
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import numpy as np
-
-    from ml.model.encoder import Encoded, Encoder
+    from ml.model.encoder import Encoded, Encoder, Rows
 
 K = TypeVar("K")
 
@@ -89,19 +91,49 @@ class Contributions:
         return _added(zip(self.encoder.columns, self.by_column.T[:-1], strict=True))
 
 
+ACTIVE_DAYS = "active_days_ever"
+"""The column of features.user that says how much of a user's behaviour is known."""
+
+
+@dataclass(frozen=True)
+class Handover:
+    """
+    By how much a part that speaks of new users counts for a row: fully for who was never active, less by each active day.
+
+    Each takes an equal share away, so that no single day moves a prediction by more than this share of what the part says,
+    beside what the other parts learn from the day.
+    """
+
+    days: int
+    """After so many active days the part is silent, and behaviour alone speaks."""
+
+    def weight(self, rows: Rows) -> np.ndarray:
+        """Return a weight from 1 to 0 for each row. Of whom it is not known how active they were, behaviour speaks."""
+        return 1 - np.minimum(np.nan_to_num(active_days(rows), nan=np.inf) / self.days, 1.0)
+
+
+def active_days(rows: Rows) -> np.ndarray:
+    """Return how many days each user has been active on, ever; NaN where that is not known."""
+    return doubles(rows.column(ACTIVE_DAYS))
+
+
 @dataclass(frozen=True)
 class Part:
     """An encoder, and the predictor that reads what it makes of rows."""
 
     encoder: Encoder
     predictor: Predictor
+    handover: Handover | None = None
+    """None of a part that counts fully for every row."""
 
     def raw(self, rows: Encoded) -> np.ndarray:
-        return self.predictor.raw(rows.by(self.encoder))
+        raw = self.predictor.raw(rows.by(self.encoder))
+        return self.handover.weight(rows.rows) * raw if self.handover else raw
 
     def contributions(self, rows: Encoded, factor: float = 1.0) -> Contributions:
         """Say what each source adds to the raw scores, times a factor."""
-        return Contributions(self.encoder, factor * self.predictor.contributions(rows.by(self.encoder)))
+        said = factor * self.predictor.contributions(rows.by(self.encoder))
+        return Contributions(self.encoder, self.handover.weight(rows.rows)[:, None] * said if self.handover else said)
 
 
 @dataclass(frozen=True)

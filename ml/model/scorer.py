@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from ml.model import artifact, calibration, learners
 from ml.model.encoder import Dense, Encoded, check_signature
 from ml.model.outlook import READS, Outlook
-from ml.model.part import Part, Whole, total
+from ml.model.part import ACTIVE_DAYS, Handover, Part, Whole, total
 from ml.objectives import calibration_of
 from rekindle.errors import InputError
 
@@ -34,12 +34,13 @@ if TYPE_CHECKING:
     from ml.model.reasons import Wording
     from ml.products import Target
 
-FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK = 1, 2, 3
+FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK, FORMAT_HANDOVER = 1, 2, 3, 4
 """
 Of model.json. A worker refuses one it does not know.
 
 1: every part reads the one dense encoder. 2: a part may name an encoder of its own. 3: it has an outlook, which an earlier
-Rekindle would not publish. What fits into 1 is written as 1: its digest stays what it was, and an earlier Rekindle reads it.
+Rekindle would not publish. 4: a part counts for some rows more than for others, which an earlier one would add up in full.
+What fits into 1 is written as 1: its digest stays what it was, and an earlier Rekindle reads it.
 """
 
 REASON_COUNT = 3
@@ -61,6 +62,11 @@ class Forecast:
     @property
     def trees(self) -> int:
         return sum(part.predictor.trees for part in self.parts)
+
+    @property
+    def handover_days(self) -> int | None:
+        """After how many active days the part of new users is silent; None of a forecast without one."""
+        return next((part.handover.days for part in self.parts if part.handover), None)
 
     def uncalibrated(self, rows: Encoded) -> np.ndarray:
         return raw_of(self.parts, rows)
@@ -106,7 +112,12 @@ class Scorer:
     def inputs(self) -> dict[str, str]:
         """The columns that it reads, with their types."""
         read = {name: type_ for encoder in self.encoders for name, type_ in encoder.inputs}
-        return {**read, **(READS if self.outlook else {})}
+        by_handover = {ACTIVE_DAYS: "int64"} if self._hands_over else {}
+        return {**read, **by_handover, **(READS if self.outlook else {})}
+
+    @property
+    def _hands_over(self) -> bool:
+        return any(forecast.handover_days for forecast in self.forecasts)
 
     def check_signature(self, schema: pa.Schema) -> None:
         """Refuse rows that are not what the model was trained on, before any is scored."""
@@ -202,7 +213,7 @@ class Scorer:
     def to_files(self) -> dict[str, bytes]:
         """Return the model's native files: equal models have equal bytes."""
         encoders = self.encoders
-        is_dense = len(encoders) == 1 and isinstance(encoders[0], Dense)
+        is_dense = len(encoders) == 1 and isinstance(encoders[0], Dense) and not self._hands_over
         listed: list[dict[str, Any]] = []
         files: dict[str, bytes] = {}
         for forecast in self.forecasts:
@@ -216,6 +227,8 @@ class Scorer:
                 }
                 if forecast.history_weeks is not None:
                     entry["history_weeks"] = forecast.history_weeks
+                if part.handover:
+                    entry["handover"] = vars(part.handover)
                 listed.append(entry if is_dense else {**entry, "encoder": encoders.index(part.encoder)})
                 if part.predictor.file and (content := part.predictor.to_bytes()) is not None:
                     files[_file(part.predictor.file, forecast.label, number)] = content
@@ -228,6 +241,8 @@ class Scorer:
         if self.outlook:
             named = model.pop("encoders", None) or [{"kind": Dense.kind, **model.pop("encoder")}]
             model |= {"format": FORMAT_OUTLOOK, "encoders": named, "outlook": self.outlook.to_json()}
+        if self._hands_over:
+            model["format"] = FORMAT_HANDOVER
         text = json.dumps(model, sort_keys=True, ensure_ascii=False, allow_nan=False)
         return {artifact.MODEL_FILE: text.encode(), **files}
 
@@ -237,9 +252,9 @@ class Scorer:
         model = json.loads(files[artifact.MODEL_FILE])
         if model["format"] == FORMAT_DENSE:
             model["encoders"] = [{"kind": Dense.kind, **model["encoder"]}]
-        elif model["format"] not in {FORMAT, FORMAT_OUTLOOK}:
+        elif model["format"] not in {FORMAT, FORMAT_OUTLOOK, FORMAT_HANDOVER}:
             raise InputError(
-                f"The model has the format {model['format']}; this version of Rekindle reads formats up to {FORMAT_OUTLOOK}.",
+                f"The model has the format {model['format']}; this version of Rekindle reads formats up to {FORMAT_HANDOVER}.",
                 todo="Train the product again, or score with the version that trained it.",
                 safe="Nothing was scored; the last good scores stay.",
                 code="model_format",
@@ -251,7 +266,10 @@ class Scorer:
             for number, entry in enumerate(entries, 1):
                 kind = learners.predictor_kind(entry["kind"])
                 content = files.get(_file(kind.file, label, number)) if kind.file else None
-                parts.append(Part(encoders[entry.get("encoder", 0)], kind.from_stored(entry["learner"], content)))
+                handover = Handover(**entry["handover"]) if "handover" in entry else None
+                parts.append(
+                    Part(encoders[entry.get("encoder", 0)], kind.from_stored(entry["learner"], content), handover)
+                )
             fitted = calibration_of(entries[0]["calibration"])
             weeks = entries[0].get("history_weeks")
             forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted, weeks))

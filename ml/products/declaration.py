@@ -101,6 +101,12 @@ class Product:
     """The tables that its features are taken from; a member of the population need not have a row there."""
     key: tuple[str, ...] = ("user_id",)
     """What a score is about, beside the day."""
+    registration: tuple[str, ...] = ()
+    """
+    What is known of users from their registration on, as columns of `features`. Where it helps, a part of the model that reads
+    nothing else corrects what the others say of new users, and fades as they become active. Empty: there is none. It is a
+    regression of amounts, so only of products whose raw scores are amounts.
+    """
     is_trained: bool = True
     """Whether a model makes the scores. If not, `columns` are computed from the population alone."""
 

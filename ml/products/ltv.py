@@ -88,4 +88,5 @@ PRODUCT = Product(
     columns=_columns,
     predicted=_predicted,
     horizons=_horizons,
+    registration=("tenure_days", "country", "channel", "attributes"),
 )

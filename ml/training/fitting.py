@@ -21,8 +21,9 @@ from ml.model.encoder import Dense, Encoded, Encoders
 from ml.model.learners import LEARNERS, Examples
 from ml.model.scorer import Forecast, Scorer, raw_of
 from ml.objectives import OBJECTIVES
-from ml.training import evaluation, outlooks
+from ml.training import evaluation, new_users, outlooks
 from ml.training.evaluation import Evaluation, Judged
+from ml.training.new_users import FIGURES, Start
 from ml.training.rules import fit_rule
 from rekindle.errors import CheckFailedError, InputError
 
@@ -79,6 +80,11 @@ class Contest:
     """The primary figure of each naive rule on validation days."""
     history_weeks: int | None = None
     """How much of the history the candidate learns from; None is all there is."""
+    new_users: Start | None = None
+    """What came of beginning with registration data; None of a product that declares none."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "new_users": self.new_users and self.new_users.to_json()}
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ class Fitted:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "candidates": {contest.label: vars(contest) for contest in self.contests},
+            "candidates": {contest.label: contest.to_json() for contest in self.contests},
             "evaluations": {
                 horizon: {**result.to_json(), **self._makers(n), **self._held(horizon)}
                 for n, (horizon, result) in enumerate(self.evaluations.items(), 1)
@@ -131,13 +137,20 @@ class Fitted:
 
     def _makers(self, parts: int) -> dict[str, Any]:
         """Say for people what a horizon, of so many targets, is predicted by, and by what it had to be beaten."""
-        made = dict.fromkeys(forecast.candidate for forecast in self.scorer.forecasts[:parts])
+        made = dict.fromkeys(_says(forecast) for forecast in self.scorer.forecasts[:parts])
         beaten = dict.fromkeys(contest.rule or "chance" for contest in self.contests[:parts])
         return {
             "is_rule": not self.has_model,
-            "made_by": [LEARNERS[name].says if name in LEARNERS else name for name in made],
+            "made_by": list(made),
             "to_beat": list(beaten),
         }
+
+
+def _says(forecast: Forecast) -> str:
+    learner = LEARNERS.get(forecast.candidate)
+    what = learner.says if learner else forecast.candidate
+    days = forecast.handover_days
+    return f"{what}; of new users linear regression on registration data, until {days} active days" if days else what
 
 
 @dataclass(frozen=True)
@@ -312,7 +325,9 @@ def _again(
         if rule.name == forecast.candidate:
             part = fit_rule(rule, OBJECTIVES[product.objective], examples)
             return (part,) if part else None
-    return _learnt(product, forecast.candidate, encoders, latest(examples, forecast.history_weeks), forecast.trees)
+    train = latest(examples, forecast.history_weeks)
+    parts = _learnt(product, forecast.candidate, encoders, train, forecast.trees)
+    return new_users.begun(product, encoders, parts, train, forecast.handover_days)
 
 
 def _learnt(product: Product, candidate: str, encoders: Encoders, train: Examples, stop: Stop) -> tuple[Part, ...]:
@@ -420,11 +435,15 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
     chosen = choose(objective.choose_by, blocks, allowed)
     rule = next((name for name in rules if why[name] is None), None)
     weeks = _history(product, trials, blocks, chosen) if chosen else None
-    beside = blocks
+    beside: Sequence[Told] = blocks
     if chosen and weeks:
         shorter = [trial.learnt(product, chosen, weeks) for trial in trials]
         beside = _beside(objective, blocks, trials, chosen, shorter)
         forecasts[chosen] = replace(_calibrated(product, target, chosen, shorter[0], validation), history_weeks=weeks)
+    start, beside = _start(product, trials, beside, chosen, weeks) if chosen else (Start(), beside)
+    if chosen and start.days:
+        parts = trials[0].begun(product, chosen, start.days, weeks)
+        forecasts[chosen] = replace(_calibrated(product, target, chosen, parts, validation), history_weeks=weeks)
     if chosen and rule and _is_rule_ahead(objective, beside, trials, chosen, _rule_named(target, rule)):
         told[chosen] = f"on validation days the naive rule {rule} is ahead of it by more than a standard error"
         chosen = weeks = None
@@ -439,6 +458,7 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
         rule=to_beat,
         rules={name: ranks[name] for name in rules},
         history_weeks=weeks,
+        new_users=start if product.registration and chosen else None,
     )
     model, allowed_rule, beaten = (forecasts.get(name) if name else None for name in (chosen or rule, rule, to_beat))
     return _Contested(contest, model, allowed_rule, beaten, forecasts)
@@ -500,6 +520,12 @@ class _OfTrial:
             self.fits[name, weeks] = _learnt(product, name, self.encoders, latest(self.before, weeks), self.after)
         return self.fits[name, weeks]
 
+    def begun(self, product: Product, name: str, days: int, weeks: int | None) -> tuple[Part, ...]:
+        """Fit a candidate with a part of new users, which hands over within so many active days."""
+        return new_users.begun(
+            product, self.encoders, self.learnt(product, name, weeks), latest(self.before, weeks), days
+        )
+
 
 def latest(examples: Examples, weeks: int | None) -> Examples:
     """Keep the rows of the last weeks of some days; all of them where no number is given."""
@@ -547,6 +573,46 @@ def _history(product: Product, trials: Sequence[_OfTrial], blocks: Sequence[Told
     return found
 
 
+def _start(
+    product: Product, trials: Sequence[_OfTrial], blocks: Sequence[Told], name: str, weeks: int | None
+) -> tuple[Start, Sequence[Told]]:
+    """
+    Say whether a candidate should begin with registration data, and put what it then predicts in its place.
+
+    Chosen among new users by the rule that chooses candidates, the soonest handover first and none before it. `blocks` hold what
+    the candidate predicts of each trial.
+    """
+    objective = OBJECTIVES[product.objective]
+    enough = [
+        (trial, block)
+        for trial, block in zip(trials, blocks, strict=True)
+        if all(new_users.are_enough(product, some) for some in (latest(trial.before, weeks), trial.after))
+    ]
+    if not product.registration or not enough:
+        return Start(why_not="too few rows of users who were never active"), blocks
+    told = [_by_handover(product, trial, block, name, weeks) for trial, block in enough]
+    among = [block.where(new_users.are_new(trial.after)) for (trial, _), block in zip(enough, told, strict=True)]
+    names = [new_users.WITHOUT, *map(str, new_users.HANDOVERS)]
+    validation = {
+        one: {what: float(np.mean([block.by(figure, one) for block in among])) for what, figure in FIGURES.items()}
+        for one in names
+    }
+    best = choose(new_users.nearness, among, names)
+    if best in {None, new_users.WITHOUT}:
+        return Start(None, validation, "among new users none is nearer by more than a standard error"), blocks
+    days = int(str(best))
+    begun = [trial.begun(product, name, days, weeks) for trial in trials]
+    return Start(days, validation), _beside(objective, blocks, trials, name, begun)
+
+
+def _by_handover(product: Product, trial: _OfTrial, block: Told, name: str, weeks: int | None) -> Told:
+    """Put what a candidate predicts with each handover beside what it does without."""
+    objective = OBJECTIVES[product.objective]
+    fits = {str(days): trial.begun(product, name, days, weeks) for days in new_users.HANDOVERS}
+    told = Told.of(objective, trial.after, fits)
+    return replace(told, predictions={new_users.WITHOUT: block.predictions[name], **told.predictions})
+
+
 @dataclass(frozen=True)
 class Told:
     """What candidates predict of a block of validation days."""
@@ -559,6 +625,11 @@ class Told:
     def of(cls, objective: Objective, after: Examples, fits: Mapping[str, tuple[Part, ...]]) -> Told:
         told = {name: calibrated_by_others(objective, raw_of(parts, after.rows), after) for name, parts in fits.items()}
         return cls(after.rows.rows["user_id"].to_numpy(zero_copy_only=False), after.outcome, told)
+
+    def where(self, rows: np.ndarray) -> Told:
+        """Keep some of the rows."""
+        predictions = {name: told[rows] for name, told in self.predictions.items()}
+        return Told(self.users[rows], self.outcome[rows], predictions)
 
     def by(self, metric: Metric, name: str) -> float:
         return metric(self.outcome, self.predictions[name])

@@ -208,6 +208,9 @@ def _record(
             **{f"snapshot.{table}": str(snapshot) for table, snapshot in sample.snapshots.items()},
             **{f"chosen.{forecast.label}": forecast.candidate for forecast in fitted.scorer.forecasts},
             **{f"to_beat.{contest.label}": contest.rule or "chance" for contest in fitted.contests},
+            **{
+                f"new_users.{contest.label}": contest.new_users.told for contest in fitted.contests if contest.new_users
+            },
             **{f"train_days.{label}": str(days) for label, days in split.train.items()},
             **{f"validation_days.{label}": str(days) for label, days in split.validation.items()},
             "test_days": str(split.test),
