@@ -49,6 +49,32 @@ def for_scoring(product: Product, sample: Sample, split: Split, scorer: Scorer, 
     return _with(product, sample, scorer, by=judged, days=dict.fromkeys(split.validation, split.test))
 
 
+def again(sample: Sample, scorer: Scorer, days: Mapping[str, Days]) -> tuple[Scorer, tuple[str, ...]]:
+    """
+    Learn intervals, and the chance of a purchase, of a recalibrated model again from days by label; name their horizons.
+
+    The days have to be new to its calibrations too. A horizon of no named label, or with too few rows on its days, keeps what it
+    has: its ends are ratios to the prediction, which have moved with it. So does the purchase process, of which a calibration
+    says nothing.
+    """
+    if scorer.outlook is None:
+        return scorer, ()
+    outlook, learnt = scorer.outlook, []
+    for number, target in enumerate(sample.targets, 1):
+        if target.label not in days:
+            continue
+        rows = _known_rows(sample, days[target.label], sample.targets[:number])
+        if rows.num_rows < BINS * BIN_ROWS:
+            continue
+        predicted, outcome = _totals(scorer, rows, sample.targets[:number])
+        outlook = replace(outlook, bands={**outlook.bands, target.to_day: band(predicted, outcome)})
+        if target.to_day == outlook.reach:
+            found = chance(predicted, outlook.expected_purchases(Known.of(rows)), outcome > 0)
+            outlook = replace(outlook, chance=found or outlook.chance)
+        learnt.append(f"1_{target.to_day}")
+    return replace(scorer, outlook=outlook), tuple(learnt)
+
+
 def _with(product: Product, sample: Sample, scorer: Scorer, *, by: Scorer, days: Mapping[str, Days]) -> Scorer:
     if product.horizons is None:
         return scorer

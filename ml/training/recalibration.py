@@ -10,7 +10,7 @@ three weeks after it was trained or calibrated at the soonest, where a label is 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from ml.model import calibration
 from ml.model.encoder import Encoded
 from ml.model.learners import Examples
 from ml.objectives import OBJECTIVES
-from ml.training import evaluation, fitting
+from ml.training import evaluation, fitting, outlooks
+from ml.training.card import Tested
 from ml.training.evaluation import Judged
 from ml.training.gate import Pair, recalibrated, served
 from ml.training.gate.verdict import Verdict
@@ -27,7 +28,6 @@ from rekindle.days import Days
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
 
     from ml.model.scorer import Forecast, Scorer
     from ml.products import Product, Target
@@ -92,6 +92,8 @@ class Attempt:
     figures: Evaluation | None = None
     champion: Evaluation | None = None
     """Its figures on the same rows."""
+    tested: Tested | None = None
+    """The rows that `judged` was judged on."""
     why_not: str = ""
 
     @property
@@ -115,6 +117,8 @@ class Recalibrated:
     attempts: tuple[Attempt, ...]
     scorer: Scorer
     judged: Scorer
+    intervals: tuple[str, ...] = ()
+    """The horizons of which intervals were learnt again; the others keep theirs."""
 
     @property
     def let_in(self) -> tuple[Attempt, ...]:
@@ -158,7 +162,24 @@ def recalibrate(
         tuple((getattr(attempt, name) or old) if attempt.is_let_in else old for attempt, old in parts)
         for name in ("forecast", "judged")
     )
-    return Recalibrated(tuple(attempts), replace(scorer, forecasts=new), replace(scorer, forecasts=judged))
+    scoring, intervals = outlooks.again(sample, replace(scorer, forecasts=new), interval_days(attempts))
+    return Recalibrated(tuple(attempts), scoring, replace(scorer, forecasts=judged), intervals)
+
+
+def interval_days(attempts: Sequence[Attempt]) -> dict[str, Days]:
+    """
+    Say on which days the intervals of what was calibrated anew may be learnt again, by label.
+
+    On those that have become known since, but for those that a calibration that adds to the horizon was fitted to. A horizon to
+    which none adds that was let in keeps its intervals.
+    """
+    found, fitted = {}, set[date]()
+    for attempt in attempts:
+        fitted |= set(attempt.days.served) if attempt.is_let_in else set()
+        days = tuple(day for day in attempt.days.new if day not in fitted)
+        if fitted and days:
+            found[attempt.label] = Days(days)
+    return found
 
 
 def _attempt(
@@ -195,7 +216,8 @@ def _tried(
     verdict = recalibrated.judge_recalibration(objective.figures, figures, Pair(challenger, champion), criteria)
     verdict = verdict.beside(*served.like_judged(scoring, challenger, criteria))
     told = recalibrated.about(verdict, target.label)
-    return replace(found, forecast=new, judged=judged, verdict=told, figures=figures, champion=before_it)
+    tested = Tested(Days(found.days.judged), after.rows.rows, challenger)
+    return replace(found, forecast=new, judged=judged, verdict=told, figures=figures, champion=before_it, tested=tested)
 
 
 def _calibrated(product: Product, forecast: Forecast, rows: Examples) -> Forecast:

@@ -9,13 +9,14 @@ Writes: a version in the model registry, and, once the gate has passed, the prom
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from ml import registry
 from ml.model.scorer import Scorer
-from ml.training import gate, recalibration, samples, trainer
+from ml.training import card, gate, recalibration, samples, trainer
+from ml.training.incumbent import Incumbent
 from ml.training.recalibration import WEEKS
 from rekindle import records
 from rekindle.errors import InputError
@@ -88,6 +89,7 @@ class Recalibration:
             "promoted": self.promoted,
             "why_not_promoted": self.why_not_promoted,
             "level_holds": not self.found.is_off,
+            "intervals_learnt": list(self.found.intervals),
             "targets": {attempt.label: attempt.to_json() for attempt in self.found.attempts},
         }
 
@@ -115,7 +117,9 @@ def recalibrate(
     if not found.verdict.passed:
         return Recalibration(product.name, day, champion, found, None, None)
     with progress.step("registering"):
-        version = registry.register(product, _record(sample, found, champion, root, run_id))
+        record = _record(sample, found, champion, root, run_id)
+        record = replace(record, documents={**record.documents, **card_of(product, sample, found, champion, scorer)})
+        version = registry.register(product, record)
         why_not = trainer.succeeds(product, version, found.verdict, run_id)
     return Recalibration(product.name, day, champion, found, version, why_not)
 
@@ -137,6 +141,18 @@ def _refuse_other_targets(product: Product, champion: Version, scorer: Scorer, s
         )
 
 
+def _intervals(found: Recalibrated) -> str:
+    """Say of which horizons the intervals are new; nothing of a model without any."""
+    if found.scorer.outlook is None:
+        return ""
+    if not found.intervals:
+        return " The intervals are as they were: too few rows are left to learn them again."
+    horizons = " and ".join(found.intervals)
+    return (
+        f" The intervals of {horizons} are learnt again, on days that have become known since and calibrated nothing."
+    )
+
+
 def _checks(product: Product, champion: Version, found: Recalibrated) -> list[CheckResult]:
     """What is recorded of a champion's level: a check of its own, which warns where nothing mends it and never stops."""
     whose = {"product": product.name, "version": champion.version}
@@ -150,6 +166,16 @@ def _checks(product: Product, champion: Version, found: Recalibrated) -> list[Ch
         )
         for one in found.attempts
     ]
+
+
+def card_of(product: Product, sample: Sample, found: Recalibrated, champion: Version, scorer: Scorer) -> dict[str, str]:
+    """Write the card of another calibration: groups are told by the last target that was let in, on the days that judged it."""
+    tested = found.let_in[-1].tested
+    if tested is None:
+        return {}
+    office = Incumbent(champion, None, None, is_rule=False, stored=scorer)
+    told = card.card(product, sample, tested, scorer=found.scorer, champion=office, settings=settings())
+    return trainer.card_documents(told, found.verdict)
 
 
 def _record(sample: Sample, found: Recalibrated, champion: Version, root: Version, run_id: str) -> registry.Trained:
@@ -166,7 +192,7 @@ def _record(sample: Sample, found: Recalibrated, champion: Version, root: Versio
         day=sample.day,
         run_id=run_id,
         scorer=found.scorer,
-        learnt=f"The raw scores are those of version {root.version}. {days}.",
+        learnt=f"The raw scores are those of version {root.version}. {days}.{_intervals(found)}",
         champion=recalibration.beside(let_in, champion.version, champion.trained_day),
         judged=found.judged,
         last_label_day=max(served[-1] for _, _, served in used.values()),
@@ -189,6 +215,14 @@ def _record(sample: Sample, found: Recalibrated, champion: Version, root: Versio
         },
         figures=figures,
         sample_digest=sample.digest,
-        documents={"recalibration.json": json.dumps({one.label: one.to_json() for one in found.attempts}, indent=1)},
+        documents={
+            "recalibration.json": json.dumps(
+                {
+                    **{one.label: one.to_json() for one in found.attempts},
+                    **({"intervals_learnt": list(found.intervals)} if found.scorer.outlook else {}),
+                },
+                indent=1,
+            )
+        },
         tags={"recalibrates": root.version, "scores_by": "model"},
     )

@@ -121,14 +121,9 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str, progres
         )
         version = same_as = registry.same(product, record)
         if version is None:
-            found = card.card(
-                *(product, sample, split),
-                fitted=fitted,
-                scorer=refitted.scorer,
-                champion=champion,
-                settings=settings(),
-            )
-            record = replace(record, documents={**record.documents, **_card(found, verdict)})
+            tested = card.Tested.of(sample, split, fitted)
+            found = card.card(product, sample, tested, scorer=refitted.scorer, champion=champion, settings=settings())
+            record = replace(record, documents={**record.documents, **card_documents(found, verdict)})
             version = registry.register(product, record)
         why_not = succeeds(product, version, verdict, run_id)
     promoted = why_not is None
@@ -242,7 +237,7 @@ def _record(
     )
 
 
-def _card(found: dict[str, Any], verdict: Verdict) -> dict[str, str]:
+def card_documents(found: dict[str, Any], verdict: Verdict) -> dict[str, str]:
     """Write a version's card for people and for programs."""
     return {CARD: render(found, passed=verdict.passed, why=verdict.why), "card.json": json.dumps(found, indent=1)}
 

@@ -7,6 +7,7 @@ only the judged model had not seen. All of it on at most some thousand rows.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 
     from ml.model.scorer import Scorer
     from ml.products import Product
+    from ml.training.evaluation import Judged
     from ml.training.fitting import Fitted
     from ml.training.incumbent import Incumbent
     from ml.training.samples import Sample, Split
+    from rekindle.days import Days
     from rekindle.settings import Settings
 
 EXPLAINED_ROWS = 5_000
@@ -37,18 +40,31 @@ FIRST = (1_000, 5_000)
 """So many rows, best first, are compared with the champion's."""
 
 
+@dataclass(frozen=True)
+class Tested:
+    """The rows that a version was judged on, of days that it had not seen, and what was said of them."""
+
+    days: Days
+    rows: pa.Table
+    judged: Judged
+
+    @classmethod
+    def of(cls, sample: Sample, split: Split, fitted: Fitted) -> Tested:
+        """Return the test rows of a training, of the longest horizon."""
+        return cls(split.test, sample.judged(split.test), fitted.longest)
+
+
 def card(
     product: Product,
     sample: Sample,
-    split: Split,
+    tested: Tested,
     *,
-    fitted: Fitted,
     scorer: Scorer,
     champion: Incumbent | None,
     settings: Settings,
 ) -> dict[str, Any]:
-    """Gather what is to be known of `scorer`, the model that would score; `fitted` is the judged one."""
-    rows, objective = sample.judged(split.test), OBJECTIVES[product.objective]
+    """Gather what is to be known of `scorer`, the model that would score."""
+    rows, objective = tested.rows, OBJECTIVES[product.objective]
     named = Protected.of(settings)
     read = [source for source in _read(scorer) if named.holds(source)]
     learnt_until = champion.version.judged.last_label_day if champion and champion.version.gate else None
@@ -59,18 +75,18 @@ def card(
         "title": product.title,
         "day": sample.day.isoformat(),
         "use": list(product.use),
-        "limits": [*product.limits, *_limits(split)],
+        "limits": [*product.limits, *_limits(tested.days)],
         "moves": objective.moves,
         "counted_in": objective.counted_in.format(currency=settings.currency),
         "kept_out": list(sample.kept_out),
         "protected_inputs": read,
         "explained_rows": explained.num_rows,
-        "test_days": str(split.test),
+        "test_days": str(tested.days),
         "test_rows": rows.num_rows,
         "effects": [{**one.to_json(), **_about(product, one.source)} for one in effects.of_features(scorer, explained)],
         "selected": groups.SELECTED,
-        "groups": groups.of_rows(rows, fitted.longest, (*sample.kept_out, *read)),
-        "audit": audit.of_inputs(scorer, sample, split, learnt_until),
+        "groups": groups.of_rows(rows, tested.judged, (*sample.kept_out, *read)),
+        "audit": audit.of_inputs(scorer, sample, tested.days, learnt_until),
         "champion": champion_beside(scorer, champion, rows),
     }
 
@@ -114,8 +130,8 @@ def _about(product: Product, source: str) -> dict[str, str]:
     return {"is": ""}
 
 
-def _limits(split: Split) -> Iterator[str]:
-    yield f"Judged on the days {split.test} alone: what has changed since then it has not seen."
+def _limits(days: Days) -> Iterator[str]:
+    yield f"Judged on the days {days} alone: what has changed since then it has not seen."
     yield f"Of a group with less than {MIN_ROWS} rows nobody knows how it is treated."
     yield "Protected attributes are told by their names: another input may stand for one of them."
     yield "Not made to decide on credit, insurance, work, or the price that one person is offered."

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from ml.model.scorer import Scorer
-    from ml.training.samples import Sample, Split
+    from ml.training.samples import Sample
+    from rekindle.days import Days
     from rekindle.watching.stability import Stability
 
 LOOKED_AT = 20_000
@@ -37,9 +38,13 @@ class Sides:
     says_now: str
 
 
-def of_inputs(scorer: Scorer, sample: Sample, split: Split, learnt_until: date | None) -> dict[str, Any]:
-    """Compare the inputs of a model; `learnt_until` is the last day that the champion has learnt from, None without one."""
-    sides = sides_of(sample, split, learnt_until)
+def of_inputs(scorer: Scorer, sample: Sample, tested: Days, learnt_until: date | None) -> dict[str, Any]:
+    """
+    Compare the inputs of a model that was judged on the days `tested`.
+
+    `learnt_until` is the last day that the champion has learnt from, None without one.
+    """
+    sides = sides_of(sample, tested, learnt_until)
     sources = dict.fromkeys(source for encoder in scorer.encoders for source in encoder.columns)
     read = {source.partition(":")[0] for source in sources}
     return {
@@ -52,7 +57,7 @@ def of_inputs(scorer: Scorer, sample: Sample, split: Split, learnt_until: date |
     }
 
 
-def sides_of(sample: Sample, split: Split, learnt_until: date | None) -> Sides:
+def sides_of(sample: Sample, tested: Days, learnt_until: date | None) -> Sides:
     """Cut a sample at what the champion has learnt; where nothing is newer, at this training's own test days."""
     days = sample.rows["day"]
     if learnt_until is not None:
@@ -61,10 +66,10 @@ def sides_of(sample: Sample, split: Split, learnt_until: date | None) -> Sides:
         if before.num_rows and now.num_rows:
             until = f"days up to {learnt_until}, which the champion has learnt from"
             return Sides(_few(before), _few(now), until, "days since then")
-    first = split.test.first
-    tested = pc.greater_equal(days, pa.scalar(first, pa.date32()))
+    first = tested.first
+    later = pc.greater_equal(days, pa.scalar(first, pa.date32()))
     return Sides(
-        *(_few(sample.rows.filter(pc.invert(tested))), _few(sample.rows.filter(tested))),
+        *(_few(sample.rows.filter(pc.invert(later))), _few(sample.rows.filter(later))),
         f"days before {first}",
         f"days from {first} on, the test days",
     )

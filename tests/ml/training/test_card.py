@@ -37,8 +37,8 @@ def tested(recall_sample, split) -> pa.Table:
 @pytest.fixture(scope="module")
 def told(recall, recall_sample, recall_fitted, split):
     kept_out = replace(recall_sample, kept_out=Protected.of(settings()).kept_out_of(recall_sample.rows))
-    of = {"fitted": recall_fitted, "scorer": recall_fitted.scorer, "settings": settings()}
-    return card.card(recall, kept_out, split, champion=None, **of)
+    tested = card.Tested.of(kept_out, split, recall_fitted)
+    return card.card(recall, kept_out, tested, scorer=recall_fitted.scorer, champion=None, settings=settings())
 
 
 def in_office(scorer, learnt_until=None) -> Incumbent:
@@ -150,8 +150,8 @@ def test_a_text_moves_where_its_levels_do():
 
 def test_inputs_are_compared_with_those_that_the_champion_has_learnt_from(recall_fitted, recall_sample, split):
     weeks = sundays(20)
-    since = audit.of_inputs(recall_fitted.scorer, recall_sample, split, weeks[9])
-    nothing_newer = audit.of_inputs(recall_fitted.scorer, recall_sample, split, weeks[-1])
+    since = audit.of_inputs(recall_fitted.scorer, recall_sample, split.test, weeks[9])
+    nothing_newer = audit.of_inputs(recall_fitted.scorer, recall_sample, split.test, weeks[-1])
     gap = {one["source"]: one for one in since["inputs"]}["gap_mean_days"]
     newer = pc.greater(recall_sample.rows["day"], pa.scalar(weeks[9]))
 
@@ -185,8 +185,8 @@ def test_a_champion_that_cannot_be_read_or_cannot_score_is_nothing_to_compare_wi
 def test_a_product_of_several_targets_has_one_card(ltv, ltv_sample, ltv_fitted, business):
     cut = samples.split(ltv_sample, business)
     champion = in_office(ltv_fitted.scorer, cut.test.first - timedelta(days=1))
-    of = {"fitted": ltv_fitted, "scorer": ltv_fitted.scorer, "settings": settings()}
-    told = card.card(ltv, ltv_sample, cut, champion=champion, **of)
+    tested = card.Tested.of(ltv_sample, cut, ltv_fitted)
+    told = card.card(ltv, ltv_sample, tested, scorer=ltv_fitted.scorer, champion=champion, settings=settings())
 
     assert told["counted_in"] == "USD"
     assert told["effects"][0]["source"].startswith("sale_amount")

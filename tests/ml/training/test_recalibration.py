@@ -1,7 +1,9 @@
 """Another calibration of a champion's scores: which days it is fitted and judged on, and how a fading business is followed."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +14,12 @@ from hypothesis import strategies as st
 
 from ml.model.calibration import Level
 from ml.objectives import OBJECTIVES
-from ml.training import gate, recalibration
+from ml.training import gate, outlooks, recalibration, recalibrator, samples
 from ml.training.evaluation import Judged, evaluate
 from ml.training.gate import Pair, paired
 from ml.training.recalibration import ripe_days
 from ml.training.samples import Sample
+from rekindle.days import Days
 from rekindle.report import scored_by
 from tests.ml.conftest import FIRST_SUNDAY, feature_rows, sundays
 
@@ -208,3 +211,67 @@ def test_a_champion_without_new_labels_is_left_as_it_is(ltv, ltv_sample, ltv_fit
     assert not found.verdict.passed and not found.is_off
     assert found.scorer == ltv_fitted.scorer
     assert found.verdict.why.count("no label has become known since the champion was trained") == 2
+
+
+@pytest.fixture(scope="module")
+def with_outlook(ltv, ltv_sample, ltv_fitted, business):
+    return outlooks.for_test(ltv, ltv_sample, samples.split(ltv_sample, business), ltv_fitted.scorer)
+
+
+@pytest.fixture(scope="module")
+def mended(ltv, ltv_sample, with_outlook):
+    """A third too much is foretold of days 1 to 30, and the intervals of the 30 days are a tenth as wide as they say."""
+    first, second = with_outlook.forecasts
+    off = replace(first, calibration=Level(1.5 * first.calibration.factor))
+    band = with_outlook.outlook.bands[30]
+    narrow = replace(
+        band, lows=tuple(0.45 + low / 10 for low in band.lows), highs=tuple(0.45 + h / 10 for h in band.highs)
+    )
+    outlook = replace(with_outlook.outlook, bands={**with_outlook.outlook.bands, 30: narrow})
+    scorer = replace(with_outlook, forecasts=(off, second), outlook=outlook)
+    return recalibration.recalibrate(
+        ltv, ltv_sample, scorer, ltv_sample.day - timedelta(weeks=12), lateness_days=3, criteria=ASKED
+    )
+
+
+def test_intervals_are_learnt_again_from_ripe_days_that_calibrated_nothing(ltv_sample, with_outlook, mended):
+    first = ltv_sample.targets[0]
+    days = recalibration.interval_days(mended.attempts)[first.label]
+    served = mended.attempts[0].days.served
+    rows = ltv_sample.of(Days(served), first)
+    told = mended.scorer.outlook.tell(
+        rows, by_label := mended.scorer.predict(rows).by_label, [target.label for target in ltv_sample.targets]
+    )
+    outcome = rows[first.label].to_numpy()
+    within = (outcome >= told["low_1_30"]) & (outcome <= told["high_1_30"])
+
+    assert "1_30" in mended.intervals and set(by_label) == {target.label for target in ltv_sample.targets}
+    assert not {*days} & {*served} and {*days} <= {*mended.attempts[0].days.new}
+    assert within.mean() == pytest.approx(0.8, abs=0.1)
+    assert mended.scorer.outlook.process == with_outlook.outlook.process
+
+
+def test_a_horizon_without_new_labels_keeps_its_intervals(ltv_sample, with_outlook):
+    """They are ratios to what is predicted, and have moved with it."""
+    first, second = (target.label for target in ltv_sample.targets)
+    few = {first: Days(tuple(ltv_sample.days_known(ltv_sample.targets[0])[-1:]))}
+    kept, none = outlooks.again(ltv_sample, with_outlook, few)
+    again, learnt = outlooks.again(ltv_sample, with_outlook, {second: Days(tuple(sundays(12)))})
+
+    assert (kept, none) == (with_outlook, ())
+    assert learnt == ("1_90",) and again.outlook.bands[30] == with_outlook.outlook.bands[30]
+    assert again.outlook.bands[90] != with_outlook.outlook.bands[90]
+    plain = replace(with_outlook, outlook=None)
+    assert outlooks.again(ltv_sample, plain, few) == (plain, ())
+
+
+def test_another_calibration_has_a_card_of_the_days_that_judged_it(ltv, ltv_sample, with_outlook, mended):
+    champion = SimpleNamespace(version="3", gate=True, judged=SimpleNamespace(last_label_day=sundays(20)[-1]))
+    files = recalibrator.card_of(ltv, ltv_sample, mended, champion, with_outlook)
+    told = json.loads(files["card.json"])
+
+    assert set(files) == {"card.html", "card.json"}
+    assert told["test_days"] == str(Days(mended.attempts[0].days.judged))
+    assert told["test_rows"] == len(mended.attempts[0].tested.judged.outcome)
+    assert [one["share"] for one in told["champion"]["shared"] if not one["insufficient_data"]] in ([], [1.0])
+    assert all(group["groups"] for group in told["groups"])
