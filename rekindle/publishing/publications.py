@@ -84,6 +84,9 @@ class Publication:
     Its source is the day's partition of a contract's table, or a query over Postgres. A query may be `of` another
     published table: it is then about the day that table is about. It is done again when something that it `reads` changed.
 
+    Where it says who may be sent to (`permits`), its own query names whom it is about, and contracts/sms.permission.sql, which
+    is the same for all, makes of it the query that is asked.
+
     A query may name as parameters, `%(cap_days)s`, all numbers, texts and switches of the settings, and
     `%(time)s`: the time of the publish, Postgres' unless another was given (old data, simulations);
     `%(table_day)s`: the day that the table will be about. A % of its own is written %%.
@@ -237,12 +240,21 @@ def _publication(
         at_stake=section.get("at_stake"),
         schema_version=section.get("schema_version", 1),
         contract=contract,
-        query=section.get("query"),
+        query=_query(section),
         of=section.get("of"),
         reads=tuple(section.get("reads", ())),
     )
     _refuse_what_does_not_fit(publication)
     return publication
+
+
+def _query(section: Mapping[str, Any]) -> str | None:
+    """Return what is asked of Postgres: of a table that permits, the one question on permission about its own users."""
+    own: str | None = section.get("query")
+    if own is None or "permits" not in section:
+        return own
+    permission = (contracts.FOLDER / "sms.permission.sql").read_text(encoding="utf-8")
+    return permission.format(asked=own, target=f"sms.{section['table']}")
 
 
 def _since(where: str, said: Mapping[str, Any] | None) -> Since | None:
