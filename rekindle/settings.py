@@ -128,6 +128,7 @@ class Settings(BaseSettings):
     margin: Annotated[float, Field(gt=0, le=1)]
     gain_horizon_days: PositiveInt
     message_cost: Annotated[float, Field(ge=0)]
+    activation_share: Annotated[float, Field(gt=0, le=1)]
     erasure_feed_days: PositiveInt
 
     @classmethod

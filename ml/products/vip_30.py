@@ -43,7 +43,7 @@ PRODUCT = Product(
     name="vip_30",
     title="Chance of a first purchase within 30 days",
     use=(
-        "Give coupons to new users in whom a first purchase is undecided.",
+        "Give coupons to new users in whom a first purchase is undecided: `expected_gain` of `sms.activation_audience` does.",
         "Plan how many of those who registered will buy.",
     ),
     limits=(

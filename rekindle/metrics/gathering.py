@@ -182,14 +182,14 @@ CHECKS = Question(
 
 AUDIENCE = Question(
     """
-    select code, users as rekindle_audience_users from rekindle.suppression
-    where day = (select max(day) from rekindle.suppression) order by 1
+    select table_name as "table", code, users as rekindle_audience_users from rekindle.suppression
+    where day = (select max(day) from rekindle.suppression) order by 1, 2
     """,
     (
         About(
-            ("code",),
+            ("table", "code"),
             {
-                "rekindle_audience_users": "Users of sms.audience by suppression code, or eligible, when it was published."
+                "rekindle_audience_users": "Users of an audience by suppression code, or eligible, when it was published."
             },
         ),
     ),

@@ -2,7 +2,7 @@
 Taking permission away, within the hour and whatever the state of everything else; it never grants.
 
 New consents, replies and erasures of the landing zone are read in plain Python and recorded in Postgres, then rows of the
-published audience are turned. Neither Spark nor dbt is needed, nor a lock on a table of the warehouse: scoring may be broken,
+published audiences are turned. Neither Spark nor dbt is needed, nor a lock on a table of the warehouse: scoring may be broken,
 a day may wait for its delivery, a backfill may run.
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.landing.zone import LandingZone
 from rekindle.permission import withdrawals
+from rekindle.permission.constraints import ONLY_WHERE_ELIGIBLE
 from rekindle.permission.withdrawals import NO_KEY, SOURCES, Context, digest_of
 from rekindle.points import durable
 from rekindle.postgres import clock, only_value, transact
@@ -36,12 +37,6 @@ if TYPE_CHECKING:
 
 LOOK_BACK_DAYS = 7
 """The warehouse knows what was delivered up to the day that was published; of so many days before it, repeats are read, too."""
-
-ONLY_WHERE_ELIGIBLE = (
-    *("valid_until", "phone_e164", "consent_at", "consent_source", "policy_version"),
-    *("timezone", "send_window_start", "send_window_end"),
-)
-"""What Postgres lets no row have that is not eligible."""
 
 
 @dataclass

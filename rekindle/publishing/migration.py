@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rekindle.errors import InputError
+from rekindle.permission.constraints import CONSTRAINTS
 from rekindle.publishing.publications import MEMBER, STAMPS, declared, standing_column
 from rekindle.warehouse.checks.rules import Present, literal, rules_of
 
@@ -36,8 +37,8 @@ def _bring(
     there = _columns(connection, table)
     if not there:
         connection.execute(_create_table(publication, table, columns, history=history))
-        index = "day" if history else ", ".join(["updated_at", *publication.key])
-        connection.execute(f"create index on {table} ({index})")
+        for first in _followed(publication, history=history):
+            connection.execute(f"create index on {table} ({first})")
     else:
         _refuse_retyped(table, columns, there)
         for column in columns:
@@ -72,7 +73,17 @@ def _create_table(publication: Publication, table: str, columns: Sequence[Publis
     parts.append(f"primary key ({key})")
     if not history:
         parts += [f"check ({rule})" for rule in _rules_about_who_left(publication, columns)]
+        if publication.permits:
+            parts += [f"constraint {name} check ({rule})" for name, rule in CONSTRAINTS.items()]
     return f"create table {table} ({', '.join(parts)})" + (" partition by range (day)" if history else "")
+
+
+def _followed(publication: Publication, *, history: bool) -> list[str]:
+    """What readers ask by: the day of a history, or since when rows are as they are."""
+    if history:
+        return ["day"]
+    since = [publication.since.column] if publication.since else []
+    return [", ".join([column, *publication.key]) for column in ("updated_at", *since)]
 
 
 def _is_required(publication: Publication, column: PublishedColumn, *, history: bool) -> bool:

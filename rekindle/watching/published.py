@@ -81,20 +81,21 @@ def _counts(
 
 
 def _shares(connection: Connection, publication: Publication, day: date, before: date) -> list[records.CheckResult]:
-    table = sql.Identifier(*publication.target.split("."))
-    connection.execute("delete from rekindle.suppression where day = %s", [day])
+    table = publication.target
+    connection.execute("delete from rekindle.suppression where day = %s and table_name = %s", [day, table])
     connection.execute(
         sql.SQL(
             """
-            insert into rekindle.suppression (day, code, users)
-            select %s, coalesce(suppression_reason, %s), count(*) from {table} group by 2
+            insert into rekindle.suppression (day, table_name, code, users)
+            select %s, %s, coalesce(suppression_reason, %s), count(*) from {table} group by 3
             """
-        ).format(table=table),
-        [day, ELIGIBLE],
+        ).format(table=sql.Identifier(*table.split("."))),
+        [day, table, ELIGIBLE],
     )
     counted: dict[date, dict[str, int]] = {day: {}, before: {}}
     for of, code, users in connection.execute(
-        "select day, code, users from rekindle.suppression where day = any(%s)", [[day, before]]
+        "select day, code, users from rekindle.suppression where day = any(%s) and table_name = %s",
+        [[day, before], table],
     ):
         counted[of][code] = users
     return judging.shares(counted[day], counted[before], before) if counted[before] else []

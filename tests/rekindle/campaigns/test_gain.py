@@ -62,10 +62,17 @@ def test_without_a_value_sql_knows_no_gain():
     assert row == (None,)
 
 
-def test_tools_are_told_the_gain_that_campaigns_are_planned_by():
-    (audience,) = (publication for publication in declared() if publication.name == "audience")
+@pytest.mark.parametrize(
+    ("table", "probability", "value"),
+    [
+        ("audience", "r.return_probability", "v.value_if_returns"),
+        ("activation_audience", "v.first_purchase_probability", "v.value_if_buys"),
+    ],
+)
+def test_tools_are_told_the_gain_that_campaigns_are_planned_by(table, probability, value):
+    (audience,) = (publication for publication in declared() if publication.name == table)
 
-    gain = expected_gain_sql("r.return_probability", "%(prior_lift)s", "v.value_if_returns", "%(message_cost)s")
+    gain = expected_gain_sql(probability, "%(prior_lift)s", value, "%(message_cost)s")
     assert gain.replace(" ", "") in "".join(audience.query.split())
 
 

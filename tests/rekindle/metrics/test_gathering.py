@@ -128,7 +128,8 @@ def recorded(database) -> None:
     for version, day, digest in (("4", MONDAY, "d"), ("5", TUESDAY, "e")):
         records.record_gate(Gate("recall", version, digest * 64, True, "", {}, None, day))
     database.execute(
-        "insert into rekindle.suppression values ('2017-06-05', 'eligible', 9), ('2017-06-06', 'eligible', 4)"
+        "insert into rekindle.suppression (day, table_name, code, users)"
+        " values ('2017-06-05', 'sms.audience', 'eligible', 9), ('2017-06-06', 'sms.audience', 'eligible', 4)"
     )
     due = due_day()
     for table, behind in (("sms.audience", 0), ("sms.ltv_scores", 2)):
@@ -170,7 +171,7 @@ def test_what_is_recorded_is_told():
         ("rekindle_checks", "stop"): 1,
         ("rekindle_checks_failed", "stop"): 0,
         ("rekindle_checks_failed", "warn"): 1,
-        ("rekindle_audience_users", "eligible"): 4,
+        ("rekindle_audience_users", "sms.audience", "eligible"): 4,
         ("rekindle_champion", "recall", "4"): 1,
         ("rekindle_champion_from_day_timestamp_seconds", "recall"): 1496707200,
         ("rekindle_checks_day_timestamp_seconds", "stop"): 1496707200,

@@ -215,7 +215,9 @@ def test_caps_count_campaigns_and_end(audience):
 )
 def test_the_query_of_the_page_finds_whom_to_send_to_now(now, found, audience):
     page = (PROJECT / "docs" / "for-sms-tools.md").read_text(encoding="utf-8")
-    (query,) = (q for q in re.findall(r"```sql\n(.*?)```", page, re.DOTALL) if "eligible and now()" in q)
+    (query,) = (
+        q for q in re.findall(r"```sql\n(.*?)```", page, re.DOTALL) if "sms.audience\nwhere eligible and now()" in q
+    )
     audience.publish(["may", "other"], given(permission("may")))
 
     rows = audience.database.rows(query.replace("now()", f"'{now}'::timestamptz"))

@@ -141,9 +141,10 @@ def test_the_publications_are_those_that_are_declared():
         ("vip_30", "sms.vip_30_scores", True),
         ("campaign_list", "sms.campaign_list", False),
         ("erasure_feed", "sms.erasure_feed", False),
+        ("activation_audience", "sms.activation_audience", False),
         ("audience", "sms.audience", False),
     ]
-    assert publications.leaders() == {"recall_scores"}
+    assert publications.leaders() == {"recall_scores", "vip_30_scores"}
     assert "sms.audience" not in contracts.tables()
 
 
@@ -193,6 +194,7 @@ def test_queries_that_read_each_other_come_in_order_and_never_in_a_circle(declar
     assert [p.table for p in publications.declared()][4:] == [
         "campaign_list",
         "erasure_feed",
+        "activation_audience",
         "audience",
         "two",
         "a_one",

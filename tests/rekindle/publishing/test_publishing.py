@@ -350,6 +350,7 @@ def test_hashes_tell_the_content_of_a_day_and_not_who_published_it_when(publishe
     published(*tables)
     before = hashes()
     assert sorted(before) == [
+        "activation_audience",
         "audience",
         "campaign_list",
         "erasure_feed",
@@ -744,6 +745,7 @@ def test_sms_reader_can_select_what_is_listed_and_nothing_else(database):
     listed = {
         f"sms.{name}"
         for name in (
+            "activation_audience",
             "audience",
             "campaign_list",
             "erasure_feed",
@@ -867,7 +869,7 @@ def test_the_queries_of_the_page_run_for_the_role_of_the_readers(published, data
             sql = re.sub(r":last_\w+", lambda name: start[name[0]], query)
             found = connection.execute(sql).fetchall()
             assert found or "eligible and now()" in query, query
-    assert len(queries) == 6
+    assert len(queries) == 7
 
 
 def test_the_page_explains_every_column_and_every_code(database):

@@ -53,7 +53,10 @@ def test_codes_are_counted_by_day_and_compared_with_the_week_before(publish_day,
     run_id = publish_day(DAY, 0.5)
     # As if consents had been known a week before.
     database.execute("update rekindle.suppression set users = 100 where day = %s", WEEK_BEFORE)
-    database.execute("insert into rekindle.suppression values (%s, 'eligible', 700)", WEEK_BEFORE)
+    database.execute(
+        "insert into rekindle.suppression (day, table_name, code, users) values (%s, 'sms.audience', 'eligible', 700)",
+        WEEK_BEFORE,
+    )
 
     results = {r.rule: r.outcome for r in published.watch(DAY, WEEK_BEFORE, run_id)}
 
