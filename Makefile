@@ -65,8 +65,8 @@ format: setup ## Put the code into shape
 lock: ## Resolve requirements*.in anew and pin every package with its hashes
 	@scripts/lock.sh $(PYTHON)
 
-golden: setup ## Record the golden files of the DAGs and docs/bad-inputs.md anew; look at the difference before you commit it
-	@$(BIN)/python -m pytest tests/dags tests/test_bad_inputs.py --record-golden
+golden: setup ## Record the golden files of the DAGs, docs/bad-inputs.md and docs/traps.md anew; look at the difference before you commit it
+	@$(BIN)/python -m pytest tests/dags tests/test_bad_inputs.py tests/test_traps.py --record-golden
 
 secrets: ## Make what docker-compose.yml reads from secrets/, each file for the containers' user alone
 	@scripts/secrets.sh

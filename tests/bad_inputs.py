@@ -7,6 +7,8 @@ A test says with `@bad_input("a BOM", gets="fine")` which of these it shows. `ma
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -216,37 +218,51 @@ class Shown:
     parameter: str | None = None
 
 
-def shown_by(items: Iterable[pytest.Item]) -> dict[str, list[Shown]]:
-    """Inputs, each with the tests that are marked with it."""
+def shown_by(items: Iterable[pytest.Item], mark: str = MARK) -> dict[str, list[Shown]]:
+    """What tests are marked with, inputs by default, each with those tests."""
     found: dict[str, set[Shown]] = {}
     for item in items:
         spec = getattr(item, "callspec", None)
-        of_parameter = {id(mark.mark if hasattr(mark, "mark") else mark) for mark in getattr(spec, "marks", ())}
-        for mark in item.iter_markers(MARK):
+        of_parameter = {id(one.mark if hasattr(one, "mark") else one) for one in getattr(spec, "marks", ())}
+        for given in item.iter_markers(mark):
             shown = Shown(
                 item.path.relative_to(PROJECT).as_posix(),
                 getattr(item, "originalname", item.name),
-                spec.id if spec and id(mark) in of_parameter else None,
+                spec.id if spec and id(given) in of_parameter else None,
             )
-            for name in mark.args:
+            for name in given.args:
                 found.setdefault(name, set()).add(shown)
     return {name: sorted(tests) for name, tests in found.items()}
 
 
-def marked_files() -> list[str]:
+def marked_files(mark: str = MARK) -> list[str]:
     """Files with tests that are marked."""
     paths = sorted((PROJECT / "tests").rglob("test_*.py"))
-    return [str(path.relative_to(PROJECT)) for path in paths if f"{MARK}(" in path.read_text(encoding="utf-8")]
+    given = re.compile(rf"\b{mark}\(")
+    return [str(path.relative_to(PROJECT)) for path in paths if given.search(path.read_text(encoding="utf-8"))]
+
+
+def shown_in(config: pytest.Config, folder: Path, mark: str = MARK) -> dict[str, list[Shown]]:
+    """What the marked tests show. Where they were not all collected, as when a file is run alone, they are now."""
+    items = config.stash[COLLECTED]
+    if {item.path.relative_to(PROJECT).as_posix() for item in items} >= set(marked_files(mark)):
+        return shown_by(items, mark)
+    told = folder / "shown.json"
+    command = [sys.executable, "-m", "tests.bad_inputs", str(told), mark]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return {name: [Shown(**one) for one in tests] for name, tests in json.loads(told.read_text()).items()}
 
 
 class Collected:
     """A plugin that keeps what pytest has collected."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: str) -> None:
+        self.mark = mark
         self.shown: dict[str, list[Shown]] = {}
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.shown = shown_by(session.items)
+        self.shown = shown_by(session.items, self.mark)
 
 
 def page(shown: Mapping[str, list[Shown]]) -> str:
@@ -263,11 +279,12 @@ def page(shown: Mapping[str, list[Shown]]) -> str:
     for section, inputs in PROMISED.items():
         lines += ["", f"## {section}", "", "| input | gets | shown by |", "| --- | --- | --- |"]
         for name, (gets, told) in inputs.items():
-            lines.append(f"| {_cell(name)} | **{gets}**: {told} | {_links(shown.get(name, []))} |")
+            lines.append(f"| {cell(name)} | **{gets}**: {told} | {links(shown.get(name, []))} |")
     return "\n".join(lines) + "\n"
 
 
-def _links(shown: Iterable[Shown]) -> str:
+def links(shown: Iterable[Shown]) -> str:
+    """Return the tests as links from a page of docs/."""
     tests: dict[tuple[str, str], list[str]] = {}
     for one in shown:
         tests.setdefault((one.path, one.test), []).extend([one.parameter] if one.parameter else [])
@@ -275,22 +292,23 @@ def _links(shown: Iterable[Shown]) -> str:
 
 
 def _link(path: Path, test: str, parameters: list[str]) -> str:
-    told = [test.removeprefix("test_").replace("_", " "), *(f"*{_cell(parameter)}*" for parameter in parameters)]
+    told = [test.removeprefix("test_").replace("_", " "), *(f"*{cell(parameter)}*" for parameter in parameters)]
     return f"[{path.name}](../{path}): {', '.join(told)}"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return a text as a cell of a table may hold it."""
     return text.replace("|", "\\|")
 
 
-def main(told_to: Path) -> int:
+def main(told_to: Path, mark: str) -> int:
     """Collect the marked tests and write, as JSON, what they show."""
-    collected = Collected()
-    code = pytest.main(["--collect-only", "-qq", "--no-header", *marked_files()], plugins=[collected])
+    collected = Collected(mark)
+    code = pytest.main(["--collect-only", "-qq", "--no-header", *marked_files(mark)], plugins=[collected])
     told = {name: [asdict(one) for one in tests] for name, tests in collected.shown.items()}
     told_to.write_text(json.dumps(told), encoding="utf-8")
     return int(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

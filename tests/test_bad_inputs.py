@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bad_inputs import BY_INPUT, COLLECTED, OUTCOMES, PROJECT, PROMISED, Shown, marked_files, page, shown_by
+from tests.bad_inputs import BY_INPUT, OUTCOMES, PROJECT, PROMISED, Shown, page, shown_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,15 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Shown]]:
-    """What the marked tests show. Where they were not all collected, as when this file is run alone, they are now."""
-    items = request.config.stash[COLLECTED]
-    if {item.path.relative_to(PROJECT).as_posix() for item in items} >= set(marked_files()):
-        return shown_by(items)
-    told = tmp_path_factory.mktemp("collected") / "shown.json"
-    command = [sys.executable, "-m", "tests.bad_inputs", str(told)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return {name: [Shown(**one) for one in tests] for name, tests in json.loads(told.read_text()).items()}
+    return shown_in(request.config, tmp_path_factory.mktemp("collected"))
 
 
 def test_each_input_has_a_test(shown: dict[str, list[Shown]]):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rekindle.settings import PROJECT
+from tests.traps import trap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +111,7 @@ def is_in(name: str, wanted: str) -> bool:
 def test_all_rooms_are_looked_at():
     assert {Path(module).parts[0] for module in MODULES} == set(ROOMS)
     assert len(MODULES) > 30
+    assert len(SQL) > 20
 
 
 @pytest.mark.parametrize(
@@ -173,11 +175,56 @@ def test_jobs_have_one_signature(module: str):
         assert taken == ["spark", "days", "run_id"], f"{module}: main({', '.join(taken)}); pass others by keyword only."
 
 
+@trap("labels joined with who is active by the clock of now")
 @pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(("spark_jobs/", "ml/", "dags/"))])
 def test_jobs_read_no_clock(module: str):
     clocks = calls(module) & CLOCKS
 
     assert not clocks, f"{module} calls {', '.join(clocks)}: a job's only clock is the day it is given."
+
+
+SQL = sorted(
+    str(path.relative_to(PROJECT)) for path in (PROJECT / "dbt_project").rglob("*.sql") if path.parts[-2] != "target"
+)
+SQL_CLOCK = re.compile(rf"\b({'|'.join(sorted(CLOCKS))}|localtime|sysdate|getdate)\b", re.IGNORECASE)
+DISTINCT_SUM = re.compile(r"\bsum\s*\(\s*distinct\b|\bsum_?distinct\b", re.IGNORECASE)
+
+
+def without_comments(sql: str) -> str:
+    return re.sub(r"\{#.*?#\}|--[^\n]*", "", sql, flags=re.DOTALL)
+
+
+@trap("labels joined with who is active by the clock of now")
+@pytest.mark.parametrize("module", SQL)
+def test_models_read_no_clock(module: str):
+    clocks = SQL_CLOCK.findall(without_comments((PROJECT / module).read_text(encoding="utf-8")))
+
+    assert not clocks, f"{module} uses {', '.join(clocks)}: a model's only clock are the days it is built for."
+
+
+@trap("a sum over distinct amounts")
+@pytest.mark.parametrize("module", [*MODULES, *SQL])
+def test_nobody_adds_up_distinct_amounts(module: str):
+    found = DISTINCT_SUM.findall((PROJECT / module).read_text(encoding="utf-8"))
+
+    assert not found, (
+        f"{module} has {found[0]}: two orders of one amount are two; take each row once by its key instead."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "clocks", "sums"),
+    [
+        ("select Current_Date() as day", ["Current_Date"], []),
+        ("where day > now() - 7 -- now", ["now"], []),
+        ("{# of today #} select nowhere, today_at", [], []),
+        ("sum( DISTINCT amount)", [], ["sum( DISTINCT"]),
+        ("F.sum_distinct(amount), F.sumDistinct(amount)", [], ["sum_distinct", "sumDistinct"]),
+        ("sum(amount), count(distinct day)", [], []),
+    ],
+)
+def test_each_such_clock_and_sum_is_seen(text: str, clocks: list[str], sums: list[str]):
+    assert (SQL_CLOCK.findall(without_comments(text)), DISTINCT_SUM.findall(text)) == (clocks, sums)
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(("spark_jobs/", "ml/", "dags/"))])

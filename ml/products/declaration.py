@@ -57,6 +57,14 @@ class Target:
     rules: tuple[Rule, ...]
     """The naive rules. A model has to beat the one that is best on validation days; the first wins a tie."""
 
+    def __post_init__(self) -> None:
+        """Refuse a window that holds the day itself or what lies before it: features would foretell what they are made of."""
+        if not 1 <= self.from_day <= self.to_day:
+            raise ValueError(
+                f"The label {self.label} counts day {self.from_day} to {self.to_day} after the day of its features: let it begin "
+                "with 1 or later, and end no earlier than it begins."
+            )
+
     @property
     def label(self) -> str:
         """Name of the label in marts.labels, of the prediction, and of the model's part: `active_1_7`."""

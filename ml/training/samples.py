@@ -47,6 +47,14 @@ PROFILING = "staging.stg_profiling"
 BUCKETS = 1_000_000
 """Users are sampled in steps of a millionth."""
 
+LABELLED = 0.9
+"""
+Of the members of a day of which a label is known, at least this share has it; of an honest build it is all of them.
+
+Labels of buyers alone, or of who is active by now, are those of another population: on both samples they look like a better
+model, and on none of them a product that loses them is told by anything but their number.
+"""
+
 SHARES = (0.6, 0.2, 0.2)
 """Of the days that the gaps leave over: training, validation, test. Half of the history would do for none of them."""
 
@@ -205,6 +213,7 @@ def sample(
     for target in targets:
         rows = rows.join(_known(labels, target, days, day), ["day", "user_id"], "left")
     table = rows.toArrow().sort_by([("day", "ascending"), ("user_id", "ascending")])
+    refuse_unlabelled(table, targets)
     kept_out = Protected.of(settings).kept_out_of(table)
     return Sample(product.name, day, targets, table, snapshots, user_share, kept_out)
 
@@ -303,6 +312,25 @@ def refuse_labels(table: str, columns: Sequence[str], targets: Sequence[Target])
             safe="The champion stays as it was.",
             code="label_among_features",
         )
+
+
+def refuse_unlabelled(rows: pa.Table, targets: Sequence[Target]) -> None:
+    """Refuse a sample in which a label that a day has is missing of many of its members: who is left was chosen by what came."""
+    for target in targets:
+        counted = rows.group_by("day").aggregate([("user_id", "count"), (target.label, "count")])
+        shares = {
+            day: labelled / members
+            for day, members, labelled in zip(*(column.to_pylist() for column in counted.columns), strict=True)
+            if labelled
+        }
+        if shares and (least := min(shares.values())) < LABELLED:
+            raise CheckFailedError(
+                f"{target.label} is known of {least:.0%} of the population of {min(shares, key=shares.get)}: who has a label "
+                "there was chosen by what came afterwards, or features were built anew since.",
+                todo=f"See who is missing in {LABELS}; build that day's labels anew with `rekindle backfill --stale`.",
+                safe="The champion stays as it was.",
+                code="labels_missing",
+            )
 
 
 def _weekly_days(labels: DataFrame, targets: Sequence[Target], day: date, settings: Settings) -> Days:

@@ -27,6 +27,7 @@ from tests.integration.commands import (
     wait_for_run,
 )
 from tests.integration.conftest import LAST, USERS
+from tests.traps import trap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,6 +84,7 @@ def test_a_day_is_published_for_exactly_its_populations(first_day: Shop):
     assert select("select count(*) from sms.ltv_scores where in_population") == [(USERS,)]
 
 
+@trap("a consent that is always granted")
 @pytest.mark.usefixtures("first_day")
 def test_nobody_is_eligible_before_permission_is_known():
     assert select("select distinct eligible from sms.audience") == [(False,)]

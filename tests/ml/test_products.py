@@ -3,8 +3,9 @@ import sys
 
 import pytest
 
-from ml.products import PRODUCTS, labels_of, outcomes_of, product_named
+from ml.products import PRODUCTS, Target, labels_of, outcomes_of, product_named
 from rekindle.settings import PROJECT
+from tests.traps import trap
 
 FORBIDDEN = {"numpy", "pyarrow", "pandas", "pyspark", "mlflow", "pydantic", "yaml", "lightgbm", "sklearn"}
 
@@ -93,6 +94,13 @@ def test_a_product_with_horizons_says_besides_what_its_columns_use(business, ltv
     )
     assert ltv.columns(business)["ltv_365_high"] == "cast(high_1_365 as decimal(18,2))"
     assert recall.besides(business) == ()
+
+
+@trap("a label's window within that of the features")
+@pytest.mark.parametrize("window", [(0, 7), (-89, 30), (8, 7)], ids=["the day itself", "the past", "turned around"])
+def test_a_label_begins_after_the_day_of_its_features(window):
+    with pytest.raises(ValueError, match="begin with 1 or later"):
+        Target("net_revenue", *window, ())
 
 
 def test_an_unknown_product_is_a_key_error():

@@ -19,6 +19,7 @@ from tests.bad_inputs import bad_input
 from tests.reference import features
 from tests.reference.ingestion import ONE_DAY, Files, Row, Values, World, counts, ingest, loaded
 from tests.reference.worlds import NOT_ACTIVITY, many_worlds, merge, prefixed, world, write_landing
+from tests.traps import trap
 
 DAY = date(2017, 6, 10)
 CONF = {"not_activity": NOT_ACTIVITY, "dedup_days": 90}
@@ -514,6 +515,29 @@ def test_a_seed_draws_the_same_worlds_full_of_what_goes_wrong():
     assert worlds == many_worlds(seed=1, count=25)
     assert len(worlds) == 25
     assert min(found.values()) > 20
+
+
+@trap("a sum over distinct amounts")
+def test_in_the_worlds_many_users_have_two_sales_of_one_amount_on_a_date():
+    """What compares tiles with the reference over such worlds would see them collapse."""
+    found = Counter()
+    for number, one in enumerate(many_worlds(seed=1, count=25)):
+        sales = {
+            (number, row["order_id"], row["line_id"] or "0", row["user_id"], row["occurred_at"].date(), row["amount"])
+            for rows in loaded(one, "orders").values()
+            for row in rows
+            if row["kind"] == "sale" and row["amount"]
+        }
+        found.update((number, *sale[3:]) for sale in sales)
+
+    assert sum(count > 1 for count in found.values()) > 5
+
+
+@trap("a sum over distinct amounts")
+def test_two_orders_of_one_amount_are_both_counted():
+    same = orders({DAY: [sale("o"), sale("p")], back(1): [sale("q", on=back(1))]})
+
+    assert (features_of_ada(same)["sale_amount_1d"], features_of_ada(same)["sale_amount_7d"]) == (20, 30)
 
 
 READERS = {

@@ -21,6 +21,7 @@ from rekindle.settings import PROJECT
 from rekindle.warehouse import contracts
 from tests.bad_inputs import bad_input
 from tests.ml.conftest import WORDING, feature_rows, sundays
+from tests.traps import trap
 
 TEXT = st.text(max_size=9)
 
@@ -132,6 +133,7 @@ def test_reasons_say_the_value_of_the_row(models):
         assert words == f"last active {days} days ago{how_often}: {'raises' if raises else 'lowers'} the chance"
 
 
+@trap("the confidence of the predicted class as the score")
 def test_a_return_probability_is_that_of_returning(models, recall_sample):
     """The trap: the confidence of the predicted class. Who stays away for sure is at the bottom, not on top."""
     rows = recall_sample.rows

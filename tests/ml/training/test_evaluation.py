@@ -10,6 +10,7 @@ from sklearn import metrics
 from ml.objectives import figures
 from ml.training import evaluation
 from ml.training.evaluation import Judged
+from tests.traps import trap
 
 
 @pytest.fixture
@@ -186,6 +187,7 @@ def test_a_model_that_loses_is_said_to_lose():
     assert found.to_json()["verdict"] == "loses to the naive rule"
 
 
+@trap("the confidence of the predicted class as the score")
 def test_confidence_in_the_predicted_class_is_no_score():
     """The trap: publishing max(p, 1 - p) ranks those who surely stay away on top."""
     draw = np.random.default_rng(7)

@@ -17,6 +17,7 @@ from ml.training.rules import fit_rule
 from rekindle.errors import CheckFailedError, InputError
 from tests.bad_inputs import bad_input
 from tests.ml.conftest import WORDING, feature_rows, sample_of, sundays
+from tests.traps import trap
 
 
 def fit(product, rows, business):
@@ -256,6 +257,7 @@ def test_constant_features_are_refused(recall, business):
         fit(recall, same, business)
 
 
+@trap("a label's window within that of the features")
 @bad_input("training with the label among the features", gets="refused")
 @pytest.mark.parametrize("copy", [lambda y: y, lambda y: 5 - 3 * y], ids=["as it is", "in disguise"])
 def test_a_feature_that_knows_the_outcome_is_refused(recall, business, copy):

@@ -14,6 +14,7 @@ from ml.training.gate import leaks
 from ml.training.samples import Split
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError
+from tests.traps import trap
 
 ASKED = gate.criteria().model_copy(update={"shuffles": 8, "shuffle_rows": 1500})
 
@@ -50,6 +51,7 @@ def test_an_honest_training_passes(recall_sample, recall_fitted, split, screened
         assert all(c.passed for c in screened(recall_sample, split, recall_fitted, champion).values())
 
 
+@trap("a label's window within that of the features")
 def test_a_feature_from_the_labels_window_is_named(recall_sample, recall_fitted, split, screened):
     """The trap: the label's window within that of a feature. The champion, trained before, does not know it."""
     known = recall_sample.rows["active_1_7"].to_numpy()
@@ -98,6 +100,7 @@ def test_with_few_positives_outcomes_are_not_dealt_anew(recall_sample, recall_fi
     assert told.passed and "too few rows" in told.told
 
 
+@trap("a random split over users and days")
 def test_training_labels_that_reach_into_the_test_days_are_caught(recall_sample, split):
     """The trap: a random split over users and days, or one without a gap."""
     days = recall_sample.days_known(recall_sample.targets[0])
@@ -125,6 +128,7 @@ def test_a_leak_keeps_out_what_passed_all_else(recall_fitted):
     assert passed.unless(lost).criteria[0] == lost
 
 
+@trap("labels joined with who is active by the clock of now")
 def test_labels_of_those_alone_who_came_are_refused(recall, recall_sample, split):
     """The trap: labels joined with who is active by now; all of the few that are left came back."""
     came = recall_sample.rows.filter(pc.equal(recall_sample.rows["active_1_7"], 1.0))

@@ -10,7 +10,8 @@ from ml.training import samples
 from ml.training.samples import Sample
 from rekindle.errors import CheckFailedError
 from tests.bad_inputs import bad_input
-from tests.ml.conftest import sundays
+from tests.ml.conftest import feature_rows, sundays
+from tests.traps import trap
 
 
 def known_labels(targets, weeks: int, *, last_known: dict[str, int] | None = None) -> Sample:
@@ -22,6 +23,7 @@ def known_labels(targets, weeks: int, *, last_known: dict[str, int] | None = Non
     return Sample("p", days[-1], targets, pa.table({"day": days, "user_id": ["u"] * weeks, **labels}), {}, 1.0)
 
 
+@trap("a random split over users and days")
 @settings(max_examples=30)
 @given(st.integers(29, 60))
 def test_every_label_was_known_when_the_next_part_began(ltv, business, weeks):
@@ -105,6 +107,34 @@ def test_blocks_can_be_bounded(recall, business):
 def test_a_label_that_is_a_column_of_the_features_is_refused(recall, business):
     with pytest.raises(CheckFailedError, match=r"label_among_features: .*active_1_7.*The champion stays"):
         samples.refuse_labels("features.user", ["day", "user_id", "active_1_7"], recall.targets(business))
+
+
+ACTIVE_LATELY, BUYERS = (lambda row: row["recency_days"] < 28), (lambda row: row["net_revenue_31_90"] > 0)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        pytest.param(ACTIVE_LATELY, marks=trap("labels joined with who is active by the clock of now")),
+        pytest.param(BUYERS, marks=trap("labels of buyers alone")),
+    ],
+    ids=["active by now", "buyers alone"],
+)
+def test_labels_of_some_of_the_population_are_refused(ltv, business, kept):
+    """All that is left of them is well labelled, ranks better than it should, and would be learnt from."""
+    rows = feature_rows(sundays(4), 100).select(["day", "user_id", "recency_days", "net_revenue_31_90"]).to_pylist()
+    chosen = [row if kept(row) else {**row, "net_revenue_31_90": None} for row in rows]
+    (target,) = (target for target in ltv.targets(business) if target.from_day > 1)
+
+    samples.refuse_unlabelled(pa.Table.from_pylist(rows), [target])
+    with pytest.raises(CheckFailedError, match=r"labels_missing: net_revenue_31_90 is known of \d+% of the population"):
+        samples.refuse_unlabelled(pa.Table.from_pylist(chosen), [target])
+
+
+def test_a_day_of_which_a_label_is_not_known_yet_is_no_gap(recall, business):
+    targets = recall.targets(business)
+
+    samples.refuse_unlabelled(known_labels(targets, 5, last_known={"active_1_7": 3}).rows, targets)
 
 
 def test_a_recipe_is_refitted_on_all_that_is_known_and_calibrated_after_the_gap(ltv, business):

@@ -14,6 +14,7 @@ from rekindle.experiments.estimates import difference
 from rekindle.settings import PROJECT
 from tests.bad_inputs import bad_input
 from tests.rekindle.permission.rows import DAYS, GRANTED, MONDAY, MORNING, given, hmac, permission, phone_of, suppressed
+from tests.traps import trap
 
 TUESDAY = DAYS[1]
 PERMISSION = (
@@ -27,6 +28,7 @@ PERMISSION = (
 )
 
 
+@trap("a consent that is always granted")
 def test_who_may_be_texted_has_all_that_it_takes(audience):
     profile = [{"user_id": "may", "day": MONDAY, "country": "GB", "segment": "lost"}]
     audience.publish(["may", "nobody"], given(permission("may"), profile=profile))
@@ -124,6 +126,7 @@ def test_the_window_begins_at_the_hour_at_which_a_user_usually_comes(audience):
     }
 
 
+@trap("a missing time zone that sends")
 def test_the_first_code_that_matches_is_the_reason(audience):
     """Each user has what the code before theirs was about as well, but for what comes before everything."""
     long_ago = MORNING - timedelta(days=1200)

@@ -33,6 +33,7 @@ from rekindle.settings import PROJECT, settings
 from rekindle.warehouse import contracts
 from rekindle.warehouse.checks import accepting
 from tests.bad_inputs import bad_input, marks
+from tests.traps import trap
 
 RECALL, LTV, RETURN_VALUE = product_named("recall"), product_named("ltv"), product_named("return_value")
 
@@ -261,6 +262,7 @@ def test_an_id_that_looks_like_sql_is_data(published, database):
 # What a tool that follows the tables sees
 
 
+@trap("a time of change that moves each day")
 def test_publishing_the_same_again_moves_nothing(published, database, run_id):
     tables = [recall(["u1", "u2"]), ltv(["u1", "u3"])]
     published(*tables)
@@ -284,6 +286,8 @@ def test_the_order_of_the_rows_does_not_matter(published, database):
     assert database.value("select count(distinct content_digest) from rekindle.publish_log") == 1
 
 
+@trap("a time of change that moves each day")
+@trap("yesterday's scores overwritten")
 def test_a_row_moves_only_when_its_content_changes_after_rounding(published, database):
     published(recall_rows({"user_id": "same", "return_probability": 0.1234}, {"user_id": "other", "raw_score": 0.2}))
     first = {row["user_id"]: row for row in database.rows("select * from sms.recall_scores")}
@@ -414,6 +418,7 @@ def test_what_must_be_published_by_now_is_yesterday_from_a_set_hour_on(database,
 # Which day is current
 
 
+@trap("yesterday's scores overwritten")
 def test_an_older_day_goes_to_history_only_and_says_so(published, database):
     published(recall(["u1", "u2"], TUESDAY), day=TUESDAY)
     before = what_tools_see(database)
@@ -838,6 +843,7 @@ def is_refused(connection, statement):
     return False
 
 
+@trap("a consent that is always granted")
 def test_nobody_can_mark_a_user_eligible_without_all_that_permission_takes(published, database):
     published(recall(["u1", "u2"]))
     for change in (

@@ -14,6 +14,7 @@ from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.warehouse import contracts, migrate, tables
+from tests.traps import trap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +117,7 @@ def test_a_column_that_a_contract_has_gained_is_added(spark: SparkSession, contr
         forget()
 
 
+@trap("yesterday's scores overwritten")
 def test_days_are_replaced_and_no_others(spark: SparkSession, batch):
     replace(spark, batch(*DAYS[:2]), *DAYS[:2])
     done = replace(spark, batch(DAYS[1], users=3), DAYS[1])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rekindle.watching import judging
 from rekindle.watching.stability import CHANCE, LEAST_ROWS, NOTABLE, limit_of, share_move, stability
+from tests.traps import trap
 
 BEFORE = date(2024, 3, 3)
 
@@ -73,6 +74,14 @@ def test_a_consent_source_that_stops_is_seen_on_the_first_day():
 
     assert {r.rule: r.outcome for r in results} == {"share of ": "failed", "share of no_consent": "failed"}
     assert results[1].detail == {"share": 0.9, "before": 0.4, "limit": 0.0262, "rows": 10_000, "against": "2024-03-03"}
+
+
+@trap("a consent that is always granted")
+def test_a_consent_that_became_a_constant_is_seen_on_the_first_day():
+    """Of a tenth that never agreed, nobody is left: somebody wrote "granted" for all, and the page of that day warns."""
+    results = judging.shares({"": 10_000}, {"no_consent": 1_000, "": 9_000}, BEFORE)
+
+    assert {r.rule: r.outcome for r in results} == {"share of ": "failed", "share of no_consent": "failed"}
 
 
 def test_a_code_of_one_day_only_is_judged_too_and_few_users_are_not():

@@ -12,6 +12,7 @@ from ml.training.evaluation import Judged, evaluate
 from ml.training.gate import Challenge, Criteria, Pair, criteria, leaks, recalibrated, served
 from ml.training.gate.criteria import FILE, value_for
 from rekindle.errors import InputError
+from tests.traps import trap
 
 ASKED = criteria().model_copy(update={"resamples": 200})
 
@@ -120,6 +121,7 @@ DECIDES = {
 """By name: what it decides, a value that keeps it out and one that lets it in."""
 
 
+@trap("criteria that are written and never read")
 @pytest.mark.parametrize("name", DECIDES)
 def test_a_value_decides(name):
     decided, out, let_in = DECIDES[name]
@@ -155,6 +157,7 @@ def test_outcomes_are_dealt_anew_as_often_and_of_so_many_rows_as_the_file_says(
     assert seen == 3 * [1000]
 
 
+@trap("criteria that are written and never read")
 def test_no_value_is_written_and_never_read():
     assert {*DECIDES, "resamples", "shuffles", "shuffle_rows"} == set(Criteria.model_fields)
 

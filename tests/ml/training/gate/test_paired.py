@@ -12,6 +12,7 @@ from ml.training.evaluation import Judged
 from ml.training.gate import paired
 from ml.training.gate.paired import Pair
 from rekindle.errors import CheckFailedError
+from tests.traps import trap
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(-3, 3), st.integers(0, 3)), min_size=2, max_size=40)
 METRICS = {"auc": figures.auc, "gini": figures.gini, "log_loss": figures.log_loss}
@@ -52,6 +53,7 @@ def judged(noise: float, *, seed: int = 1, users: int = 800, days: int = 3, spre
 FIGURES = OBJECTIVES["probability"].figures
 
 
+@trap("each candidate judged on test rows of its own")
 def test_recipes_that_were_judged_on_other_rows_are_not_compared():
     """The trap: each candidate on its own test rows, and promotion by luck."""
     one, other = judged(0.5), judged(0.5)

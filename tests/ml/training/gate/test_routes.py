@@ -6,6 +6,7 @@ import pytest
 from ml.training import gate
 from ml.training.evaluation import Judged, evaluate
 from ml.training.gate import Challenge, Pair, criteria
+from tests.traps import trap
 
 ASKED = criteria().model_copy(update={"resamples": 200})
 
@@ -165,6 +166,7 @@ def test_what_is_better_than_the_champion_has_to_beat_the_naive_rule_as_well():
     assert challenged(loses, recipe(2.0)).failed("ranking")
 
 
+@trap("the confidence of the predicted class as the score")
 def test_confidence_in_the_predicted_class_is_kept_out():
     """The trap: max(p, 1 - p) published as the chance to come back."""
     honest = recipe(0.3)
