@@ -6,7 +6,6 @@ What is asked for are samples: the rows that a training as of the last day would
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from quality.businesses.declared import BUSINESSES, PRODUCTS
+from quality.businesses.digest import digest_of
 from rekindle.settings import PROJECT, settings
 
 if TYPE_CHECKING:
@@ -26,17 +26,6 @@ if TYPE_CHECKING:
     from quality.businesses.declared import Business
 
 KEPT = PROJECT / ".quality"
-
-MADE_BY = (
-    "contracts",
-    "dbt_project/macros",
-    "dbt_project/models",
-    "rekindle/landing",
-    "rekindle/warehouse",
-    "spark_jobs",
-)
-MADE_BY_FILES = "conf/rekindle.yml", "conf/simulation.yml", "ml/inputs.py", "ml/training/samples.py"
-"""What features, labels and samples are made by."""
 
 LOG = "built.log"
 
@@ -48,14 +37,7 @@ def landing_of(business: Business) -> Path:
 
 def folder_of(business: Business) -> Path:
     """Return the folder that its rows are kept in: another for each state of the code that makes them."""
-    files = [PROJECT / name for name in MADE_BY_FILES]
-    files += [
-        path for name in MADE_BY for path in (PROJECT / name).rglob("*") if path.suffix in {".py", ".sql", ".yml"}
-    ]
-    sha = hashlib.sha256(json.dumps(business.made_of, sort_keys=True, default=str).encode())
-    for path in sorted(files):
-        sha.update(path.read_bytes())
-    return KEPT / business.name / sha.hexdigest()[:16]
+    return KEPT / business.name / digest_of(business)
 
 
 def build(business: Business) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ml.products import product_named
@@ -16,7 +16,6 @@ from rekindle.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ml.training.backtest import Backtested
     from ml.training.samples import Sample
     from quality.businesses.declared import Business
     from quality.businesses.others import Beside
@@ -35,6 +34,8 @@ class Contest:
     """The backtest, as `rekindle backtest --json` tells it."""
     beside: Beside | None
     """None where nobody else's recipes are at hand, or found anything to learn from."""
+    others_failed: str | None = None
+    """What their script said where it failed."""
 
     @property
     def base_rate(self) -> float:
@@ -52,13 +53,12 @@ def contest(business: Business, product_name: str) -> Contest | str:
     if sample is None:
         return "its history is too short for a sample"
     try:
-        found, theirs = _both(business, sample)
+        return _both(business, sample)
     except CheckFailedError as error:
         return error.what
-    return Contest(business, product_name, found.to_json(), others.beside(found, theirs) if theirs else None)
 
 
-def _both(business: Business, sample: Sample) -> tuple[Backtested, list[Any]]:
+def _both(business: Business, sample: Sample) -> Contest:
     """Let both learn at the same time: ours in this process, theirs in another."""
     product, (target, *_) = product_named(sample.product), sample.targets
     first = testing.of_first_target(sample)
@@ -69,6 +69,12 @@ def _both(business: Business, sample: Sample) -> tuple[Backtested, list[Any]]:
             for some in (days if others.SCRIPT.exists() else [])
         ]
         found = testing.backtest(product, sample, settings(), rounds=DRAWS)
-        by_days = {tuple(some): one.result() for some, one in zip(days, asked, strict=False)}
-    judged = [by_days.get(tuple(block.split.test)) for block in found.blocks]
-    return found, judged if by_days else []
+        judged = Contest(business, product.name, found.to_json(), None)
+        if not asked:
+            return judged
+        try:
+            by_days = {tuple(some): one.result() for some, one in zip(days, asked, strict=True)}
+        except others.FailedError as error:
+            return replace(judged, others_failed=str(error))
+    theirs = [by_days[tuple(block.split.test)] for block in found.blocks]
+    return replace(judged, beside=others.beside(found, theirs))

@@ -36,6 +36,10 @@ SCRIPT = Path(os.environ.get("REKINDLE_REFERENCE", PROJECT.parent / "shared" / "
 KEYS = ["day", "user_id"]
 
 
+class FailedError(Exception):
+    """Their script has failed; what it said last."""
+
+
 @dataclass(frozen=True)
 class Beside:
     """Our model beside the recipe that their validation days choose, on the same rows of all blocks."""
@@ -51,7 +55,7 @@ def foretold(landing: Path, product: str, horizon: int, days: Sequence[date]) ->
     """
     Let the others foretell some days, having learnt from what was known before them.
 
-    A row is a user, day and recipe. None where they found too little to learn from.
+    A row is a user, day and recipe. None where they found too little to learn from. Raises FailedError where their script does.
     """
     with tempfile.TemporaryDirectory() as folder:
         asked, told = Path(folder) / "days.txt", Path(folder) / "foretold.parquet"
@@ -61,7 +65,12 @@ def foretold(landing: Path, product: str, horizon: int, days: Sequence[date]) ->
         command += ["--ltv", horizon if product == "ltv" else "", "--test-days", asked, "--predictions", told]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run([*map(str, command)], env=environment, capture_output=True, check=False)  # noqa: S603 - theirs
-        if done.returncode or not told.exists():
+        if done.returncode:
+            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            raise FailedError(
+                f"{SCRIPT.name} ended with {done.returncode} for {days[0]} to {days[-1]}: {''.join(last)}"
+            )
+        if not told.exists():
             return None
         rows = pq.read_table(told)
     return rows.filter(pc.and_(pc.equal(rows["task"], product), pc.equal(rows["horizon"], horizon)))

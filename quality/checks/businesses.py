@@ -22,6 +22,8 @@ RARE = 0.15
 
 ECE, ABOVE_FLOOR = 0.02, 0.01
 
+THIN = "thin"
+
 LEVELLED = "completejourney"
 """Where the level of LTV is asked for; elsewhere it is shown."""
 
@@ -32,17 +34,18 @@ def figures(_size: float = 1.0, businesses: tuple[Business, ...] = BUSINESSES) -
     for business in businesses:
         if why := business.why_not():
             left_out.append(f"{business.name}: {why}")
+            yield Figure(f"not judged: {left_out[-1]}", 1, digits=0)
             continue
         built.build(business)
         for product in PRODUCTS:
             found = contest(business, product)
             if isinstance(found, str):
                 left_out.append(f"{business.name}, {product}: {found}")
+                # A business that is too thin to be judged is no failure; another is.
+                yield Figure(f"not judged: {left_out[-1]}", 1, at_most=1 if business.name == THIN else 0, digits=0)
                 continue
             contests.append(found)
             yield from told(found)
-    for line in left_out:
-        yield Figure(f"not judged: {line}", 0.0, digits=0)
     if businesses == BUSINESSES:
         page.write(contests, left_out)
 
@@ -60,6 +63,8 @@ def told(found: Contest) -> Iterator[Figure]:
         lowest = WORSE_THAN_OTHERS[found.product]
         yield Figure(f"{name} {by} minus that of the others' recipe, lower end", found.beside.difference.low, lowest)
         yield Figure(f"{name} rows that only one of both has", found.beside.unmatched, at_most=0, digits=0)
+    elif found.others_failed:
+        yield Figure(f"{name} others' scripts that failed: {found.others_failed}", 1, at_most=0, digits=0)
     yield from _level(found, name)
 
 

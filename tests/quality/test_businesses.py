@@ -9,7 +9,7 @@ import pytest
 from ml.products import product_named
 from ml.training import backtest
 from ml.training.backtest import MODEL
-from quality.businesses import built, page
+from quality.businesses import built, digest, others, page
 from quality.businesses.contest import Contest
 from quality.businesses.declared import BUSINESSES
 from quality.businesses.others import beside
@@ -87,3 +87,26 @@ def test_every_declared_change_of_the_simulation_is_one_of_its_parameters():
         for group, changes in business.made_of.items():
             if isinstance(changes, dict):
                 assert set(changes) <= set(type(getattr(conf, group)).model_fields)
+
+
+def test_words_about_code_build_nothing_anew_and_code_does():
+    assert (
+        digest.python('"""One."""\nx = 1  # why\n')
+        == digest.python('"""Another."""\nx = 1\n')
+        != digest.python("x = 2\n")
+    )
+    assert digest.sql("-- why\nselect 1\n") == digest.sql("select 1\n") != digest.sql("select 2\n")
+    assert (
+        digest.yml("a: {is: one, type: text}") == digest.yml("a: {type: text}  # why") != digest.yml("a: {type: date}")
+    )
+
+
+def test_others_who_fail_are_no_others_who_found_too_little(tmp_path, monkeypatch, found):
+    script = tmp_path / "theirs.py"
+    script.write_text("raise SystemExit('no such column')")
+    monkeypatch.setattr(others, "SCRIPT", script)
+
+    with pytest.raises(others.FailedError, match="no such column"):
+        others.foretold(tmp_path, "recall", 7, sundays(2))
+    failed = Contest(WEEKLY, "recall", found.to_json(), None, "theirs.py ended with 1")
+    assert [figure.name for figure in check.told(failed) if "failed" in figure.name and not figure.holds]
