@@ -90,12 +90,29 @@ class Walk:
         for step in self.steps(days):
             everyone.live(step)
             active.live(step)
-            # Who was not active the day before comes with one probability, who was with another.
-            after_none = [self.process.active(intensity, was_active=False) for intensity in step.intensity]
-            after_one = [self.process.active(intensity, was_active=True) for intensity in step.intensity]
-            active.multiply([one - none for one, none in zip(after_one, after_none, strict=True)])
-            active.add(everyone, after_none)
+            self._come(everyone, active, step)
             yield step.day, active.total()
+
+    def buys(self, days: int, value: Value) -> Floats:
+        """Probability of buying on at least one of the days ahead."""
+        without = Spread.of(self, np.ones(len(self.state.age)), days)
+        active = Spread.of(self, self.state.was_active.astype(float), days)
+        for step in self.steps(days):
+            without.live(step)
+            active.live(step)
+            self._come(without, active, step)
+            buys = np.minimum(value.buys[self.users] * self.process.calendar.purchase(step.day), 1.0)
+            without.add(active, [-buys, -buys])
+            active.multiply([1 - buys, 1 - buys])
+        return 1 - without.total()
+
+    def _come(self, everyone: Spread, active: Spread, step: Step) -> None:
+        """Make those who were active the day before those who are on this one."""
+        # Who was not active the day before comes with one probability, who was with another.
+        after_none = [self.process.active(intensity, was_active=False) for intensity in step.intensity]
+        after_one = [self.process.active(intensity, was_active=True) for intensity in step.intensity]
+        active.multiply([one - none for one, none in zip(after_one, after_none, strict=True)])
+        active.add(everyone, after_none)
 
 
 @dataclass

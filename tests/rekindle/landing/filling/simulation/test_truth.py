@@ -19,7 +19,7 @@ from rekindle.landing.filling.simulation.parameters import parameters
 from rekindle.landing.filling.simulation.population import Population
 from rekindle.landing.filling.simulation.process import Process, State
 from rekindle.landing.filling.simulation.simulate import days_of
-from rekindle.landing.filling.simulation.truth import Walk
+from rekindle.landing.filling.simulation.truth import Value, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +105,18 @@ def test_the_probability_of_returning_is_exact(lives: Lives, messaged):
 def test_the_probability_of_each_day_ahead_is_exact(lives: Lives):
     for seen, (on, probability) in zip(lives.lived(30), lives.walk.active(30), strict=True):
         assert agrees(seen.mean(axis=0), probability, LIVES), on
+
+
+def test_the_probability_of_a_purchase_is_exact(lives: Lives):
+    buys = np.resize([0.9, 0.3, 0.05, 0.0], lives.business.people.size)
+    told = lives.walk.buys(30, Value(buys, 1.0, buys, buys, buys))
+    draw, bought = np.random.default_rng(3), np.zeros((LIVES, len(buys)), bool)
+    for ahead, active in enumerate(lives.lived(30)):
+        chance = buys * lives.business.process.calendar.purchase(lives.day + timedelta(days=1 + ahead))
+        bought |= active & (draw.random(active.shape) < chance)
+
+    assert agrees(bought.mean(axis=0), told, LIVES)
+    assert np.abs(told[buys == 0]).max() < 1e-12
 
 
 def test_a_message_moves_users_differently_and_fades(lives: Lives):
