@@ -14,10 +14,10 @@ with staged as (
 ),
 
 days_with_a_week_before as (
-    select now.day
-    from (select distinct day from staged) as now
-    inner join (select distinct day from staged) as before on before.day = date_sub(now.day, 7)
-    where now.day between {{ from_day() }} and {{ to_day() }}
+    select this.day
+    from (select distinct day from staged) as this
+    inner join (select distinct day from staged) as before on before.day = date_sub(this.day, 7)
+    where this.day between {{ from_day() }} and {{ to_day() }}
 ),
 
 flows as (
