@@ -17,6 +17,7 @@ from ml.registry.champions import (
     overview,
     promote,
     rollback,
+    was_in_office,
     why_skipped,
 )
 from ml.registry.gates import TakenOver, take_over
@@ -45,5 +46,6 @@ __all__ = [
     "take_over",
     "version",
     "versions",
+    "was_in_office",
     "why_skipped",
 ]

@@ -84,6 +84,19 @@ def champion_on(product: Product, day: date) -> Version | None:
     return version_numbered(product, in_effect[-1].version) if in_effect else None
 
 
+def was_in_office(product: Product, found: Version) -> bool:
+    """
+    Whether a version was promoted and is champion no more: withdrawn by a rollback, or followed by another.
+
+    One that stands last in the log is not, where an alias without a verdict, set by hand in MLflow, has taken its place.
+    """
+    log, in_office = records.promotions(product.name), find_champion(product)
+    before = {promotion.version for promotion in log}
+    if in_office is None or in_office.gate is None:
+        before -= {promotion.version for promotion in records.standing(log)}
+    return found.version in before and found != in_office
+
+
 def in_effect_since(product: Product, found: Version) -> date:
     """The first day whose data a champion is for; of one that was named in MLflow alone, the day it was trained on."""
     standing = records.standing(records.promotions(product.name))
@@ -208,7 +221,7 @@ def rollback(product: Product, *, run_id: str) -> Version:
 
 def _move(product: Product, chosen: Version, effective_from_day: date, reason: str, run_id: str) -> None:
     """
-    Write the log first: an alias without an entry would score days that no backfill could repeat.
+    Write the log first: an alias without an entry would score days that no backfill could repeat. It moves as the log says.
 
     The version is marked in between, so that whoever comes after a killed process goes by the log.
     """
@@ -216,6 +229,16 @@ def _move(product: Product, chosen: Version, effective_from_day: date, reason: s
         mark(product, chosen)
         with durable("promotion", product.name):
             records.append_promotion(product.name, chosen.version, chosen.digest, effective_from_day, reason, run_id)
+        # One that the log has from an attempt of before adds no row; what came after it in the log would still hold.
+        standing = records.standing(records.promotions(product.name))
+        if not standing or standing[-1].version != chosen.version:
+            unmark(product, chosen)
+            raise InputError(
+                f"The promotion log of {product.model_name} has this promotion of version {chosen.version}, and later ones.",
+                todo=f"Say it as one of its own: `rekindle promote {product.name} {chosen.version}`.",
+                safe="The champion stays as it was.",
+                code="promoted_before",
+            )
         with durable("alias", product.name):
             set_alias(product, chosen, CHAMPION)
         unmark(product, chosen)

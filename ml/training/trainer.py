@@ -145,7 +145,11 @@ def _refitted(
 
 
 def succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> str | None:
-    """Make a version that passed champion; say why not where it is not, one of a later day is, or a person has to say so."""
+    """
+    Make a version that passed champion; say why not where it is not, one of a later day is, or a person has to say so.
+
+    A training that is repeated finds its version registered. Whoever has withdrawn that meanwhile is not overruled by it.
+    """
     # Of an attempt that was killed between the log and the alias.
     registry.finish_begun(product)
     champion = registry.find_champion(product)
@@ -158,6 +162,11 @@ def succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) 
         return (
             f"version {champion.version}, the champion, was trained as of {champion.trained_day}, a later day than "
             f"{version.trained_day}"
+        )
+    if registry.was_in_office(product, version):
+        return (
+            "it was champion before and is no more: only a person brings it back, with "
+            f"`rekindle promote {product.name} {version.version}`"
         )
     if settings().promotion == "manual":
         return f"{MANUAL}: it waits for `rekindle promote {product.name} {version.version}`"
