@@ -214,7 +214,7 @@ def _tried(
     challenger, champion, scoring = (_judged(one, old, after, before.outcome) for one in (judged, old, new))
     figures, before_it = (evaluation.evaluate(product.objective, one) for one in (challenger, champion))
     verdict = recalibrated.judge_recalibration(objective.figures, figures, Pair(challenger, champion), criteria)
-    verdict = verdict.beside(*served.like_judged(scoring, challenger, criteria))
+    verdict = verdict.unless(*served.like_judged(scoring, challenger, criteria))
     told = recalibrated.about(verdict, target.label)
     tested = Tested(Days(found.days.judged), after.rows.rows, challenger)
     return replace(found, forecast=new, judged=judged, verdict=told, figures=figures, champion=before_it, tested=tested)

@@ -140,6 +140,27 @@ def test_a_steady_business_keeps_its_champion(recall, business, recall_fitted, u
     assert sum(found.verdict.passed for _, _, found in story) <= 1
 
 
+def test_a_calibration_that_scores_otherwise_than_the_judged_one_is_refused_and_the_champion_told_of(
+    recall, business, recall_fitted
+):
+    """It is nearer to what came true; but what would score, of the latest days, may be off by nothing here."""
+    world = Business(recall, business, lambda weeks: np.full(len(weeks), 0.5))
+    asked = ASKED.model_copy(update={"served_mean": 0.0})
+    let_in, found = (
+        recalibration.recalibrate(
+            recall, world.known_on(world.weeks[26]), recall_fitted.scorer, TRAINED, lateness_days=3, criteria=criteria
+        )
+        for criteria in (ASKED, asked)
+    )
+    (check,) = recalibrator._checks(recall, SimpleNamespace(version="7"), found)
+
+    assert let_in.verdict.passed and {one.name for one in let_in.verdict.criteria} >= {"served_rank", "served_mean"}
+    assert not found.let_in and not found.verdict.passed and found.is_off
+    assert found.scorer == recall_fitted.scorer
+    assert check.outcome == "failed"
+    assert found.verdict.why.startswith("active_1_7: its mean there is")
+
+
 def judged(times: float, *, seed: int = 0) -> gate.Pair:
     """A champion whose amounts are `times` too high, and a challenger whose are right."""
     draw = np.random.default_rng(seed)
