@@ -51,3 +51,16 @@ def test_few_rows_are_shown_without_a_verdict():
     few = recorded(DAY, "sms.audience", judging.shares({"holdout": 3}, {"holdout": 4}, DAY - timedelta(7)))
 
     assert "too few rows for a verdict: 3" in text(page.render(few, DAY))
+
+
+def test_codes_of_two_audiences_are_told_apart():
+    found = [
+        *recorded(DAY, "sms.audience", judging.shares({"no_consent": 900, "eligible": 100}, {"eligible": 900}, DAY)),
+        *recorded(
+            DAY, "sms.new_audience", judging.shares({"no_consent": 200, "eligible": 800}, {"eligible": 900}, DAY)
+        ),
+    ]
+    said = text(page.render(found, DAY))
+
+    first, other = said.index("sms.audience"), said.index("sms.new_audience")
+    assert first < said.index("no_consent 90.0%") < other < said.index("no_consent 20.0%")
