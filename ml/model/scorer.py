@@ -43,6 +43,9 @@ Rekindle would not publish. 4: a part counts for some rows more than for others,
 What fits into 1 is written as 1: its digest stays what it was, and an earlier Rekindle reads it.
 """
 
+MEMORY = ("history_weeks", "half_life_weeks")
+"""What of a forecast says how much of the past it has learnt from: a refit needs it, scoring does not."""
+
 REASON_COUNT = 3
 
 REASON = pa.struct({"feature": pa.string(), "words": pa.string(), "contribution": pa.float64()})
@@ -58,6 +61,8 @@ class Forecast:
     calibration: Calibration
     history_weeks: int | None = None
     """The weeks before the last training day that it has learnt from, and a refit learns from; None of all there were."""
+    half_life_weeks: int | None = None
+    """After so many weeks a training row counted half, and does in a refit; None where all counted alike."""
 
     @property
     def trees(self) -> int:
@@ -225,8 +230,7 @@ class Scorer:
                     "learner": part.predictor.to_json(),
                     "calibration": calibration.to_json(forecast.calibration),
                 }
-                if forecast.history_weeks is not None:
-                    entry["history_weeks"] = forecast.history_weeks
+                entry |= {name: value for name in MEMORY if (value := getattr(forecast, name)) is not None}
                 if part.handover:
                     entry["handover"] = vars(part.handover)
                 listed.append(entry if is_dense else {**entry, "encoder": encoders.index(part.encoder)})
@@ -271,8 +275,8 @@ class Scorer:
                     Part(encoders[entry.get("encoder", 0)], kind.from_stored(entry["learner"], content), handover)
                 )
             fitted = calibration_of(entries[0]["calibration"])
-            weeks = entries[0].get("history_weeks")
-            forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted, weeks))
+            memory = {name: entries[0].get(name) for name in MEMORY}
+            forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted, **memory))
         outlook = Outlook.from_json(model["outlook"]) if "outlook" in model else None
         return cls(model["product"], tuple(forecasts), outlook)
 

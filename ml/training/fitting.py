@@ -10,7 +10,6 @@ rule is what the model has to beat, and what is published where it does not. All
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from ml.model.scorer import Forecast, Scorer, raw_of
 from ml.objectives import OBJECTIVES
 from ml.training import evaluation, new_users, outlooks
 from ml.training.evaluation import Evaluation, Judged
+from ml.training.memory import ALL, HALF_LIVES, HISTORIES, Memory, latest, weeks_of
 from ml.training.new_users import FIGURES, Start
 from ml.training.rules import fit_rule
 from rekindle.errors import CheckFailedError, InputError
@@ -52,16 +52,6 @@ LOOKED_AT = 20_000
 """Rows on which features are compared with the label: no honest feature ranks so many without a mistake."""
 
 
-HISTORIES = (104, 52, 26)
-"""
-Weeks of history that the chosen candidate is also fitted on, where there is a quarter more: older days may describe an older
-business.
-
-The shorter is taken where it is better beyond chance on the blocks of validation days. A business that repeats itself once a year
-keeps its years, one that grows or fades forgets them.
-"""
-
-
 @dataclass(frozen=True)
 class Contest:
     """The candidates and naive rules for one target: figures of the validation days, the test days' primary figure."""
@@ -80,6 +70,8 @@ class Contest:
     """The primary figure of each naive rule on validation days."""
     history_weeks: int | None = None
     """How much of the history the candidate learns from; None is all there is."""
+    half_life_weeks: int | None = None
+    """After so many weeks a row of it counts half; None where all count alike."""
     new_users: Start | None = None
     """What came of beginning with registration data; None of a product that declares none."""
 
@@ -229,7 +221,7 @@ def fit_recipe(
         if (parts := _again(product, target, forecast, encoders, train)) is None:
             return None
         again = _calibrated(product, target, forecast.candidate, parts, validation)
-        forecasts.append(replace(again, history_weeks=forecast.history_weeks))
+        forecasts.append(replace(again, **Memory.of(forecast)._asdict()))
     return Scorer(product.name, tuple(forecasts))
 
 
@@ -325,7 +317,7 @@ def _again(
         if rule.name == forecast.candidate:
             part = fit_rule(rule, OBJECTIVES[product.objective], examples)
             return (part,) if part else None
-    train = latest(examples, forecast.history_weeks)
+    train = Memory.of(forecast).kept(examples)
     parts = _learnt(product, forecast.candidate, encoders, train, forecast.trees)
     return new_users.begun(product, encoders, parts, train, forecast.handover_days)
 
@@ -425,7 +417,7 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
     why = {name: _why_refused(product, its, ranks[name]) for name, its in forecasts.items()}
 
     allowed = [name for name in product.candidates if why[name] is None]
-    trials = [_OfTrial(encoders, rows.training, validation, {(name, None): fits[name] for name in product.candidates})]
+    trials = [_OfTrial(encoders, rows.training, validation, {(name, ALL): fits[name] for name in product.candidates})]
     trials += [_OfTrial(_encoders(sample, [before.rows.rows]), before, after) for before, after in rows.earlier]
     blocks = [
         Told.of(objective, trial.after, {name: trial.learnt(product, name) for name in allowed}) for trial in trials
@@ -434,19 +426,20 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
     to_beat = next((name for name in rules if ranks[name] > objective.figures.chance), None)
     chosen = choose(objective.choose_by, blocks, allowed)
     rule = next((name for name in rules if why[name] is None), None)
-    weeks = _history(product, trials, blocks, chosen) if chosen else None
+    memory = _memory(product, trials, blocks, chosen) if chosen else ALL
     beside: Sequence[Told] = blocks
-    if chosen and weeks:
-        shorter = [trial.learnt(product, chosen, weeks) for trial in trials]
-        beside = _beside(objective, blocks, trials, chosen, shorter)
-        forecasts[chosen] = replace(_calibrated(product, target, chosen, shorter[0], validation), history_weeks=weeks)
-    start, beside = _start(product, trials, beside, chosen, weeks) if chosen else (Start(), beside)
+    if chosen and any(memory):
+        forgetful = [trial.learnt(product, chosen, memory) for trial in trials]
+        beside = _beside(objective, blocks, trials, chosen, forgetful)
+        calibrated = _calibrated(product, target, chosen, forgetful[0], validation)
+        forecasts[chosen] = replace(calibrated, **memory._asdict())
+    start, beside = _start(product, trials, beside, chosen, memory) if chosen else (Start(), beside)
     if chosen and start.days:
-        parts = trials[0].begun(product, chosen, start.days, weeks)
-        forecasts[chosen] = replace(_calibrated(product, target, chosen, parts, validation), history_weeks=weeks)
+        parts = trials[0].begun(product, chosen, start.days, memory)
+        forecasts[chosen] = replace(_calibrated(product, target, chosen, parts, validation), **memory._asdict())
     if chosen and rule and _is_rule_ahead(objective, beside, trials, chosen, _rule_named(target, rule)):
         told[chosen] = f"on validation days the naive rule {rule} is ahead of it by more than a standard error"
-        chosen = weeks = None
+        chosen, memory = None, ALL
     contest = Contest(
         label=target.label,
         chosen=chosen,
@@ -457,8 +450,8 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
         refused={**{name: reason for name, reason in why.items() if reason}, **told},
         rule=to_beat,
         rules={name: ranks[name] for name in rules},
-        history_weeks=weeks,
         new_users=start if product.registration and chosen else None,
+        **memory._asdict(),
     )
     model, allowed_rule, beaten = (forecasts.get(name) if name else None for name in (chosen or rule, rule, to_beat))
     return _Contested(contest, model, allowed_rule, beaten, forecasts)
@@ -511,70 +504,91 @@ class _OfTrial:
     before: Examples
     after: Examples
 
-    fits: dict[tuple[str, int | None], tuple[Part, ...]] = field(default_factory=dict)
-    """What was fitted already, by candidate and weeks."""
+    fits: dict[tuple[str, Memory], tuple[Part, ...]] = field(default_factory=dict)
+    """What was fitted already, by candidate and memory."""
 
-    def learnt(self, product: Product, name: str, weeks: int | None = None) -> tuple[Part, ...]:
-        """Fit a candidate on the last weeks of the training rows, on all of them by default; once, however often it is asked."""
-        if (name, weeks) not in self.fits:
-            self.fits[name, weeks] = _learnt(product, name, self.encoders, latest(self.before, weeks), self.after)
-        return self.fits[name, weeks]
+    def learnt(self, product: Product, name: str, memory: Memory = ALL) -> tuple[Part, ...]:
+        """Fit a candidate on what is kept of the training rows, all of them by default; once, however often it is asked."""
+        if (name, memory) not in self.fits:
+            self.fits[name, memory] = _learnt(product, name, self.encoders, memory.kept(self.before), self.after)
+        return self.fits[name, memory]
 
-    def begun(self, product: Product, name: str, days: int, weeks: int | None) -> tuple[Part, ...]:
+    def can_tell(self, objective: str, memory: Memory) -> bool:
+        """Say whether what a memory forgets is a part of these rows, and what it keeps enough to learn from."""
+        *longer, decides = [weeks for weeks in memory if weeks]
+        there = latest(self.before, *longer) if longer else self.before
+        is_much = weeks_of(there) > (decides if memory.half_life_weeks else 1.25 * decides)
+        return is_much and _are_enough(objective, latest(there, decides).outcome)
+
+    def begun(self, product: Product, name: str, days: int, memory: Memory) -> tuple[Part, ...]:
         """Fit a candidate with a part of new users, which hands over within so many active days."""
         return new_users.begun(
-            product, self.encoders, self.learnt(product, name, weeks), latest(self.before, weeks), days
+            product, self.encoders, self.learnt(product, name, memory), memory.kept(self.before), days
         )
 
 
-def latest(examples: Examples, weeks: int | None) -> Examples:
-    """Keep the rows of the last weeks of some days; all of them where no number is given."""
-    if weeks is None:
-        return examples
-    table = examples.rows.rows
-    days = table["day"].to_numpy().astype("datetime64[D]")
-    kept = np.flatnonzero(days > days.max() - np.timedelta64(7 * weeks, "D"))
-    return Examples(Encoded(table.take(pa.array(kept))), examples.outcome[kept])
-
-
-def weeks_of(examples: Examples) -> int:
-    """Count the weeks between the first day and the last."""
-    days = examples.rows.rows["day"].to_numpy().astype("datetime64[D]")
-    return int((days.max() - days.min()) / np.timedelta64(7, "D"))
-
-
-def _history(product: Product, trials: Sequence[_OfTrial], blocks: Sequence[Told], name: str) -> int | None:
+def _memory(product: Product, trials: Sequence[_OfTrial], blocks: Sequence[Told], name: str) -> Memory:
     """
-    Say how much of the history a candidate should learn from: the longest that no shorter one beats beyond chance.
+    Say how much of the past a candidate should learn from: the most that nothing less beats beyond chance.
 
     `blocks` hold what candidates that have learnt from all of it predict of each trial.
     """
-    objective, found = OBJECTIVES[product.objective], None
-
-    @cache
-    def told(at: int, weeks: int | None) -> np.ndarray:
-        if weeks is None:
-            return blocks[at].predictions[name]
-        after = trials[at].after
-        return calibrated_by_others(objective, raw_of(trials[at].learnt(product, name, weeks), after.rows), after)
-
+    asked = _Asked(product, trials, blocks, name)
+    found = ALL
     for weeks in HISTORIES:
-        enough = [
-            at
-            for at, trial in enumerate(trials)
-            if weeks_of(trial.before) > 1.25 * weeks
-            and _are_enough(product.objective, latest(trial.before, weeks).outcome)
-        ]
-        both = [
-            replace(blocks[at], predictions={"longer": told(at, found), "shorter": told(at, weeks)}) for at in enough
-        ]
-        if both and is_better(objective.choose_by, both, "shorter", "longer"):
-            found = weeks
-    return found
+        if asked.is_better(Memory(weeks), found):
+            found = Memory(weeks)
+    weighed = found
+    for half_life in HALF_LIVES if LEARNERS[name].weighs else ():
+        faded = found._replace(half_life_weeks=half_life)
+        if trials[0].can_tell(product.objective, faded) and not asked.beside(faded, weighed):
+            break
+        if asked.is_better(faded, weighed):
+            weighed = faded
+    return weighed
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A candidate with more of the past and with less, beside each other on blocks of validation days, the newest first."""
+
+    product: Product
+    trials: Sequence[_OfTrial]
+    blocks: Sequence[Told]
+    name: str
+    predictions: dict[tuple[int, Memory], np.ndarray] = field(default_factory=dict)
+    """What was predicted already, by block and memory."""
+
+    def is_better(self, less: Memory, more: Memory) -> bool:
+        both = self.beside(less, more)
+        return bool(both) and is_better(self._objective.choose_by, both, "less", "more")
+
+    def beside(self, less: Memory, more: Memory) -> list[Told]:
+        """Both on the blocks that can tell; none where the newest does not speak for less: older ones cost a fit each."""
+        can_tell = (at for at, trial in enumerate(self.trials) if trial.can_tell(self.product.objective, less))
+        both: list[Told] = []
+        for at in can_tell:
+            said = {"less": self._told(at, less), "more": self._told(at, more)}
+            both.append(replace(self.blocks[at], predictions=said))
+            if both[0].by(self._objective.choose_by, "less") <= both[0].by(self._objective.choose_by, "more"):
+                return []
+        return both
+
+    @property
+    def _objective(self) -> Objective:
+        return OBJECTIVES[self.product.objective]
+
+    def _told(self, at: int, memory: Memory) -> np.ndarray:
+        if memory == ALL:
+            return self.blocks[at].predictions[self.name]
+        if (at, memory) not in self.predictions:
+            after, parts = self.trials[at].after, self.trials[at].learnt(self.product, self.name, memory)
+            self.predictions[at, memory] = calibrated_by_others(self._objective, raw_of(parts, after.rows), after)
+        return self.predictions[at, memory]
 
 
 def _start(
-    product: Product, trials: Sequence[_OfTrial], blocks: Sequence[Told], name: str, weeks: int | None
+    product: Product, trials: Sequence[_OfTrial], blocks: Sequence[Told], name: str, memory: Memory
 ) -> tuple[Start, Sequence[Told]]:
     """
     Say whether a candidate should begin with registration data, and put what it then predicts in its place.
@@ -586,11 +600,11 @@ def _start(
     enough = [
         (trial, block)
         for trial, block in zip(trials, blocks, strict=True)
-        if all(new_users.are_enough(product, some) for some in (latest(trial.before, weeks), trial.after))
+        if all(new_users.are_enough(product, some) for some in (memory.kept(trial.before), trial.after))
     ]
     if not product.registration or not enough:
         return Start(why_not="too few rows of users who were never active"), blocks
-    told = [_by_handover(product, trial, block, name, weeks) for trial, block in enough]
+    told = [_by_handover(product, trial, block, name, memory) for trial, block in enough]
     among = [block.where(new_users.are_new(trial.after)) for (trial, _), block in zip(enough, told, strict=True)]
     names = [new_users.WITHOUT, *map(str, new_users.HANDOVERS)]
     validation = {
@@ -601,14 +615,14 @@ def _start(
     if best in {None, new_users.WITHOUT}:
         return Start(None, validation, "among new users none is nearer by more than a standard error"), blocks
     days = int(str(best))
-    begun = [trial.begun(product, name, days, weeks) for trial in trials]
+    begun = [trial.begun(product, name, days, memory) for trial in trials]
     return Start(days, validation), _beside(objective, blocks, trials, name, begun)
 
 
-def _by_handover(product: Product, trial: _OfTrial, block: Told, name: str, weeks: int | None) -> Told:
+def _by_handover(product: Product, trial: _OfTrial, block: Told, name: str, memory: Memory) -> Told:
     """Put what a candidate predicts with each handover beside what it does without."""
     objective = OBJECTIVES[product.objective]
-    fits = {str(days): trial.begun(product, name, days, weeks) for days in new_users.HANDOVERS}
+    fits = {str(days): trial.begun(product, name, days, memory) for days in new_users.HANDOVERS}
     told = Told.of(objective, trial.after, fits)
     return replace(told, predictions={new_users.WITHOUT: block.predictions[name], **told.predictions})
 

@@ -106,6 +106,7 @@ def part(product: Product, encoders: Encoders, parts: Sequence[Part], train: Exa
     weight = handover.weight(train.rows.rows)
     there = np.flatnonzero(weight > 0)
     rows, weight = train.rows.rows.take(pa.array(there)), weight[there]
+    counts = weight**2 if train.weight is None else weight**2 * train.weight[there]
     left_over = train.outcome[there] - total([one.raw(Encoded(rows)) for one in parts])
     dense = Dense.fit(
         rows.select([name for name in product.registration if name in rows.column_names]), leave_out=encoders.leave_out
@@ -113,7 +114,7 @@ def part(product: Product, encoders: Encoders, parts: Sequence[Part], train: Exa
     if not dense.features:
         return None
     design = Design.of_all(dense.features, dense.encode(rows))
-    fitted = Ridge(alpha=RIDGE).fit(design.matrix, left_over / weight, sample_weight=weight**2)
+    fitted = Ridge(alpha=RIDGE).fit(design.matrix, left_over / weight, sample_weight=counts)
     return Part(dense, design.predictor(len(dense.features), fitted.coef_, float(fitted.intercept_)), handover)
 
 

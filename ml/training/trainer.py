@@ -16,6 +16,7 @@ from ml.model import protected
 from ml.objectives import OBJECTIVES, pictures
 from ml.training import admission, card, fitting, gate, incumbent, leak_screen, outlooks, samples
 from ml.training.fitting import Refitted
+from ml.training.memory import Memory
 from rekindle import records
 from rekindle.progress import SILENT
 from rekindle.report.card import CARD, render
@@ -211,6 +212,7 @@ def _record(
             "features": str(sum(len(encoder.columns) for encoder in fitted.scorer.encoders)),
             **{f"snapshot.{table}": str(snapshot) for table, snapshot in sample.snapshots.items()},
             **{f"chosen.{forecast.label}": forecast.candidate for forecast in fitted.scorer.forecasts},
+            **{f"learns_from.{one.label}": str(Memory.of(one)) for one in fitted.scorer.forecasts},
             **{f"to_beat.{contest.label}": contest.rule or "chance" for contest in fitted.contests},
             **{
                 f"new_users.{contest.label}": contest.new_users.told for contest in fitted.contests if contest.new_users

@@ -65,4 +65,5 @@ LEARNER = Learner(
     fit=_fit,
     predictors=(BoostedLinear,),
     losses=("regression",),
+    weighs=True,
 )

@@ -86,7 +86,7 @@ def boosted(dense: Dense, loss: str, train: Examples, stop: Stop, **of_loss: flo
     import lightgbm as lgb
 
     names = [f"f{i}" for i in range(len(dense.features))]
-    data = lgb.Dataset(train.rows.by(dense), train.outcome, feature_name=names, free_raw_data=True)
+    data = lgb.Dataset(train.rows.by(dense), train.outcome, weight=train.weight, feature_name=names, free_raw_data=True)
     told = {**TREES, "objective": loss, **of_loss}
     if isinstance(stop, int):
         booster = lgb.train(told, data, num_boost_round=stop)
@@ -106,4 +106,4 @@ def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Pa
     return (Part(dense, boosted(dense, loss, train, stop)),)
 
 
-LEARNER = Learner("boosting", "boosted trees (LightGBM)", fit=_fit, predictors=(Boosting,))
+LEARNER = Learner("boosting", "boosted trees (LightGBM)", fit=_fit, predictors=(Boosting,), weighs=True)

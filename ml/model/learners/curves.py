@@ -183,7 +183,8 @@ def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Pa
     bent = [_Bent.of(i, feature, matrix[:, i]) for i, feature in enumerate(dense.features)]
     pairs = _pairs(dense.features, matrix)
     design = np.column_stack([*(one.design for one in bent), *(pair.product(matrix) for pair in pairs)])
-    fitted = LogisticRegression(C=C, solver="newton-cholesky", max_iter=200).fit(design, train.outcome > 0)
+    fitted = LogisticRegression(C=C, solver="newton-cholesky", max_iter=200)
+    fitted.fit(design, train.outcome > 0, sample_weight=train.weight)
     edges = np.cumsum([0, *(one.design.shape[1] for one in bent)])
     weights = fitted.coef_[0]
     curves = tuple(one.curve(weights[a:b]) for one, (a, b) in zip(bent, pairwise(edges), strict=True))
@@ -192,5 +193,10 @@ def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Pa
 
 
 LEARNER = Learner(
-    "curves", "logistic regression on curves and pairs of columns", fit=_fit, predictors=(Curves,), losses=("binary",)
+    "curves",
+    "logistic regression on curves and pairs of columns",
+    fit=_fit,
+    predictors=(Curves,),
+    losses=("binary",),
+    weighs=True,
 )

@@ -27,6 +27,8 @@ class Examples:
 
     rows: Encoded
     outcome: np.ndarray
+    weight: np.ndarray | None = None
+    """How much each row counts, no more than 1, for learners that weigh rows; None is one and the same for all."""
 
     def of(self, outcome: np.ndarray) -> Examples:
         """Return the same rows with another outcome: what another part leaves over."""
@@ -53,3 +55,5 @@ class Learner:
     """The losses, by LightGBM's names, that it can minimise; empty means any."""
     encoders: tuple[type[Encoder], ...] = (Dense,)
     """The kinds of encoder that its parts have."""
+    weighs: bool = False
+    """Whether it learns from each row as much as its weight says; of one that does not, all rows count alike."""

@@ -134,11 +134,12 @@ class Design:
 
 def of_amounts(dense: Dense, train: Examples) -> Linear:
     """Weigh the amounts of the training rows by ridge regression."""
+    from sklearn.linear_model import Ridge
+
     used = np.array([i for i, feature in enumerate(dense.features) if feature.kind == "amount"], dtype=int)
     design = Design.of(train.rows.by(dense), used, ["plain"] * len(used), tail=TAIL)
-    x, mean = design.matrix, float(train.outcome.mean())
-    weights = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ (train.outcome - mean))
-    return design.predictor(len(dense.features), weights, mean)
+    fitted = Ridge(RIDGE, solver="cholesky").fit(design.matrix, train.outcome, sample_weight=train.weight)
+    return design.predictor(len(dense.features), fitted.coef_, float(fitted.intercept_))
 
 
 def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Part, ...]:  # noqa: ARG001 - learners share it
@@ -146,4 +147,6 @@ def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Pa
     return (Part(dense, of_amounts(dense, train)),)
 
 
-LEARNER = Learner("linear", "linear regression on past amounts", fit=_fit, predictors=(Linear,), losses=("regression",))
+LEARNER = Learner(
+    "linear", "linear regression on past amounts", fit=_fit, predictors=(Linear,), losses=("regression",), weighs=True
+)

@@ -24,9 +24,9 @@ def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Pa
     design = Design.of_all(dense.features, train.rows.by(dense))
     # Newton's steps on the exact curvature: the one solver that needs neither a seed nor a tolerance to be tuned.
     fitted = LogisticRegression(C=C, solver="newton-cholesky", max_iter=200)
-    fitted.fit(design.matrix, train.outcome > 0)
+    fitted.fit(design.matrix, train.outcome > 0, sample_weight=train.weight)
     predictor = design.predictor(len(dense.features), fitted.coef_[0], float(fitted.intercept_[0]))
     return (Part(dense, predictor),)
 
 
-LEARNER = Learner("logistic", "logistic regression", fit=_fit, predictors=(Linear,), losses=("binary",))
+LEARNER = Learner("logistic", "logistic regression", fit=_fit, predictors=(Linear,), losses=("binary",), weighs=True)

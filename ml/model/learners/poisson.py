@@ -22,9 +22,10 @@ def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Pa
 
     dense = encoders.of(Dense)
     design = Design.of_all(dense.features, train.rows.by(dense))
-    fitted = PoissonRegressor(alpha=SHRINKAGE / len(train.outcome), solver="newton-cholesky", max_iter=200)
-    fitted.fit(design.matrix, train.outcome)
+    rows = len(train.outcome) if train.weight is None else float(train.weight.sum())
+    fitted = PoissonRegressor(alpha=SHRINKAGE / rows, solver="newton-cholesky", max_iter=200)
+    fitted.fit(design.matrix, train.outcome, sample_weight=train.weight)
     return (Part(dense, design.predictor(len(dense.features), fitted.coef_, float(fitted.intercept_))),)
 
 
-LEARNER = Learner("poisson", "Poisson regression", fit=_fit, predictors=(Linear,), losses=("poisson",))
+LEARNER = Learner("poisson", "Poisson regression", fit=_fit, predictors=(Linear,), losses=("poisson",), weighs=True)

@@ -86,4 +86,5 @@ LEARNER = Learner(
     fit=_fit,
     predictors=(Exponential,),
     losses=("regression",),
+    weighs=True,
 )
