@@ -18,6 +18,7 @@ from rekindle.errors import RekindleError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ml.model.scorer import Scorer
     from ml.products import Product, Target
     from ml.training.fitting import Fitted
     from ml.training.gate import Criteria, Criterion
@@ -60,16 +61,39 @@ def _reach(target: Target, settings: Settings) -> timedelta:
 
 
 def _standing(product: Product, sample: Sample, split: Split, incumbent: Incumbent | None) -> float | None:
-    """Say how the champion ranks the test rows as it stands: its recipe, fitted anew, would know a new feature."""
+    """
+    Say how the champion's recipe, fitted on the training days, ranks the test rows by the features that the champion knows.
+
+    As it stands it has perhaps learnt the test days, and would rank them better than is honest; and with a new feature its
+    recipe would know what that knows. None where there is no champion to ask.
+    """
     if incumbent is None or incumbent.model is None or incumbent.stored is None:
         return None
+    figures = OBJECTIVES[product.objective].figures
     try:
         incumbent.stored.check_signature(sample.rows.schema)
+        recipe = _by_known(product, sample, split, incumbent.model, incumbent.stored)
     except RekindleError:
         return None
-    figures = OBJECTIVES[product.objective].figures
-    its = list(fitting.judge(incumbent.stored, sample, split, [None] * len(sample.targets)).values())[-1]
+    if recipe is None:
+        return None
+    its = list(fitting.judge(recipe, sample, split, [None] * len(sample.targets)).values())[-1]
     return figures.ranking[figures.primary](its.outcome, its.raw)
+
+
+def _by_known(product: Product, sample: Sample, split: Split, recipe: Scorer, stored: Scorer) -> Scorer | None:
+    """Return a champion's recipe; where it reads what the champion does not read, fitted again without that."""
+    known = _read(stored)
+    if not (new := [source for source in _read(recipe) if source not in known]):
+        return recipe
+    without = replace(sample, kept_out=(*sample.kept_out, *new))
+    again = fitting.fit_recipe(product, without, split, stored)
+    # Of features that are the same in every row one is read: without the first it is the second.
+    return again and _by_known(product, without, split, again, stored)
+
+
+def _read(scorer: Scorer) -> dict[str, None]:
+    return dict.fromkeys(source for encoder in scorer.encoders for source in encoder.columns)
 
 
 def _columns(sample: Sample, split: Split) -> dict[str, np.ndarray]:
@@ -85,13 +109,13 @@ def _columns(sample: Sample, split: Split) -> dict[str, np.ndarray]:
 def _shuffled(product: Product, sample: Sample, split: Split, fitted: Fitted, asked: Criteria) -> Iterator[float]:
     """Fit the recipe on outcomes that were dealt anew among all rows, and say how it ranks those of the test days."""
     figures = OBJECTIVES[product.objective].figures
-    step = max(1, -(-sample.rows.num_rows // asked.shuffle_rows))
-    few = replace(sample, rows=sample.rows.take(np.arange(0, sample.rows.num_rows, step)))
-    if any(_positives(few, target.label) < MIN_POSITIVES for target in sample.targets):
+    step = _step(sample, asked.shuffle_rows)
+    if step is None or not asked.shuffles:
         return
+    few = replace(sample, rows=sample.rows.take(np.arange(0, sample.rows.num_rows, step)))
     draw = np.random.default_rng(0)
     # Outcomes are dealt, features are not: what encodes them is the same each time.
-    encoders = fitting.encoders_of(few, split) if asked.shuffles else None
+    encoders = fitting.encoders_of(few, split)
     for _ in range(asked.shuffles):
         dealt = replace(few, rows=_dealt(few, draw))
         scorer = fitting.fit_recipe(product, dealt, split, fitted.scorer, encoders)
@@ -100,15 +124,28 @@ def _shuffled(product: Product, sample: Sample, split: Split, fitted: Fitted, as
             yield figures.ranking[figures.primary](its.outcome, its.raw)
 
 
-def _positives(sample: Sample, label: str) -> int:
-    return int((sample.rows[label].drop_null().to_numpy() > 0).sum())
+def _step(sample: Sample, row_count: int) -> int | None:
+    """
+    Say of how many rows one is taken, to have about so many: of fewer, where positives are rare.
+
+    Rows are taken until each target has positives enough; None where all rows have too few.
+    """
+    positive = [np.flatnonzero(_outcomes(sample, target) > 0) for target in sample.targets]
+    most = max(1, -(-sample.rows.num_rows // row_count))
+    enough = (step for step in range(most, 0, -1) if all((at % step == 0).sum() >= MIN_POSITIVES for at in positive))
+    return next(enough, None)
+
+
+def _outcomes(sample: Sample, target: Target) -> np.ndarray:
+    """Return the label of each row, NaN where it is not known."""
+    return sample.rows[target.label].cast(pa.float64()).to_numpy()
 
 
 def _dealt(sample: Sample, draw: np.random.Generator) -> pa.Table:
     """Deal the known labels of each target anew; what is not known stays unknown."""
     rows = sample.rows
     for target in sample.targets:
-        values = rows[target.label].cast(pa.float64()).to_numpy().copy()
+        values = _outcomes(sample, target).copy()
         known = np.flatnonzero(~np.isnan(values))
         values[known] = values[draw.permutation(known)]
         column = pa.array(values, pa.float64(), from_pandas=True)

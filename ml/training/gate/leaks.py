@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 FEATURES, SHUFFLED, DAYS = "single_features", "shuffled_labels", "label_days"
 
+LEAST = 2
+"""Of fewer trainings there is no spread."""
+
 
 def single_features(
     figures: Figures,
@@ -38,8 +41,8 @@ def single_features(
     """
     Ask of each feature, by name, how it ranks alone, either way round, missing last.
 
-    `reference` is how the champion ranks as it stands, which does not know a feature that is new; without one, how the
-    best naive rule does, of which an honest feature may be much better.
+    `reference` is how the champion's recipe ranks by the features that the champion knows, not by a new one; without a
+    champion, how the best naive rule does, of which an honest feature may be much better.
     """
     name, beside = ("leak_over_champion", "champion") if is_champion else ("leak_over_rule", "best naive rule")
     limit = reference + value_for(figures.primary, getattr(criteria, name), name)
@@ -65,8 +68,11 @@ def shuffled_labels(figures: Figures, found: Sequence[float], criteria: Criteria
     """Ask whether trainings on outcomes that were dealt anew rank like chance; Student's interval of their mean."""
     from scipy.stats import t
 
+    if criteria.shuffles < LEAST:
+        told = "not asked: of fewer than two trainings on outcomes dealt anew there is no spread"
+        return Criterion(SHUFFLED, passed=True, told=told, threshold=figures.chance)
     values = np.array([value for value in found if np.isfinite(value)])
-    if len(values) < 2:  # noqa: PLR2004 - of one value there is no spread
+    if len(values) < LEAST:
         return Criterion(
             SHUFFLED, passed=True, told="too few rows to deal their outcomes anew", threshold=figures.chance
         )

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from ml.objectives import OBJECTIVES
 from ml.training import fitting, gate, incumbent, leak_screen, samples
 from ml.training.gate import leaks
 from ml.training.samples import Split
@@ -65,6 +66,27 @@ def test_a_feature_from_the_labels_window_is_named(recall_sample, recall_fitted,
     assert told.value > told.threshold
 
 
+def test_the_limit_is_that_of_the_champions_recipe_on_the_training_days(
+    recall, recall_sample, recall_fitted, split, business
+):
+    """What is in office was fitted again on all days, the test days among them, and ranks these better than is honest."""
+    stored = fitting.refit(
+        recall, recall_sample, recall_fitted.scorer, samples.refit_days(recall_sample, split, business)
+    ).scorer
+    known = recall_sample.rows["active_1_7"].to_numpy().astype(np.int64) * 3
+    leaking = with_column(recall_sample, "active_days_7d", known)
+    area = ASKED.leak_over_champion["auc"]
+
+    for sample in (recall_sample, leaking):
+        recipe = fitting.fit_recipe(recall, sample, split, stored)
+        its = incumbent.Incumbent(SimpleNamespace(version="7"), recipe, None, is_rule=False, stored=stored)
+        asked = ASKED.model_copy(update={"shuffles": 0})
+        found = leak_screen.screen(recall, sample, split, recall_fitted, its, asked=asked, settings=business)
+        told = {criterion.name: criterion for criterion in found}[leaks.FEATURES]
+        assert told.threshold == pytest.approx(recall_fitted.primary.model["auc"].value + area, abs=1e-9)
+        assert told.passed == (sample is recall_sample)
+
+
 def test_a_champion_whose_rows_were_others_is_no_reference(recall_sample, recall_fitted, split, screened):
     gone = replace(recall_sample, rows=recall_sample.rows.drop_columns(["orders_28d"]))
 
@@ -98,6 +120,20 @@ def test_with_few_positives_outcomes_are_not_dealt_anew(recall_sample, recall_fi
     told = screened(with_column(recall_sample, "active_1_7", rare), split, recall_fitted)[leaks.SHUFFLED]
 
     assert told.passed and "too few rows" in told.told
+
+
+def test_where_positives_are_rare_more_rows_are_dealt_anew(recall_sample, recall_fitted, split, screened):
+    """One of fifty: among the 1,500 rows that are asked for there would be too few."""
+    rare = np.where(np.random.default_rng(0).random(recall_sample.rows.num_rows) < 0.025, 1.0, 0.0)
+    told = screened(with_column(recall_sample, "active_1_7", rare), split, recall_fitted)[leaks.SHUFFLED]
+
+    assert told.passed and "8 trainings" in told.told
+
+
+def test_of_fewer_than_two_trainings_it_says_that_it_was_not_asked():
+    asked = ASKED.model_copy(update={"shuffles": 1})
+
+    assert leaks.shuffled_labels(OBJECTIVES["probability"].figures, [0.5], asked).told.startswith("not asked")
 
 
 @trap("a random split over users and days")
