@@ -294,6 +294,13 @@ def run_lock(day: date, *, wait_seconds: float = 0.0) -> Iterator[Lock]:
 
 
 @contextmanager
+def promotion_lock(product: str, *, wait_seconds: float = LOCK_WAIT_SECONDS) -> Iterator[Lock]:
+    """Be the only one, on any machine, that promotes a version of a product or goes back to the one before."""
+    with _lock(f"promotion of {product}", wait_seconds) as lock:
+        yield lock
+
+
+@contextmanager
 def shadow_lock(*, wait_seconds: float = LOCK_WAIT_SECONDS) -> Iterator[Lock]:
     """Be the only shadow; who finds the lock free knows that no shadow lives."""
     with _lock("shadow", wait_seconds) as lock:

@@ -17,7 +17,7 @@ from ml.registry.champions import (
     overview,
     promote,
     rollback,
-    was_in_office,
+    succeed,
     why_skipped,
 )
 from ml.registry.gates import TakenOver, take_over
@@ -43,9 +43,9 @@ __all__ = [
     "register",
     "rollback",
     "same",
+    "succeed",
     "take_over",
     "version",
     "versions",
-    "was_in_office",
     "why_skipped",
 ]

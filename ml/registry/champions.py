@@ -17,6 +17,7 @@ from rekindle import records
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.landing.zone import LandingZone
 from rekindle.points import durable
+from rekindle.postgres import promotion_lock
 
 if TYPE_CHECKING:
     from datetime import date
@@ -171,7 +172,44 @@ def model_for(product: Product, day: date, *, backfill: bool, version: str | Non
 
 
 def promote(product: Product, number: str, *, run_id: str, reason: str) -> Version:
-    """Make a version champion from the day it was trained on, or from the day after the last that another has served."""
+    """
+    Make a version champion from the day it was trained on, or from the day after the last that another has served.
+
+    One at a time: whoever decides by the log must find it as it was when writing to it.
+    """
+    with promotion_lock(product.name):
+        return _promoted(product, number, run_id, reason)
+
+
+def succeed(product: Product, found: Version, *, run_id: str, reason: str, unless: str | None = None) -> str | None:
+    """
+    Make a version that its gate let pass champion, as training does; say why not where it is not: `unless`, or as below.
+
+    A training that is repeated finds its version registered. Whoever has withdrawn that meanwhile is not overruled by it.
+    """
+    with promotion_lock(product.name):
+        # Of an attempt that was killed between the log and the alias.
+        finish_begun(product)
+        in_office = find_champion(product)
+        if in_office and in_office.version == found.version:
+            return None
+        # One that has the alias but no verdict, set by hand in MLflow, keeps nobody from office.
+        if in_office and in_office.gate and in_office.trained_day > found.trained_day:
+            return (
+                f"version {in_office.version}, the champion, was trained as of {in_office.trained_day}, a later day than "
+                f"{found.trained_day}"
+            )
+        if was_in_office(product, found):
+            return (
+                "it was champion before and is no more: only a person brings it back, with "
+                f"`rekindle promote {product.name} {found.version}`"
+            )
+        if unless is None:
+            _promoted(product, found.version, run_id, reason)
+    return unless
+
+
+def _promoted(product: Product, number: str, run_id: str, reason: str) -> Version:
     chosen = version_numbered(product, number)
     if not chosen.judged.passed:
         raise CheckFailedError(
@@ -200,6 +238,11 @@ def promote(product: Product, number: str, *, run_id: str, reason: str) -> Versi
 
 def rollback(product: Product, *, run_id: str) -> Version:
     """Go back to the champion before this one, for all days since this one took effect: it should not have been."""
+    with promotion_lock(product.name):
+        return _rolled_back(product, run_id)
+
+
+def _rolled_back(product: Product, run_id: str) -> Version:
     promotions = records.promotions(product.name)
     begun = finish_begun(product)
     if begun and promotions[-1].reason == records.ROLLBACK:

@@ -146,33 +146,17 @@ def _refitted(
 
 
 def succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> str | None:
-    """
-    Make a version that passed champion; say why not where it is not, one of a later day is, or a person has to say so.
-
-    A training that is repeated finds its version registered. Whoever has withdrawn that meanwhile is not overruled by it.
-    """
-    # Of an attempt that was killed between the log and the alias.
-    registry.finish_begun(product)
-    champion = registry.find_champion(product)
-    if champion and champion.version == version.version:
-        return None
+    """Make a version that passed champion; say why not where it is not, one of a later day is, or a person has to say so."""
     if not verdict.passed:
         return "it did not pass the gate"
-    # One that has the alias but no verdict, set by hand in MLflow, keeps nobody from office.
-    if champion and champion.gate and champion.trained_day > version.trained_day:
-        return (
-            f"version {champion.version}, the champion, was trained as of {champion.trained_day}, a later day than "
-            f"{version.trained_day}"
-        )
-    if registry.was_in_office(product, version):
-        return (
-            "it was champion before and is no more: only a person brings it back, with "
-            f"`rekindle promote {product.name} {version.version}`"
-        )
-    if settings().promotion == "manual":
-        return f"{MANUAL}: it waits for `rekindle promote {product.name} {version.version}`"
-    registry.promote(product, version.version, run_id=run_id, reason=f"gate passed: {verdict.why}")
-    return None
+    by_hand = f"{MANUAL}: it waits for `rekindle promote {product.name} {version.version}`"
+    return registry.succeed(
+        product,
+        version,
+        run_id=run_id,
+        reason=f"gate passed: {verdict.why}",
+        unless=by_hand if settings().promotion == "manual" else None,
+    )
 
 
 def waits(why_not_promoted: str | None) -> bool:

@@ -63,11 +63,11 @@ def promoted_products() -> list[str]:
 
 
 def standing(promotions: Iterable[Promotion]) -> list[Promotion]:
-    """Return the promotions that no rollback has withdrawn, the champion last."""
+    """Return the promotions that no rollback has withdrawn, the champion last; where all are, a rollback withdraws none."""
     left: list[Promotion] = []
     for promotion in promotions:
         if promotion.reason == ROLLBACK:
-            left.pop()
+            del left[-1:]
         else:
             left.append(promotion)
     return left

@@ -138,6 +138,16 @@ def test_a_day_has_one_run_at_a_time(database):  # noqa: ARG001 - the lock lives
     assert refused.value.code == "already_running"
 
 
+def test_a_product_has_one_promotion_at_a_time(database):  # noqa: ARG001 - the lock lives there
+    with (
+        postgres.promotion_lock("recall"),
+        postgres.promotion_lock("ltv"),
+        pytest.raises(InputError, match="already_running"),
+        postgres.promotion_lock("recall", wait_seconds=0),
+    ):
+        pytest.fail("two promotions of one product")
+
+
 def test_the_lock_of_a_killed_process_frees_itself(database):  # noqa: ARG001 - the lock lives there
     code = "from rekindle import postgres\nwith postgres.table_lock('t'): print('held', flush=True); input()"
     process = subprocess.Popen(

@@ -1,6 +1,7 @@
 """Who is in office after promotions, rollbacks and repeated trainings: the log and the alias say the same. No servers."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -29,6 +30,8 @@ class Office:
     alias: Version | None = None
     marked: set[str] = field(default_factory=set)
     served: date | None = None
+    held: set[str] = field(default_factory=set)
+    """Products that somebody is promoting, or goes back with."""
 
     def version(self, number: str) -> Version:
         gate = Gate("recall", number, f"d{number}", True, "", {}, None, self.days[number])
@@ -39,6 +42,14 @@ class Office:
     ) -> None:
         row = Promotion(len(self.log) + 1, product, number, digest, day, reason, run_id, AT)
         self.log.setdefault((number, day, run_id), row)
+
+    @contextmanager
+    def lock(self, product: str) -> Iterator[None]:
+        if product in self.held:
+            raise InputError("Another process holds it.", todo="Wait.", code="already_running")
+        self.held.add(product)
+        yield
+        self.held.remove(product)
 
     @property
     def agreed(self) -> str:
@@ -64,6 +75,7 @@ def office(monkeypatch) -> Office:
         (champions, "mark", lambda _product, found: kept.marked.add(found.version)),
         (champions, "unmark", lambda _product, found: kept.marked.discard(found.version)),
         (champions, "set_alias", lambda _product, found, _alias: setattr(kept, "alias", found)),
+        (champions, "promotion_lock", kept.lock),
         (champions, "acting_as", lambda _role: nullcontext()),
     ):
         monkeypatch.setattr(place, name, instead)
@@ -127,3 +139,37 @@ def test_the_alias_does_not_move_where_the_log_does_not(office, recall, trained)
     with pytest.raises(InputError, match="promoted_before"):
         registry.promote(recall, "5", run_id="training 5", reason="again")
     assert office.agreed == "4"
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        lambda recall, _trained: registry.rollback(recall, run_id="another person"),
+        lambda recall, _trained: registry.promote(recall, "4", run_id="another person", reason="by hand"),
+        lambda _recall, trained: trained("6"),
+    ],
+    ids=["rollback", "promote", "training"],
+)
+def test_while_somebody_goes_back_nobody_else_does_or_promotes(office, recall, trained, monkeypatch, meanwhile):
+    """Between what the log said and what is written to it another would take its champion away."""
+    for number in "456":
+        trained(number)
+    refused = []
+
+    def files_of(_version):
+        with pytest.raises(InputError, match="already_running"):
+            meanwhile(recall, trained)
+        refused.append(True)
+        return {}
+
+    monkeypatch.setattr(champions, "files_of", files_of)
+    registry.rollback(recall, run_id="a person")
+
+    assert refused and office.agreed == "5"
+
+
+def test_a_rollback_in_the_log_before_any_promotion_withdraws_nothing(office, recall):
+    office.append("recall", "4", "d4", SUNDAY, records.ROLLBACK, "a run")
+    registry.promote(recall, "5", run_id="a person", reason="by hand")
+
+    assert office.agreed == "5"
