@@ -116,7 +116,7 @@ def as_judged(
         product, sample, fitted.scorer, {target.label: split.test for target in sample.targets}
     )
     told = f"{why}; what was judged scores, calibrated by the {'test' if instead else 'validation'} days"
-    return fitting.Refitted(instead or fitted.scorer, None, told), criteria
+    return fitting.Refitted(instead or fitted.scorer, None, told, split.test if instead else None), criteria
 
 
 def _named(fitted: Fitted) -> str:

@@ -280,6 +280,8 @@ class Refitted:
     scorer: Scorer
     days: RefitDays | None
     why_not: str | None = None
+    calibrated_by: Days | None = None
+    """The test days, where what was judged scores and they calibrate it; else its validation days have."""
 
     def to_json(self) -> dict[str, Any]:
         days = self.days.everything if self.days else {}

@@ -70,7 +70,7 @@ class Training:
 
     @property
     def last_label_day(self) -> date:
-        """The last day whose label what scores has learnt."""
+        """The last day whose label what scores has learnt, or is calibrated by."""
         return _last_label_day(self.split, self.refitted)
 
     def to_json(self) -> dict[str, Any]:
@@ -247,6 +247,9 @@ def _learnt(sample: Sample, split: Split, refitted: Refitted) -> str:
 
 
 def _last_label_day(split: Split, refitted: Refitted) -> date:
-    """Find the last day whose label what scores has learnt."""
-    learnt = refitted.days.everything if refitted.days else split.train
-    return max(days.last for days in learnt.values())
+    """Find the last day whose label what scores has learnt, by its calibration perhaps."""
+    if refitted.days:
+        return max(days.last for days in refitted.days.everything.values())
+    if refitted.calibrated_by:
+        return refitted.calibrated_by.last
+    return max(days.last for days in split.validation.values())

@@ -96,7 +96,7 @@ class Gate:
     judged_digest: str | None = None
     """Of the model that the figures are of: `digest`, or where its recipe was fitted again on all days, another."""
     last_label_day: date | None = None
-    """The last day whose label what scores has learnt."""
+    """The last day whose label what scores has learnt, or is calibrated by."""
     run_id: str | None = None
     recalibrates: str | None = None
     """The version whose raw scores it has, of one of which only the calibration is new; None of one that was trained."""

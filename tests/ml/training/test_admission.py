@@ -180,7 +180,7 @@ def test_a_refit_that_says_something_else_does_not_score_but_its_days_calibrate_
 
     instead, criteria = admission.as_judged(recall, recall_sample, split, recall_fitted, strange)
 
-    assert instead.days is None
+    assert instead.days is None and instead.calibrated_by == split.test
     assert instead.scorer == fitting.recalibrated(recall, recall_sample, recall_fitted.scorer, days)
     assert [f.parts for f in instead.scorer.forecasts] == [f.parts for f in recall_fitted.scorer.forecasts]
     assert "ranks the test days like the judged one to" in instead.why_not

@@ -67,6 +67,17 @@ def test_the_same_sample_gives_the_same_bytes_and_scores(recall, recall_sample, 
     assert np.array_equal(one.predict(recall_sample.rows).raw, other.predict(recall_sample.rows).raw)
 
 
+@pytest.mark.parametrize("by_test_days", [True, False])
+def test_the_last_label_day_is_that_of_the_calibration_where_what_was_judged_scores(
+    recall_sample, recall_fitted, business, by_test_days
+):
+    split = samples.split(recall_sample, business)
+    kept = fitting.Refitted(recall_fitted.scorer, None, "a reason", split.test if by_test_days else None)
+    done = trainer.Training("recall", recall_sample.day, None, None, False, recall_fitted, split, kept, None, None)
+
+    assert done.last_label_day == (split.test if by_test_days else split.validation["active_1_7"]).last
+
+
 def test_each_candidate_is_fitted_the_same_again(recall, recall_sample, business):
     split = samples.split(recall_sample, business)
 
