@@ -139,7 +139,8 @@ def _what_to_do(trained: Trained, place: Place) -> str:
     if not trained.verdict.passed:
         return "Nothing. It is kept to be looked at; it can neither be promoted nor score."
     return (
-        "Training made it champion, unless the champion was trained on a later day: `rekindle models` says. By hand: "
+        "With `promotion: auto` it became champion as soon as it was trained, unless the champion was trained on a later day or "
+        "cannot be read; with `promotion: manual` it waits for you: `rekindle models` says. By hand: "
         f"`rekindle promote {place.product.name} {place.number}`, or here *Promote model*, above, to "
         f"`{place.product.champion_name}`, and there the alias `champion` for the new version, which has this page too. The next "
         "daily run scores with it.\n\n"

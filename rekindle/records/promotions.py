@@ -130,8 +130,9 @@ def gates(product: str) -> dict[str, Gate]:
 
 def waiting(product: str) -> Gate | None:
     """
-    Find the latest version that passed the gate and waits for a person: of a later day than the champion, and never promoted.
+    Find the latest version that passed the gate and waits for a person: never promoted, and not of before the champion.
 
+    Of the day of the champion that is one with a later number: on a day a champion is calibrated anew, and then another trained.
     One that a rollback has withdrawn was promoted once, and waits for nobody.
     """
     return waiting_of(promotions(product), gates(product))
@@ -144,9 +145,13 @@ def waiting_of(log: Sequence[Promotion], judged: Mapping[str, Gate]) -> Gate | N
     open_ = [
         gate
         for gate in judged.values()
-        if gate.passed and gate.version not in promoted and (not champion or gate.trained_day > champion.trained_day)
+        if gate.passed and gate.version not in promoted and (not champion or _turn(gate) >= _turn(champion))
     ]
-    return max(open_, key=lambda gate: (gate.trained_day, int(gate.version)), default=None)
+    return max(open_, key=_turn, default=None)
+
+
+def _turn(gate: Gate) -> tuple[date, int]:
+    return gate.trained_day, int(gate.version)
 
 
 def judged_products() -> list[str]:

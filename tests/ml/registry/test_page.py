@@ -82,6 +82,7 @@ def test_the_page_says_what_to_do_here_and_how_to_go_back(trained):
 
     assert "`rekindle promote ltv 7`" in told
     assert "`rekindle rollback ltv`" in told
+    assert "with `promotion: manual` it waits for you" in told
     assert "*Promote model*, above, to `rekindle_ltv_champion`, and there the alias `champion`" in told
 
 
