@@ -31,7 +31,21 @@ LEVELS = ("channel", "country")
 def judged(
     product: Product, sample: Sample, split: Split, fitted: Fitted, incumbent: Incumbent | None
 ) -> tuple[Fitted, Verdict]:
-    """Let the gate judge the model; where it is out, the champion's recipe on newer days; then the best naive rule."""
+    """
+    Let the gate judge the model; where it is out, the champion's recipe on newer days; then the best naive rule.
+
+    A damaged file must not lower the bar: beside a champion that cannot be read what passes goes by a route of its own.
+    """
+    admitted, verdict = _judged(product, sample, split, fitted, incumbent)
+    if incumbent is None or not incumbent.is_unreadable:
+        return admitted, verdict
+    told = f"version {incumbent.version.version}, the champion, cannot be read and is compared with nothing"
+    return admitted, verdict.beside_unreadable(told)
+
+
+def _judged(
+    product: Product, sample: Sample, split: Split, fitted: Fitted, incumbent: Incumbent | None
+) -> tuple[Fitted, Verdict]:
     lost: list[tuple[Fitted, Verdict]] = []
     for contender in _contenders(product, sample, split, fitted, incumbent):
         verdict = _verdict(product, sample, split, contender, incumbent)

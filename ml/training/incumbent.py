@@ -40,6 +40,11 @@ class Incumbent:
     """The champion as it stands; None where it cannot be read."""
 
     @property
+    def is_unreadable(self) -> bool:
+        """Whether a gate let it pass and it cannot be read now: an alias without a verdict, set by hand, is nobody's."""
+        return self.stored is None and self.version.gate is not None
+
+    @property
     def model(self) -> Scorer | None:
         """The recipe where it is a model's: a naive rule in office keeps no model out."""
         return None if self.is_rule else self.scorer

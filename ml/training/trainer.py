@@ -149,13 +149,15 @@ def succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) 
     """Make a version that passed champion; say why not where it is not, one of a later day is, or a person has to say so."""
     if not verdict.passed:
         return "it did not pass the gate"
-    by_hand = f"{MANUAL}: it waits for `rekindle promote {product.name} {version.version}`"
+    is_unreadable = verdict.route == gate.UNREADABLE
+    where = " where the champion cannot be read" if is_unreadable else ""
+    by_hand = f"{MANUAL}{where}: it waits for `rekindle promote {product.name} {version.version}`"
     return registry.succeed(
         product,
         version,
         run_id=run_id,
         reason=f"gate passed: {verdict.why}",
-        unless=by_hand if settings().promotion == "manual" else None,
+        unless=by_hand if is_unreadable or settings().promotion == "manual" else None,
     )
 
 

@@ -10,9 +10,10 @@ from ml.training.gate.criteria import Criteria, criteria
 from ml.training.gate.paired import Pair
 from ml.training.gate.recalibrated import judge_recalibration
 from ml.training.gate.routes import Challenge, judge, judge_challenger, judge_rule
-from ml.training.gate.verdict import Criterion, Verdict
+from ml.training.gate.verdict import UNREADABLE, Criterion, Verdict
 
 __all__ = [
+    "UNREADABLE",
     "Challenge",
     "Criteria",
     "Criterion",

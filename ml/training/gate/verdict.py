@@ -10,11 +10,14 @@ if TYPE_CHECKING:
 
     from ml.training.evaluation import Figure
 
-Route = Literal["first", "better", "simpler", "refresh", "recalibration", "rule"]
+Route = Literal["first", "better", "simpler", "refresh", "recalibration", "rule", "unreadable"]
 """
 By which way a version came through the gate, or tried to: no model in office yet; better than the champion's recipe, or simpler
-and not worse; the champion's recipe on newer days, or only its calibration; the best naive rule where no candidate beats it.
+and not worse; the champion's recipe on newer days, or only its calibration; the best naive rule where no candidate beats it; a
+model or a rule beside no champion, for that cannot be read.
 """
+
+UNREADABLE: Route = "unreadable"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,10 @@ class Verdict:
     def after(self, beginning: str) -> Verdict:
         """Say something before the reasons."""
         return replace(self, why=f"{beginning}: {self.why}")
+
+    def beside_unreadable(self, told: str) -> Verdict:
+        """Say that a champion is in office that it was not compared with, for it cannot be read: a person has to decide."""
+        return replace(self.after(told), route=UNREADABLE)
 
     def beside(self, *more: Criterion) -> Verdict:
         """Keep further criteria that did not decide."""

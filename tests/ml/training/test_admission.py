@@ -10,7 +10,7 @@ import pytest
 
 from ml import registry
 from ml.model.learners import LEARNERS
-from ml.training import admission, fitting, incumbent, samples
+from ml.training import admission, fitting, gate, incumbent, samples, trainer
 from ml.training.fitting import Refitted
 from rekindle.errors import InputError
 
@@ -25,7 +25,7 @@ def in_office(monkeypatch):
     """Let a scorer be that of the champion."""
 
     def one(scorer) -> None:
-        champion = SimpleNamespace(version="7", trained_day=date(2001, 4, 1))
+        champion = SimpleNamespace(version="7", trained_day=date(2001, 4, 1), gate=1)
         monkeypatch.setattr(registry, "find_champion", lambda _product: champion)
         monkeypatch.setattr(registry, "files_of", lambda _version: scorer.to_files())
 
@@ -121,12 +121,38 @@ def test_a_recipe_that_cannot_be_fitted_is_named_and_keeps_nobody_out(
     )
 
     assert gone.why_not == "No learner oracle is here any more"
-    assert found().why_not == "It is gone."
+    assert found().why_not == "It is gone." and found().is_unreadable and not gone.is_unreadable
     assert admitted(recall_fitted, gone)[1].route == "first"
     assert (
         "cannot be judged on these rows. No learner oracle"
         in (incumbent.beside("probability", gone, recall_fitted.longest, recall_fitted.primary)["why_not"])
     )
+
+
+def unreadable(has_verdict: bool) -> incumbent.Incumbent:
+    version = SimpleNamespace(version="7", gate=1 if has_verdict else None)
+    return incumbent.Incumbent(version, None, None, is_rule=False, why_not="A byte is another.")
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_a_champion_that_cannot_be_read_does_not_lower_the_bar(recall_fitted, admitted, monkeypatch, passes):
+    """Neither a model nor, in its place, a rule gets into office without a person."""
+    bad = replace(recall_fitted.longest, raw=-recall_fitted.longest.raw)
+    lost = replace(
+        recall_fitted, judged={"1_7": bad}, evaluations={"1_7": fitting.evaluation.evaluate("probability", bad)}
+    )
+    _, verdict = admitted(recall_fitted if passes else lost, unreadable(has_verdict=True))
+    monkeypatch.setattr(registry, "succeed", lambda *_given, **named: named["unless"])
+    monkeypatch.setattr(trainer, "settings", lambda: SimpleNamespace(promotion="auto"))
+    why_not = trainer.succeeds(SimpleNamespace(name="recall"), SimpleNamespace(version="8"), verdict, "a run")
+
+    assert (verdict.passed, verdict.route, verdict.is_rule) == (True, gate.UNREADABLE, not passes)
+    assert verdict.why.startswith("version 7, the champion, cannot be read and is compared with nothing: ")
+    assert trainer.waits(why_not) and "where the champion cannot be read" in why_not
+
+
+def test_an_alias_without_a_verdict_keeps_nobody_from_office(recall_fitted, admitted):
+    assert admitted(recall_fitted, unreadable(has_verdict=False))[1].route == "first"
 
 
 def test_where_no_candidate_beats_the_rule_the_rule_scores_whoever_is_in_office(
