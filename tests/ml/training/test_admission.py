@@ -180,6 +180,35 @@ def test_a_recipe_is_simpler_by_its_place_among_the_candidates(recall, recall_fi
     assert of(left_out) == (len(recall.candidates),)
 
 
+@pytest.fixture
+def challenge_of(recall_fitted, in_office, found, admitted, monkeypatch):
+    """What the gate is asked of a challenger beside the champion's recipe."""
+    in_office(recall_fitted.scorer)
+    asked, passed = [], gate.Verdict(passed=True, why="a test")
+    monkeypatch.setattr(gate, "judge_challenger", lambda _evaluation, challenge: asked.append(challenge) or passed)
+
+    def one(fitted) -> gate.Challenge:
+        admitted(fitted, found())
+        (challenge,) = asked
+        return challenge
+
+    return one
+
+
+@pytest.mark.parametrize(
+    ("complexities", "is_simpler"),
+    [([(0, 0), (0, 1)], True), ([(0, 1), (1, 0)], False), ([(0, 1), (0, 1)], False), ([(1, 1), (0, 1)], False)],
+)
+def test_a_recipe_is_simpler_where_it_is_for_a_target_and_more_complex_for_none(
+    recall_fitted, challenge_of, monkeypatch, complexities, is_simpler
+):
+    """The challenger's first, by target, then the champion's."""
+    told = iter(complexities)
+    monkeypatch.setattr(admission, "complexity", lambda *_given: next(told))
+
+    assert challenge_of(recall_fitted).is_simpler == is_simpler
+
+
 def test_segments_name_each_row_once():
     rows = pa.table(
         {

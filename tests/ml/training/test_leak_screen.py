@@ -144,12 +144,16 @@ def test_training_labels_that_reach_into_the_test_days_are_caught(recall_sample,
     without_gap = Split(
         {"active_1_7": Days(tuple(days[:10]))}, {"active_1_7": Days(tuple(days[10:15]))}, Days(tuple(days[15:]))
     )
+    # Only of the validation days, the last of which the test days follow at once.
+    before_test = Split(
+        {"active_1_7": Days(tuple(days[:8]))}, {"active_1_7": Days(tuple(days[10:15]))}, Days(tuple(days[15:]))
+    )
     at_random = Split(
         {"active_1_7": Days(tuple(days[::2]))}, {"active_1_7": Days(tuple(days[1::4]))}, Days(tuple(days[3::4]))
     )
 
     assert leaks.label_days(split, reach).passed
-    for wrong in (without_gap, at_random):
+    for wrong in (without_gap, before_test, at_random):
         told = leaks.label_days(wrong, reach)
         assert not told.passed and told.told == "labels of active_1_7 reach into later days"
 

@@ -15,6 +15,8 @@ LTV = next(product for product in PRODUCTS if product.name == "ltv")
     [
         ("not_enough_history", False, True),
         ("too_few_of_a_kind", False, True),
+        ("too_few_rows", False, True),
+        ("one_class", False, True),
         ("not_enough_history", True, False),
         ("label_among_features", False, False),
         ("no_signal", False, False),

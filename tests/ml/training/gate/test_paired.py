@@ -115,3 +115,11 @@ def test_where_no_draw_says_anything_nothing_is_met():
     found = paired.Difference(0.1, np.array([]))
 
     assert not found.lower(0.025) > 0
+
+
+def test_the_one_sided_limit_is_the_quantile_at_its_chance_of_error():
+    """That of 2.5 % is the lower end of the two-sided interval of 95 %."""
+    found = paired.Difference(0.5, np.linspace(0, 1, 1001))
+
+    assert found.lower(0.025) == pytest.approx(0.025)
+    assert found.lower(0.025) == found.figure(0.05).low
