@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ml.training import fitting, gate
 from ml.training.gate import Challenge, Pair, Verdict, served
-from ml.training.incumbent import complexity, made_by
+from ml.training.incumbent import complexity, made_by, recipe_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,7 +89,7 @@ def _verdict(product: Product, sample: Sample, split: Split, fitted: Fitted, inc
     challenge = Challenge(
         product.objective,
         Pair(fitted.longest, incumbent.judged),
-        is_same_recipe=made_by(fitted.scorer) == made_by(incumbent.model),
+        is_same_recipe=recipe_of(fitted.scorer) == recipe_of(incumbent.model),
         is_simpler=one != other and all(a <= b for a, b in zip(one, other, strict=True)),
         segments=segments_of(sample.judged(split.test)),
     )

@@ -69,8 +69,18 @@ def find(product: Product, sample: Sample, split: Split, fitted: Fitted) -> Incu
 
 
 def made_by(scorer: Scorer) -> tuple[str, ...]:
-    """Name the candidate, or naive rule, behind each target of a model: with as many trees, that is its recipe."""
+    """Name the candidate, or naive rule, behind each target of a model."""
     return tuple(forecast.candidate for forecast in scorer.forecasts)
+
+
+def recipe_of(scorer: Scorer) -> tuple[tuple[str, int | None], ...]:
+    """
+    Say of each target which candidate learnt it from how many weeks of the history, None from all: that is a recipe.
+
+    How many trees there are is found anew by the validation days, and another number the same recipe on newer days. Another
+    share of the history is a choice, as a learner is: who makes it has to be better, not only no worse.
+    """
+    return tuple((forecast.candidate, forecast.history_weeks) for forecast in scorer.forecasts)
 
 
 def complexity(candidates: Sequence[str], scorer: Scorer) -> tuple[int, ...]:

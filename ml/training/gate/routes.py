@@ -51,7 +51,7 @@ class Challenge:
     objective: str
     pair: Pair
     is_same_recipe: bool
-    """Whether both are made by the same learners: then it is newer days that are judged."""
+    """Whether both are of the same learners and share of the history: then it is newer days that are judged."""
     is_simpler: bool
     segments: Mapping[str, np.ndarray] = field(default_factory=dict)
     """The segment of each row, by dimension."""

@@ -196,6 +196,19 @@ def challenge_of(recall_fitted, in_office, found, admitted, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("changed", "is_same"),
+    [({"parts": ()}, True), ({"history_weeks": 26}, False), ({"candidate": "another"}, False)],
+)
+def test_another_history_is_another_recipe_and_another_number_of_trees_is_not(
+    recall_fitted, challenge_of, changed, is_same
+):
+    (forecast,) = recall_fitted.scorer.forecasts
+    other = replace(recall_fitted, scorer=replace(recall_fitted.scorer, forecasts=(replace(forecast, **changed),)))
+
+    assert challenge_of(other).is_same_recipe == is_same
+
+
+@pytest.mark.parametrize(
     ("complexities", "is_simpler"),
     [([(0, 0), (0, 1)], True), ([(0, 1), (1, 0)], False), ([(0, 1), (0, 1)], False), ([(1, 1), (0, 1)], False)],
 )
