@@ -1,15 +1,16 @@
 """
 Attributes of a protected kind: what nobody should be treated by, such as age or religion.
 
-They are told by their names, as patterns of conf/rekindle.yml, however a source spells them: `ageGroup`, `Age Group` and
-`age_group` are one. A name is all that is looked at: what stands in for such an attribute under another name is not found.
+They are told by the words of their names (conf/rekindle.yml lists them), wherever a word stands and however a source spells it:
+`customerAge`, `Age Group` and `traits.age` are all of age, `page` is not. A name is all that is looked at: what stands in for
+such an attribute under another name is not found.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 
     from rekindle.settings import Settings
 
+CAPITALS = (r"(?<=[a-z])(?=[A-Z])",)
+WORDS = (*CAPITALS, r"(?<=[A-Z])(?=[A-Z][a-z])", r"(?<=[^\W\d_])(?=\d)", r"(?<=\d)(?=[^\W\d_])")
+"""Where a word ends without a sign between: `ageGroup`, then `DOBYear` and `age2` too."""
+
 
 @dataclass(frozen=True)
 class Protected:
-    """Patterns of names, in which `*` stands for anything, and the names that models may read all the same."""
+    """Words of names, in which `*` stands for anything, and the names that models may read all the same."""
 
     patterns: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
@@ -33,14 +38,17 @@ class Protected:
         return cls(settings.protected_attributes, settings.protected_inputs)
 
     def holds(self, source: str) -> bool:
-        """Whether a feature, a column or `column:key`, is of a protected kind: then it is never shown as a reason."""
-        name = _plain(source.rpartition(":")[2])
-        return any(fnmatchcase(name, _plain(pattern)) for pattern in self.patterns)
+        """
+        Whether a feature, a column or `column:key`, is of a protected kind: then it is never shown as a reason.
+
+        It is where a pattern is a word of the name, or some in a row. Names are read in two ways: `DOBYear` is `dobyear` for
+        whoever lists that, and has the word `dob`, too.
+        """
+        return any(_searched(self.patterns, ends).search(_plain(source, ends)) for ends in (CAPITALS, WORDS))
 
     def keeps_out(self, source: str) -> bool:
         """Whether no model may read it."""
-        name = _plain(source.rpartition(":")[2])
-        return self.holds(source) and name not in {_plain(allowed) for allowed in self.inputs}
+        return self.holds(source) and _plain(_name(source)) not in {_plain(allowed) for allowed in self.inputs}
 
     def kept_out_of(self, rows: pa.Table) -> tuple[str, ...]:
         """Name the features of some rows that no model may read, in order."""
@@ -53,8 +61,14 @@ NOTHING = Protected()
 
 def told(kept_out: Sequence[str]) -> str:
     """Say for people what models did not read."""
-    names = ", ".join(source.rpartition(":")[2] for source in kept_out)
+    names = ", ".join(_name(source) for source in kept_out)
     return f"Neither read nor shown, for they are protected attributes (conf/rekindle.yml): {names}."
+
+
+def _name(source: str) -> str:
+    """Return the column, or the key of a map as it is delivered: it may hold a colon itself."""
+    column, _, key = source.partition(":")
+    return key or column
 
 
 def _sources(rows: pa.Table) -> list[str]:
@@ -69,6 +83,19 @@ def _sources(rows: pa.Table) -> list[str]:
     return found
 
 
-def _plain(name: str) -> str:
+@cache
+def _searched(patterns: Sequence[str], ends: Sequence[str]) -> re.Pattern[str]:
+    """Make one expression of all patterns, that is found where one of them is; none is found nowhere."""
+    return re.compile("|".join(_expression(_plain(pattern, ends)) for pattern in patterns) if patterns else r"(?!)")
+
+
+def _expression(pattern: str) -> str:
+    """Say where a pattern is found: from where a word begins to where one ends, but at a star."""
+    begins = "" if pattern.startswith("*") else r"(?<![^_])"
+    ends = "" if pattern.endswith("*") else r"(?![^_])"
+    return begins + ".*".join(map(re.escape, pattern.strip("*").split("*"))) + ends
+
+
+def _plain(name: str, ends: Sequence[str] = CAPITALS) -> str:
     """Write a name in lower case, with an underscore between words; a pattern keeps its stars."""
-    return re.sub(r"[^\w*]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)).casefold().strip("_")
+    return "_".join(re.findall(r"(?:[^\W_]|\*)+", re.sub("|".join(ends), "_", name))).casefold()
