@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from rekindle.days import Days
-    from rekindle.warehouse.builds import Inputs
+    from rekindle.warehouse.builds import Inputs, Known
 
 CATALOG = "lake"
 """Name of the Iceberg catalog in conf/spark-defaults.conf."""
@@ -151,6 +151,7 @@ def replace_days(
     *,
     run_id: str,
     inputs: Inputs | None = None,
+    known: Known | None = None,
     part: Mapping[str, str] | None = None,
     says: Mapping[str, str] | None = None,
 ) -> Release:
@@ -158,7 +159,8 @@ def replace_days(
     Replace days of a table, also by nothing, after the new rows have passed the table's contract.
 
     `inputs` says for each day which days of which tables it was built from, whether they were there or not: that is how
-    a partition is later known to be stale. `part` narrows what is replaced to one value of a further partition column.
+    a partition is later known to be stale. `known` is their state (`builds.before`) where the caller had to ask for it earlier:
+    before anything was decided by it. `part` narrows what is replaced to one value of a further partition column.
     `says` is what the snapshot will say of itself (see `snapshot_says`).
 
     Raises CheckFailedError, with everything left as it was, if a `stop` check fails.
@@ -169,7 +171,8 @@ def replace_days(
     checks.import_ahead()
     contract = contracts.load(table)
     # Before the rows are read: what changes while they are makes these days stale.
-    known = None if inputs is None else builds.before(lineage.graph(), table, inputs)
+    if known is None and inputs is not None:
+        known = builds.before(lineage.graph(), table, inputs)
     parts = [F.col(name) == value for name, value in (part or {}).items()]
     wanted = reduce(and_, [*parts, day_in(days)])
     selected = rows.select(*[F.col(f"`{c.name}`").cast(c.spark_type).alias(c.name) for c in contract.columns])

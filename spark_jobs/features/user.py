@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from rekindle.warehouse import contracts, lineage
+from rekindle.warehouse import builds, contracts, lineage
 from rekindle.warehouse.tables import read_between, replace_days
 from spark_jobs.features.states import holds_on, spans
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from rekindle.days import Days
+    from rekindle.warehouse.builds import Inputs, Known
     from rekindle.warehouse.contracts import Contract
     from rekindle.warehouse.tables import Release
 
@@ -313,17 +314,23 @@ def defined(spark: SparkSession, days: Days) -> DataFrame:
     return user(*inputs(spark, days))
 
 
-def release(spark: SparkSession, days: Days, run_id: str, rows: DataFrame) -> Release:
-    """Replace some days. What they are stale by is the same for both ways to them."""
+def inputs_of(days: Days) -> Inputs:
+    """What each of some days is stale by: the same for both ways to them."""
+    return {day: lineage.graph().windows(TABLE, day) for day in days}
+
+
+def release(spark: SparkSession, days: Days, run_id: str, rows: DataFrame, known: Known | None = None) -> Release:
+    """Replace some days. `known` is the state of their inputs, where it was asked for before the rows were decided on."""
     from spark_jobs.features.day_before import definition
 
-    read = {day: lineage.graph().windows(TABLE, day) for day in days}
-    return replace_days(spark, TABLE, rows, days, run_id=run_id, inputs=read, says=definition())
+    return replace_days(spark, TABLE, rows, days, run_id=run_id, inputs=inputs_of(days), known=known, says=definition())
 
 
 def main(spark: SparkSession, days: Days, run_id: str) -> Release:
     """Build the features of some days: of a single one from the day before, where that stands."""
     from spark_jobs.features import day_before
 
+    # Before the day before is looked at: tiles of it that are released from then on make the day stale.
+    known = builds.before(lineage.graph(), TABLE, inputs_of(days))
     stepped = day_before.user(spark, days.first) if len(days) == 1 else None
-    return release(spark, days, run_id, defined(spark, days) if stepped is None else stepped)
+    return release(spark, days, run_id, defined(spark, days) if stepped is None else stepped, known)

@@ -19,7 +19,7 @@ from rekindle.days import ONE_DAY, Days
 from rekindle.landing.filling.simulation.parameters import parameters
 from rekindle.landing.filling.simulation.simulate import simulate
 from rekindle.records import Build
-from rekindle.warehouse import contracts
+from rekindle.warehouse import builds, contracts, lineage
 from spark_jobs.features import day_before, user, user_day, user_item_day
 
 if TYPE_CHECKING:
@@ -80,6 +80,35 @@ def test_a_delivery_that_came_before_users_of_its_days_may_hold_whom_they_name(m
     monkeypatch.setattr(records, "builds", builds)
 
     assert day_before.loaded_before_users(days[-1]) == {days[1], days[2]}
+
+
+def test_a_tile_that_is_released_while_a_day_is_made_from_the_day_before_makes_it_stale(monkeypatch):
+    """The day before stood when it was looked at, and what was made of it is not what the new tiles would make."""
+    released: dict[tuple[str, date], Build] = {}
+
+    def recorded(built: list[Build]) -> None:
+        released.update({(b.table, b.day): b for b in built})
+
+    def found(table: str, first: date, last: date) -> dict[date, Build]:
+        return {day: b for (name, day), b in released.items() if name == table and first <= day <= last}
+
+    def tile(build_id: str) -> None:
+        recorded([Build("features.user_day", DAY - ONE_DAY, build_id, "", None)])
+
+    def replaced(_spark, table, _rows, days, *, run_id, inputs, known, **_):
+        known = known or builds.before(lineage.graph(), table, inputs)
+        builds.record(known, table, days, inputs, run_id=run_id, snapshot=1)
+
+    monkeypatch.setattr(records, "builds", found)
+    monkeypatch.setattr(records, "record_builds", recorded)
+    monkeypatch.setattr(records, "expiries", dict)
+    monkeypatch.setattr(user, "replace_days", replaced)
+    monkeypatch.setattr(day_before, "user", lambda *_: tile("released again") or "rows of what was before")
+    tile("first")
+
+    user.main(None, Days.one(DAY), "run")
+
+    assert builds.state(lineage.graph()).stale[user.TABLE] == [DAY]
 
 
 # One by one, on simulated days
