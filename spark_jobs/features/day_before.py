@@ -79,9 +79,20 @@ def stands(spark: SparkSession, contract: Contract, day: date) -> bool:
     built = builds.unchanged(contract.table, day)
     if built is None or built.snapshot_id is None:
         return False
-    kept_from = records.expiries().get("features.user_day", date.min)
-    says = snapshot_says(spark, contract.table, built.snapshot_id)
-    return kept_from < read_from(contract, day) and says.get(SAYS) == definition()[SAYS]
+    if not is_kept(contract, day):
+        return False
+    return snapshot_says(spark, contract.table, built.snapshot_id).get(SAYS) == definition()[SAYS]
+
+
+def is_kept(contract: Contract, day: date) -> bool:
+    """
+    Whether neither the rows of a day nor the tiles that are read beside them were deleted for their age.
+
+    What a day was built from stays recorded when its rows are gone.
+    """
+    kept_from = records.expiries()
+    tiles_kept_from = kept_from.get("features.user_day", date.min)
+    return kept_from.get(contract.table, date.min) <= day and tiles_kept_from < read_from(contract, day)
 
 
 @cache

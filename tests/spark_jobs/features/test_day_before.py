@@ -82,6 +82,25 @@ def test_a_delivery_that_came_before_users_of_its_days_may_hold_whom_they_name(m
     assert day_before.loaded_before_users(days[-1]) == {days[1], days[2]}
 
 
+def test_a_day_whose_rows_or_tiles_were_deleted_for_their_age_is_nothing_to_go_on_from(monkeypatch):
+    """What it was built from stays recorded, and its snapshot may still be there: no rows would be taken for no users."""
+    first_tiles = day_before.read_from(CONTRACT, DAY)
+    kept_from: dict[str, date] = {}
+    monkeypatch.setattr(records, "expiries", lambda: kept_from)
+    monkeypatch.setattr(builds, "unchanged", lambda table, day: Build(table, day, "", "", 7))
+    monkeypatch.setattr(day_before, "snapshot_says", lambda *_: day_before.definition())
+
+    def stands_where(**kept: date) -> bool:
+        kept_from.clear()
+        kept_from.update({f"features.{name}": first for name, first in kept.items()})
+        return day_before.stands(None, CONTRACT, DAY)
+
+    assert stands_where()
+    assert stands_where(user=DAY, user_day=first_tiles - ONE_DAY)
+    assert not stands_where(user=DAY + ONE_DAY)
+    assert not stands_where(user_day=first_tiles)
+
+
 def test_a_tile_that_is_released_while_a_day_is_made_from_the_day_before_makes_it_stale(monkeypatch):
     """The day before stood when it was looked at, and what was made of it is not what the new tiles would make."""
     released: dict[tuple[str, date], Build] = {}
