@@ -29,6 +29,14 @@ TENURE_DAYS = (0, 31, 91, 366)
 
 OTHER, MISSING, NOTHING = "other", "unknown", "nothing"
 
+LEAST_USERS = 10
+"""Of fewer no page says anything by itself: who knows one of them would learn of the others."""
+
+
+def count_users(users: np.ndarray) -> int:
+    """Count different users, of whom there may be many rows."""
+    return len(np.unique(users))
+
 
 @dataclass(frozen=True)
 class Dimension:

@@ -2,7 +2,8 @@
 How a model treats groups that are known: whether what it promises comes true for them, and how many of them it selects.
 
 Groups are those of `ml.training.segments`, and those by attributes of a protected kind, which no model need read for a group of
-them to be served worse. An interval is over draws of users; of many groups some lie beside theirs by chance.
+them to be served worse. An interval is over draws of users; of many groups some lie beside theirs by chance. A group of few is
+not named, for its name may be that of one person, such as a birthday: all such are one, `other`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ml.model.encoder import lookup
 from ml.training import evaluation, segments
 from ml.training.backtest import MIN_POSITIVES, TEXTED
 from ml.training.fitting import MIN_ROWS
+from ml.training.segments import LEAST_USERS, OTHER, count_users
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -32,9 +34,25 @@ def of_rows(rows: pa.Table, judged: Judged, protected: Collection[str]) -> list[
     selected[np.argsort(-judged.raw, kind="stable")[: round(SELECTED * len(selected))]] = True
     return [
         {"dimension": name, "says": says, "groups": _by_group(judged, selected, cut, names)}
-        for name, says, cut, names in _dimensions(rows, protected)
+        for name, says, all_cut, all_names in _dimensions(rows, protected)
+        for cut, names in [folded(judged.users, all_cut, all_names)]
         if len(names) > 1
     ]
+
+
+def folded(users: np.ndarray, cut: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, Sequence[str]]:
+    """
+    Put groups of few rows, or of few users, together as `other`; where these are still few users, the next smallest, too.
+
+    Without that, who knows how many users there are would know of those few by what is missing.
+    """
+    rows = {name: int((cut == name).sum()) for name in names}
+    enough = [n for n in names if rows[n] >= MIN_ROWS and count_users(users[cut == n]) >= LEAST_USERS and n != OTHER]
+    kept = sorted(enough, key=lambda name: -rows[name])
+    while kept and 0 < count_users(users[~np.isin(cut, kept)]) < LEAST_USERS:
+        kept.pop()
+    told = np.where(np.isin(cut, kept), cut, OTHER)
+    return told, [name for name in (*(n for n in names if n in kept), OTHER) if (told == name).any()]
 
 
 def _dimensions(rows: pa.Table, protected: Collection[str]) -> Iterator[tuple[str, str, np.ndarray, Sequence[str]]]:
@@ -60,12 +78,14 @@ def _by_group(judged: Judged, selected: np.ndarray, cut: np.ndarray, names: Sequ
 def _group(judged: Judged, selected: np.ndarray, inside: np.ndarray, name: str, ratio: Figure) -> dict[str, Any]:
     outcome = judged.outcome[inside]
     positives = int((outcome > 0).sum())
-    told: dict[str, Any] = {"group": name, "rows": len(outcome), "positives": positives}
+    told: dict[str, Any] = {"group": name, "rows": len(outcome)}
     if len(outcome) < MIN_ROWS or positives < MIN_POSITIVES:
+        # How many of few came back is what came true for each, or nearly: it is not told.
         return {**told, "insufficient_data": True}
     return {
         **told,
         "insufficient_data": False,
+        "positives": positives,
         "actual": float(outcome.mean()),
         "predicted": float(judged.prediction[inside].mean()),
         "predicted_over_actual": vars(ratio),

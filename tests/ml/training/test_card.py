@@ -13,13 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.model.protected import Protected
-from ml.training import card, samples
+from ml.training import card, fitting, samples
+from ml.training.backtest import MIN_POSITIVES
 from ml.training.card import audit, effects, groups, shared
 from ml.training.card.audit import drift
 from ml.training.card.effects import BINS, by_number, by_text
+from ml.training.evaluation import Judged
 from ml.training.incumbent import Incumbent
 from rekindle.settings import settings
-from tests.ml.conftest import feature_rows, sundays
+from tests.ml.conftest import feature_rows, sample_of, sundays
+
+TEN = 10
+"""Pages show no group under ten users: docs/privacy.md."""
 
 NUMBERS = st.lists(st.none() | st.floats(-1e6, 1e6), min_size=1, max_size=80)
 
@@ -118,12 +123,100 @@ def test_what_a_group_was_promised_stands_beside_what_it_did(recall_fitted, test
         assert sum(group["rows"] for group in dimension) == tested.num_rows
 
 
-def test_of_a_small_group_nothing_is_said(recall_fitted, tested):
+def test_groups_that_are_too_small_are_one_that_is_not_named(recall_fitted, tested):
+    """Not even counted by name: a group may be one person's."""
     few = tested.slice(0, 150)
     judged = recall_fitted.longest.take(np.arange(150))
 
-    for dimension in groups.of_rows(few, judged, []):
-        assert all(group["insufficient_data"] and "actual" not in group for group in dimension["groups"])
+    assert groups.of_rows(few, judged, ["attributes:age"]) == []
+
+
+def judged_of(users: np.ndarray, positive: np.ndarray) -> Judged:
+    chance = np.full(len(users), 0.3)
+    return Judged(users, positive.astype(float), np.arange(len(users)) / len(users), chance, chance, 0.3)
+
+
+def born_in(years: np.ndarray) -> pa.Table:
+    maps = [[("birth_date", str(year))] for year in years.tolist()]
+    return pa.table({"attributes": pa.array(maps, pa.map_(pa.string(), pa.string()))})
+
+
+def test_of_a_group_with_few_positives_not_even_their_number_is_told():
+    """Of 200 rows with one that came back, who knows of 199 that they did not would know of the last."""
+    years = np.repeat([1980, 1990], 400)
+    some = np.tile(np.arange(400) % 4 == 0, 2)
+    few = some & ((years == 1980) | (np.arange(800) < 400 + 4 * (MIN_POSITIVES - 1)))
+    (many, one), (as_many, enough) = (
+        groups.of_rows(born_in(years), judged_of(np.arange(800), positive), ["attributes:birth_date"])[0]["groups"]
+        for positive in (few, some)
+    )
+
+    assert one == {"group": "1990", "rows": 400, "insufficient_data": True}
+    assert many == as_many and many["positives"] == 100
+    assert enough["actual"] == 0.25
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 14)), min_size=1, max_size=200))
+def test_each_group_that_is_named_has_rows_and_users_enough_and_so_has_the_rest(drawn):
+    cut, users = np.array([name for name, _ in drawn], object), np.array([user for _, user in drawn])
+    names = sorted(set(cut.tolist()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "MIN_ROWS", 5)
+        told, shown = groups.folded(users, cut, names)
+
+    assert set(told.tolist()) == set(shown)
+    for name in shown:
+        inside = told == name
+        assert shown == ["other"] or len(set(users[inside].tolist())) >= TEN
+        assert name == "other" or (inside.sum() >= 5 and (inside == (cut == name)).all())
+    big = [n for n in names if (cut == n).sum() >= 5 and len(set(users[cut == n].tolist())) >= TEN]
+    others = set(users[~np.isin(cut, big)].tolist())
+    assert set(big) - set(shown) == set() or len(others) < TEN
+
+
+def test_a_value_that_few_users_have_is_no_point_of_an_effect(recall_fitted, tested):
+    """Rows do not count: one user has a row of each week."""
+    scorer, size = recall_fitted.scorer, tested.num_rows
+    at = tested.column_names.index("country")
+
+    def points(users: int, of_one: list[str]) -> list[str]:
+        ids = pa.array([f"u{i % users}" for i in range(len(of_one))] + [f"v{i}" for i in range(size - len(of_one))])
+        countries = pa.array(of_one + ["DE"] * (size - len(of_one)))
+        rows = tested.set_column(at, "country", countries)
+        rows = rows.set_column(tested.column_names.index("user_id"), "user_id", ids)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(effects, "FEATURES", 1000)
+            found = effects.of_features(scorer, rows)
+        return [point.value for one in found if one.source == "country" for point in one.points]
+
+    assert points(TEN, ["AT"] * 40) == ["DE", "AT"]
+    assert points(TEN - 1, ["AT"] * 40) == ["DE"]
+    assert points(40, ["somebody@example.org"] * 40) == ["DE", "other"], "of what has no flag no name is told"
+    assert points(TEN - 1, ["a", "b"] * 20) == ["DE"]
+
+
+def test_no_birthday_and_no_address_that_is_delivered_as_an_attribute_is_on_a_card(recall, business):
+    """Even where users are so few that each address has a flag, and a row of each of many weeks."""
+    rows = feature_rows(sundays(60), 40)
+    users = [int(user[1:]) for user in rows["user_id"].to_pylist()]
+    maps = [
+        [("birthday", f"1950-03-{user % 28 + 1:02d}-{user}")] + [("mail", f"{user}@example.org")] * (user % 3 > 0)
+        for user in users
+    ]
+    at = rows.column_names.index("attributes")
+    rows = rows.set_column(at, "attributes", pa.array(maps, pa.map_(pa.string(), pa.string())))
+    sample = sample_of(recall, rows, business)
+    sample = replace(sample, kept_out=Protected.of(settings()).kept_out_of(rows))
+    cut = samples.split(sample, business)
+    fitted = fitting.fit(replace(recall, candidates=("logistic",)), sample, cut)
+    tested = card.Tested.of(sample, cut, fitted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(effects, "FEATURES", 1000)
+        found = card.card(recall, sample, tested, scorer=fitted.scorer, champion=None, settings=settings())
+
+    text = json.dumps(found)
+    assert "attributes:mail" in {one["source"] for one in found["effects"]}
+    assert "1950-03" not in text and "example.org" not in text
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.3])
