@@ -3,12 +3,13 @@ From a raw score to what it promises, fitted on validation days that the learner
 
 Probabilities: Platt's two parameters. Isotonic regression would fit a few hundred steps to a few thousand rows, publish
 ties where the score ranks, and answer a moved base rate worse (it cannot leave the values it has seen); two parameters
-cannot change the ranking. Amounts: one factor, so that predictions add up to what was spent.
+cannot change the ranking. Amounts: one factor, so that predictions add up to what was spent, and where it helps a power, so that
+small ones do, too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -52,9 +53,12 @@ class Calibration(Protocol):
         """Fit to raw scores and outcomes of days that the learner was not fitted on."""
         ...
 
-    @property
-    def factor(self) -> float:
-        """What raw scores and their contributions are multiplied by, so that they are in the unit they are shown in."""
+    def again(self, raw: np.ndarray, outcome: np.ndarray) -> Self:
+        """Fit to other days what a business moves within weeks, and leave the rest as it is."""
+        ...
+
+    def scale(self, raw: np.ndarray) -> np.ndarray | float:
+        """Return what raw scores and their contributions are multiplied by, so that they are in the unit they are shown in."""
         ...
 
     @property
@@ -62,7 +66,9 @@ class Calibration(Protocol):
         """By how much a step of the learner's raw score counts: below 0 the order is turned around, at 1 it is as said."""
         ...
 
-    def predict(self, raw: np.ndarray) -> np.ndarray: ...
+    def predict(self, raw: np.ndarray) -> np.ndarray:
+        """Predict from raw scores that were multiplied by `scale`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,10 @@ class Platt:
         span = float(np.abs(raw).max()) + np.log(len(outcome) + 2) + 1
         return cls(1.0, float(brentq(lambda shift: logistic(raw + shift).mean() - wanted, -span, span)))
 
-    @property
-    def factor(self) -> float:
+    def again(self, raw: np.ndarray, outcome: np.ndarray) -> Platt:
+        return type(self).fit(raw, outcome)
+
+    def scale(self, raw: np.ndarray) -> float:  # noqa: ARG002 - calibrations share it
         return 1.0
 
     def predict(self, raw: np.ndarray) -> np.ndarray:
@@ -137,23 +145,76 @@ def _maximum(design: np.ndarray, smooth: np.ndarray, spread: float, level: float
     return float(weights[0]), float(weights[1])
 
 
+BENDS = (0.5, 2.0)
+"""Between these powers a calibration corrects amounts; outside it says that the learner knows nothing of them."""
+
+LEAST = 0.01
+"""Of the mean: below this share of it an amount is bent no further, and nothing stays nothing."""
+
+
+ALIKE = 1e-6
+"""Where logarithms of raw scores differ by no more, a power would be that of rounding."""
+
+
 @dataclass(frozen=True)
 class Level:
-    """Amount = factor * raw, but never less than nothing: nobody's expected net revenue is a debt to us."""
+    """
+    Amount = factor * raw * (raw / pivot) ** (power - 1), but never less than nothing: nobody's net revenue is a debt to us.
+
+    With the power 1 that is one factor for all. A learner that is shrunk, or that has learnt of younger customers, is too high
+    for those who spend little and too low for the others; a power mends both ends and no order. An amount is a multiple of its
+    raw score, so that contributions, multiplied alike, still add up to it.
+    """
 
     kind: ClassVar[str] = "level"
     factor: float
+    power: float = 1.0
+    pivot: float = 1.0
+    """The raw score that is told as without the power."""
+    least: float = 0.0
+    """Raw scores below this one are bent as this one is."""
 
     @classmethod
     def fit(cls, raw: np.ndarray, outcome: np.ndarray) -> Level:
+        """Find the factor with which predictions add up to what was spent."""
         return cls(factor=float(outcome.sum() / np.maximum(raw, 0).sum())) if (raw > 0).any() else cls(factor=0.0)
+
+    @classmethod
+    def bent(cls, raw: np.ndarray, outcome: np.ndarray) -> Level:
+        """Find the power by Poisson regression on the logarithm of raw scores, then the factor; none beyond its bounds."""
+        from sklearn.linear_model import PoissonRegressor
+
+        plain, spent = cls.fit(raw, outcome), np.maximum(outcome, 0.0)
+        least = LEAST * float(np.maximum(raw, 0.0).mean())
+        if not least > 0 or not spent.any():
+            return plain
+        logarithm = np.log(np.maximum(raw, least))
+        spread = float(logarithm.std())
+        if spread < ALIKE:
+            return plain
+        standardised = (logarithm - logarithm.mean()) / spread
+        fitted = PoissonRegressor(alpha=0.0, solver="newton-cholesky").fit(standardised[:, None], spent / spent.mean())
+        (low, high), power = BENDS, float(fitted.coef_[0]) / spread
+        if not low <= power <= high or power == 1.0:
+            return plain
+        bend = np.exp((power - 1) * logarithm)
+        lifted = float((np.maximum(raw, 0.0) * bend).sum() / np.maximum(raw, 0.0).sum())
+        return cls(plain.factor, power, lifted ** (1 / (power - 1)), least)
 
     @property
     def slope(self) -> float:
         return self.factor
 
+    def again(self, raw: np.ndarray, outcome: np.ndarray) -> Level:
+        """Find the factor anew: a few weeks tell a level, and no bend."""
+        return replace(self, factor=self.factor * Level.fit(self.scale(raw) * raw, outcome).factor)
+
+    def scale(self, raw: np.ndarray) -> np.ndarray | float:
+        if self.power == 1.0:
+            return self.factor
+        return self.factor * (np.maximum(raw, self.least) / self.pivot) ** (self.power - 1)
+
     def predict(self, raw: np.ndarray) -> np.ndarray:
-        """Predict from raw scores that were multiplied by the factor."""
         return np.maximum(raw, 0.0)
 
 
@@ -175,5 +236,11 @@ def why_refused(calibration: Calibration) -> str | None:
 
 
 def to_json(calibration: Calibration) -> dict[str, Any]:
-    """Return plain values from which `ml.objectives.calibration_of` makes an equal calibration."""
-    return {"kind": calibration.kind, **vars(calibration)}
+    """
+    Return plain values from which `ml.objectives.calibration_of` makes an equal calibration.
+
+    What is as by default is not written: a model keeps the digest that it had before there was such a value.
+    """
+    kind = type(calibration)
+    told = {name: value for name, value in vars(calibration).items() if value != getattr(kind, name, None)}
+    return {"kind": calibration.kind, **told}

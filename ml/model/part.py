@@ -81,6 +81,10 @@ class Contributions:
     def raw(self) -> np.ndarray:
         return self.by_column.sum(axis=1)
 
+    def times(self, scale: np.ndarray | float) -> Contributions:
+        """Multiply all of a row, by a number each or by one for all."""
+        return Contributions(self.encoder, self.by_column * np.reshape(scale, (-1, 1)))
+
     @property
     def baseline(self) -> np.ndarray:
         return self.by_column[:, -1]
@@ -130,10 +134,10 @@ class Part:
         raw = self.predictor.raw(rows.by(self.encoder))
         return self.handover.weight(rows.rows) * raw if self.handover else raw
 
-    def contributions(self, rows: Encoded, factor: float = 1.0) -> Contributions:
-        """Say what each source adds to the raw scores, times a factor."""
-        said = factor * self.predictor.contributions(rows.by(self.encoder))
-        return Contributions(self.encoder, self.handover.weight(rows.rows)[:, None] * said if self.handover else said)
+    def contributions(self, rows: Encoded) -> Contributions:
+        """Say what each source adds to the raw scores."""
+        said = Contributions(self.encoder, self.predictor.contributions(rows.by(self.encoder)))
+        return said.times(self.handover.weight(rows.rows)) if self.handover else said
 
 
 @dataclass(frozen=True)

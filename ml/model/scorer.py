@@ -34,12 +34,13 @@ if TYPE_CHECKING:
     from ml.model.reasons import Wording
     from ml.products import Target
 
-FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK, FORMAT_HANDOVER = 1, 2, 3, 4
+FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK, FORMAT_BY_ROW = 1, 2, 3, 4
 """
 Of model.json. A worker refuses one it does not know.
 
 1: every part reads the one dense encoder. 2: a part may name an encoder of its own. 3: it has an outlook, which an earlier
-Rekindle would not publish. 4: a part counts for some rows more than for others, which an earlier one would add up in full.
+Rekindle would not publish. 4: a part counts for some rows more than for others, which an earlier one would add up in full, or
+amounts are bent, which it could not read.
 What fits into 1 is written as 1: its digest stays what it was, and an earlier Rekindle reads it.
 """
 
@@ -77,13 +78,16 @@ class Forecast:
         return raw_of(self.parts, rows)
 
     def raw(self, rows: Encoded) -> np.ndarray:
-        return self.calibration.factor * self.uncalibrated(rows)
+        raw = self.uncalibrated(rows)
+        return self.calibration.scale(raw) * raw
 
     def predict(self, rows: Encoded) -> np.ndarray:
         return self.calibration.predict(self.raw(rows))
 
     def contributions(self, rows: Encoded) -> list[Contributions]:
-        return [part.contributions(rows, self.calibration.factor) for part in self.parts]
+        said = [part.contributions(rows) for part in self.parts]
+        scale = self.calibration.scale(total([one.raw for one in said]))
+        return [one.times(scale) for one in said]
 
 
 def raw_of(parts: Iterable[Part], rows: Encoded) -> np.ndarray:
@@ -218,7 +222,8 @@ class Scorer:
     def to_files(self) -> dict[str, bytes]:
         """Return the model's native files: equal models have equal bytes."""
         encoders = self.encoders
-        is_dense = len(encoders) == 1 and isinstance(encoders[0], Dense) and not self._hands_over
+        by_row = self._hands_over or any("power" in calibration.to_json(one.calibration) for one in self.forecasts)
+        is_dense = len(encoders) == 1 and isinstance(encoders[0], Dense) and not by_row
         listed: list[dict[str, Any]] = []
         files: dict[str, bytes] = {}
         for forecast in self.forecasts:
@@ -245,8 +250,8 @@ class Scorer:
         if self.outlook:
             named = model.pop("encoders", None) or [{"kind": Dense.kind, **model.pop("encoder")}]
             model |= {"format": FORMAT_OUTLOOK, "encoders": named, "outlook": self.outlook.to_json()}
-        if self._hands_over:
-            model["format"] = FORMAT_HANDOVER
+        if by_row:
+            model["format"] = FORMAT_BY_ROW
         text = json.dumps(model, sort_keys=True, ensure_ascii=False, allow_nan=False)
         return {artifact.MODEL_FILE: text.encode(), **files}
 
@@ -256,9 +261,9 @@ class Scorer:
         model = json.loads(files[artifact.MODEL_FILE])
         if model["format"] == FORMAT_DENSE:
             model["encoders"] = [{"kind": Dense.kind, **model["encoder"]}]
-        elif model["format"] not in {FORMAT, FORMAT_OUTLOOK, FORMAT_HANDOVER}:
+        elif model["format"] not in {FORMAT, FORMAT_OUTLOOK, FORMAT_BY_ROW}:
             raise InputError(
-                f"The model has the format {model['format']}; this version of Rekindle reads formats up to {FORMAT_HANDOVER}.",
+                f"The model has the format {model['format']}; this version of Rekindle reads formats up to {FORMAT_BY_ROW}.",
                 todo="Train the product again, or score with the version that trained it.",
                 safe="Nothing was scored; the last good scores stay.",
                 code="model_format",

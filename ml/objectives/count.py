@@ -26,8 +26,10 @@ class Rate:
     def fit(cls, raw: np.ndarray, outcome: np.ndarray) -> Rate:
         return cls(slope=float(outcome.sum() / np.exp(raw).sum()))
 
-    @property
-    def factor(self) -> float:
+    def again(self, raw: np.ndarray, outcome: np.ndarray) -> Rate:
+        return type(self).fit(raw, outcome)
+
+    def scale(self, raw: np.ndarray) -> float:  # noqa: ARG002 - calibrations share it
         return 1.0
 
     def predict(self, raw: np.ndarray) -> np.ndarray:

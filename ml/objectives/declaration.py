@@ -61,7 +61,7 @@ class Objective:
     calibration: type[Calibration]
     """Fitted to raw scores and outcomes of days that the learner was not fitted on."""
     choose_by: Metric
-    """What candidates and calibrations are compared by on validation days; more is better."""
+    """What candidates are compared by on validation days; more is better."""
     rarer: Callable[[np.ndarray], int]
     """How many outcomes are of the kind that may be too rare."""
     figures: Figures
@@ -75,9 +75,11 @@ class Objective:
     """What a backtest shows beyond the figures of the gate. It costs too much for each training."""
     calibrations: tuple[Callable[[np.ndarray, np.ndarray], Calibration], ...] = ()
     """
-    Ways to fit a calibration, the simplest first, of which the validation days choose; by default the one of `calibration`,
-    which must be the last.
+    Ways to fit a calibration, of which the validation days choose, the first where two are alike; by default the one of
+    `calibration`, which must be the last: it is taken where there are too few days to choose, and to compare candidates.
     """
+    calibrate_by: Metric | None = None
+    """What calibrations are compared by, where what candidates are compared by cannot tell them apart."""
     moves: str = "the score"
     """What a reason raises or lowers, in words."""
     counted_in: str = "the unit of the raw score"

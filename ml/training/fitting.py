@@ -613,7 +613,7 @@ def _start(
         one: {what: float(np.mean([block.by(figure, one) for block in among])) for what, figure in FIGURES.items()}
         for one in names
     }
-    best = choose(new_users.nearness, among, names)
+    best = choose(FIGURES["nearness"], among, names)
     if best in {None, new_users.WITHOUT}:
         return Start(None, validation, "among new users none is nearer by more than a standard error"), blocks
     days = int(str(best))
@@ -689,7 +689,8 @@ def calibrate(objective: Objective, raw: np.ndarray, rows: Examples) -> Calibrat
     halves = _halves(rows)
     if not simpler or halves is None:
         return full(raw, rows.outcome)
-    worth = [objective.choose_by(rows.outcome, _crossed(way, raw, rows.outcome, halves)) for way in ways]
+    metric = objective.calibrate_by or objective.choose_by
+    worth = [metric(rows.outcome, _crossed(way, raw, rows.outcome, halves)) for way in ways]
     return ways[int(np.argmax(worth))](raw, rows.outcome)
 
 
@@ -700,7 +701,7 @@ def calibrated_by_others(objective: Objective, raw: np.ndarray, rows: Examples) 
     if halves is not None:
         return _crossed(full, raw, rows.outcome, halves)
     fitted = full(raw, rows.outcome)
-    return fitted.predict(fitted.factor * raw)
+    return fitted.predict(fitted.scale(raw) * raw)
 
 
 def _halves(rows: Examples) -> np.ndarray | None:
@@ -718,7 +719,7 @@ def _crossed(
     predicted = np.empty(len(raw))
     for half in (early, ~early):
         fitted = way(raw[~half], outcome[~half])
-        predicted[half] = fitted.predict(fitted.factor * raw[half])
+        predicted[half] = fitted.predict(fitted.scale(raw[half]) * raw[half])
     return predicted
 
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from ml.model.encoder import Dense, Encoded
 from ml.model.learners.linear import RIDGE, Design
-from ml.model.learners.tweedie import POWER
 from ml.model.part import ACTIVE_DAYS, Handover, Part, active_days, total
 from ml.objectives import OBJECTIVES, figures
+from ml.objectives.amount import nearness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,21 +56,6 @@ class Start:
     def told(self) -> str:
         """Say what became of it."""
         return f"by registration data until {self.days} active days" if self.days else f"as all: {self.why_not}"
-
-
-def nearness(outcome: np.ndarray, predicted: np.ndarray) -> float:
-    """
-    Say how near amounts come to what came true, by order and level alike; more is better.
-
-    Minus the mean deviance by which Tweedie's trees learn. New users are chosen for one by one and counted as a group, and
-    what was learnt of large customers may rank them well at five times their worth, which an order alone does not tell.
-    """
-    from sklearn.metrics import mean_tweedie_deviance
-
-    spent = np.maximum(outcome, 0.0)
-    # Of nothing foretold any purchase is infinitely far.
-    least = max(0.01, 0.01 * float(spent.mean()))
-    return -float(mean_tweedie_deviance(spent, np.maximum(predicted, least), power=POWER))
 
 
 FIGURES: Mapping[str, Metric] = {

@@ -208,7 +208,7 @@ def _tried(
     )
     if not all(_are_enough(product, rows) for rows in (before, after)):
         return replace(found, why_not="the days whose labels have become known since have too few rows")
-    judged, new = (_calibrated(product, old, rows) for rows in (before, latest))
+    judged, new = (_calibrated(old, rows) for rows in (before, latest))
     if why := calibration.why_refused(judged.calibration) or calibration.why_refused(new.calibration):
         return replace(found, why_not=f"another calibration contradicts the model: {why}")
     challenger, champion, scoring = (_judged(one, old, after, before.outcome) for one in (judged, old, new))
@@ -220,14 +220,14 @@ def _tried(
     return replace(found, forecast=new, judged=judged, verdict=told, figures=figures, champion=before_it, tested=tested)
 
 
-def _calibrated(product: Product, forecast: Forecast, rows: Examples) -> Forecast:
+def _calibrated(forecast: Forecast, rows: Examples) -> Forecast:
     """
-    Calibrate in the objective's fullest way, for whichever is judged on later days anyway.
+    Fit anew what a few weeks tell: all of a chance's calibration, of an amount's the level.
 
     To choose a way by halves of these days, as `fitting.calibrate` does, would say of a level that falls that none holds.
     """
-    *_, full = OBJECTIVES[product.objective].ways_to_calibrate
-    return replace(forecast, calibration=full(forecast.uncalibrated(rows.rows), rows.outcome))
+    fitted = forecast.calibration.again(forecast.uncalibrated(rows.rows), rows.outcome)
+    return replace(forecast, calibration=fitted)
 
 
 def _judged(forecast: Forecast, champion: Forecast, rows: Examples, before: np.ndarray) -> Judged:

@@ -163,10 +163,62 @@ def test_amounts_add_up_to_what_was_spent_and_are_never_negative():
 
     level = Level.fit(raw, outcome)
 
-    assert level.predict(level.factor * raw).tolist() == [0.0, 20.0, 60.0]
+    assert level.predict(level.scale(raw) * raw).tolist() == [0.0, 20.0, 60.0]
 
 
-@pytest.mark.parametrize("fitted", [Platt(slope=0.1 + 0.2, intercept=-1 / 3), Level(factor=1 / 3), Rate(slope=1 / 3)])
+def test_a_bend_that_was_drawn_is_found_and_amounts_add_up():
+    draw = np.random.default_rng(0)
+    raw = draw.gamma(1.0, 50.0, 20_000)
+    outcome = 0.2 * raw**1.3 * draw.gamma(0.5, 2.0, 20_000)
+    bent, plain = Level.bent(raw, outcome), Level.fit(raw, outcome)
+    low = raw < 10
+
+    assert bent.power == pytest.approx(1.3, abs=0.05)
+    assert bent.factor == plain.factor
+    assert bent.predict(bent.scale(raw) * raw).sum() == pytest.approx(outcome.sum())
+    told, too_high = ((one.scale(raw) * raw)[low].sum() / outcome[low].sum() for one in (bent, plain))
+    assert (told, too_high > 1.5) == (pytest.approx(1, abs=0.15), True)
+
+
+@given(
+    st.lists(st.floats(-1e4, 1e6), min_size=2, max_size=50),
+    st.floats(0.5, 2.0),
+    st.floats(0.01, 100),
+    st.floats(1e-3, 1e4),
+)
+def test_a_bend_keeps_the_order_and_leaves_nothing_nothing(raw, power, least, pivot):
+    level = Level(1.5, power, pivot, least)
+    amounts = level.predict(level.scale(np.sort(raw)) * np.sort(raw))
+
+    assert (np.diff(amounts) >= -1e-9 * np.abs(amounts[1:])).all()
+    assert (amounts[np.sort(raw) <= 0] == 0).all()
+
+
+def test_of_a_few_weeks_the_level_is_learnt_and_the_bend_stays():
+    draw = np.random.default_rng(1)
+    raw = draw.gamma(1.0, 50.0, 500)
+    before = Level(1.2, 1.1, 60.0, 0.5)
+    again = before.again(raw, 2.0 * before.scale(raw) * raw)
+
+    assert (again.factor, again.power, again.pivot) == (pytest.approx(2.4), 1.1, 60.0)
+
+
+@pytest.mark.parametrize("raw", [np.zeros(50), -np.ones(50), np.ones(50)], ids=["nothing", "debts", "all alike"])
+def test_where_nothing_can_be_bent_nothing_is(raw):
+    outcome = np.arange(50.0)
+
+    assert Level.bent(raw, outcome) == Level.fit(raw, outcome)
+
+
+@pytest.mark.parametrize(
+    "fitted",
+    [
+        Platt(slope=0.1 + 0.2, intercept=-1 / 3),
+        Level(factor=1 / 3),
+        Level(1 / 3, 1.1, 1 / 7, 0.3),
+        Rate(slope=1 / 3),
+    ],
+)
 def test_json_keeps_every_bit(fitted):
     assert calibration_of(calibration.to_json(fitted)) == fitted
 

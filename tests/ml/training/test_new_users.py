@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml.model.calibration import Level
 from ml.model.encoder import Encoded
 from ml.model.learners import Examples
 from ml.model.part import ACTIVE_DAYS, Handover
@@ -112,11 +113,12 @@ def test_where_it_does_not_they_are_told_as_all_are_and_that_is_said(ltv, busine
 def test_each_active_day_moves_the_prediction_by_a_share_of_what_was_known_at_registration(fitted, sample):
     """Visits without money tell a regression of amounts nothing: each step is the part's, and after the last there is none."""
     (forecast,) = fitted.scorer.forecasts
-    days, factor, (*_, start) = forecast.handover_days, forecast.calibration.factor, forecast.parts
+    plain = replace(fitted.scorer, forecasts=(replace(forecast, calibration=Level(1.5)),))
+    days, (*_, start) = forecast.handover_days, forecast.parts
     new = of_new_user(sample)
     visits = pa.concat_tables([replaced(new, n) for n in range(days + 3)])
-    predicted = fitted.scorer.predict(visits).by_label[NET]
-    said = factor * start.raw(Encoded(new))[0]
+    predicted = plain.predict(visits).by_label[NET]
+    said = 1.5 * start.raw(Encoded(new))[0]
 
     assert said > 0
     np.testing.assert_allclose(np.diff(predicted), [-said / days] * days + [0.0] * 2, atol=1e-9)
