@@ -270,17 +270,18 @@ def _values(figures: Thorough, block: Block, rows: np.ndarray, share: float) -> 
 
 
 def _by_segment(figures: Figures, blocks: Sequence[Block]) -> Iterator[dict[str, Any]]:
-    """Yield the figures that the gate reads by segment, over the rows of all blocks."""
+    """Yield the figures that the gate reads by segment, over the rows of all blocks; of few users none is named."""
     judged = pooled(blocks)
     for one, cut, names in segments.dimensions_of(pa.concat_tables([block.rows for block in blocks])):
         for name in names:
-            found = _of_segment(figures, judged.take(np.flatnonzero(cut == name)))
-            yield {"dimension": one.name, "says": one.says, "segment": name, **found}
+            some = judged.take(np.flatnonzero(cut == name))
+            if segments.count_users(some.users) >= segments.LEAST_USERS:
+                yield {"dimension": one.name, "says": one.says, "segment": name, **_of_segment(figures, some)}
 
 
 def _of_segment(figures: Figures, judged: Judged) -> dict[str, Any]:
     positives = int((judged.outcome > 0).sum())
-    counts = {"rows": len(judged.outcome), "users": len(np.unique(judged.users)), "positives": positives}
+    counts = {"rows": len(judged.outcome), "users": segments.count_users(judged.users), "positives": positives}
     if len(judged.outcome) < MIN_ROWS or positives < MIN_POSITIVES:
         return {**counts, "insufficient_data": True}
     found = evaluation.evaluate_by(figures, judged)

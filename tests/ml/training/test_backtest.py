@@ -90,6 +90,18 @@ def test_a_rule_without_its_feature_is_passed_over(recall, business):
     assert "last_year" not in told["mean"]
 
 
+def test_a_segment_of_few_users_is_not_named(recall, business):
+    """Whoever knows the one user of a country would learn whether they came."""
+    rows = feature_rows(sundays(12), 220)
+    alone = rows["user_id"][0].as_py()
+    country = ["LI" if user == alone else "AT" for user in rows["user_id"].to_pylist()]
+    there = rows.set_column(rows.column_names.index("country"), "country", pa.array(country))
+    product = replace(recall, candidates=("logistic",))
+    told = backtest.backtest(product, sample_of(product, there, business), business, first=sundays(12)[11], rounds=2)
+
+    assert {one["segment"] for one in told.to_json()["segments"] if one["dimension"] == "country"} == {"AT"}
+
+
 def test_a_small_segment_has_insufficient_data(found):
     told = found.to_json()["segments"]
 
