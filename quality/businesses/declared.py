@@ -62,12 +62,13 @@ def _simulate(users: int, day_count: int, changes: Mapping[str, Mapping[str, Any
     conf = parameters()
     groups = {group: getattr(conf, group).model_copy(update={**values}) for group, values in changes.items()}
     days = Days.between(conf.first_day, conf.first_day + timedelta(day_count - 1))
-    return simulate(users, days, conf=conf.model_copy(update=groups)).days
+    # Of who objects to profiling we learn nothing, and others would.
+    return simulate(users, days, conf=conf.model_copy(update=groups), without={"consents"}).days
 
 
 def _simulated(name: str, about: str, users: int, day_count: int, **changes: Mapping[str, Any]) -> Business:
-    # Rows that name no user are for those who find them; others' scripts may not.
-    changes = {"delivery": {"invalid_share": 0.0}, **changes}
+    # Others' scripts do not find rows that name no user, and know late rows by when they happened: the facts are to be the same.
+    changes = {"delivery": {"invalid_share": 0.0, "late_share": 0.0}, **changes}
     made_of = {"users": users, "days": day_count, **changes}
     return Business(name, f"{SIMULATED}: {about}", partial(_simulate, users, day_count, changes), made_of)
 
