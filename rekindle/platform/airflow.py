@@ -31,6 +31,9 @@ ADMIN = "admin"
 API_SERVER = "airflow-api-server"
 COMPONENTS = "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"
 USUAL_PORT = 8080
+PORT_PATIENCE_S = 20
+"""How long the port of an API server that has died is waited for."""
+
 HEARTBEAT_PATIENCE_S = 180
 
 
@@ -86,7 +89,8 @@ def start(home: Home, env: Mapping[str, str], passwords: Credentials) -> int:
     """Start the API server, scheduler, DAG processor and triggerer; returns the port of the pages."""
     if (port := running_port(home)) is None:
         # The others, and the tasks that they have begun, know the address of one that has died.
-        port = processes.free_port(processes.last_port(home, API_SERVER) or USUAL_PORT)
+        before = processes.last_port(home, API_SERVER)
+        port = processes.free_port(before or USUAL_PORT, patience_s=PORT_PATIENCE_S if before else 0)
     write_private(home.folder("airflow") / "passwords.json", json.dumps({ADMIN: passwords.airflow_admin}))
     ours = dict(env) | {
         "AIRFLOW__API__PORT": str(port),
@@ -97,7 +101,12 @@ def start(home: Home, env: Mapping[str, str], passwords: Credentials) -> int:
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(processes.free_port()),
     }
     for name in (API_SERVER, *COMPONENTS):
-        if not processes.running(home, name):
+        record = processes.running(home, name)
+        if record and record["port"] != port:
+            # Somebody else has that port now: who was begun with it would ask there for ever.
+            processes.stop(home, name)
+            record = None
+        if not record:
             command = [sys.executable, "-m", "airflow", name.removeprefix("airflow-")]
             processes.start(home, name, command, ours, port=port)
     processes.wait_until(lambda: _beats(port), home, API_SERVER, patience_s=HEARTBEAT_PATIENCE_S)

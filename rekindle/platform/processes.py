@@ -112,16 +112,32 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def free_port(preferred: int | None = None) -> int:
-    """Return `preferred` if nobody has it, else any free port of 127.0.0.1."""
-    for port in (preferred, 0):
-        with socket.socket() as probe, suppress(OSError):
-            # Servers set this too: a port whose last connections are still closing is free for them.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if port is not None:
-                probe.bind(("127.0.0.1", port))
-                return probe.getsockname()[1]
+def free_port(preferred: int | None = None, *, patience_s: float = 0) -> int:
+    """
+    Return `preferred` if nobody has it, or gives it back within so many seconds, else any free port of 127.0.0.1.
+
+    A server that was killed may leave children who listen for a moment still.
+    """
+    until = time.monotonic() + patience_s
+    while preferred is not None:
+        if port := _bound(preferred):
+            return port
+        if time.monotonic() >= until:
+            break
+        time.sleep(0.1)
+    if port := _bound(0):
+        return port
     raise OSError("No free port on 127.0.0.1.")
+
+
+def _bound(port: int) -> int | None:
+    """Return the port if it can be bound, any for 0; None if somebody has it."""
+    with socket.socket() as probe, suppress(OSError):
+        # Servers set this too: a port whose last connections are still closing is free for them.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        return int(probe.getsockname()[1])
+    return None
 
 
 def _began(process: psutil.Process) -> float:

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
@@ -89,6 +90,16 @@ def test_waiting_for_a_process_that_ended_names_its_log(home):
         processes.wait_until(lambda: False, home, "sleeper", patience_s=10)
     assert str(home.log("sleeper")) in caught.value.todo
     assert "no disk" in home.log("sleeper").read_text()
+
+
+def test_a_port_that_is_given_back_soon_is_waited_for():
+    holder = socket.socket()
+    holder.bind(("127.0.0.1", 0))
+    holder.listen()
+    port = holder.getsockname()[1]
+    threading.Timer(0.3, holder.close).start()
+
+    assert processes.free_port(port, patience_s=20) == port
 
 
 def test_a_free_port_is_the_preferred_one_unless_taken():
