@@ -69,10 +69,8 @@ def latest(examples: Examples, weeks: int | None) -> Examples:
     """Keep the rows of the last weeks of some days; all of them where no number is given."""
     if weeks is None:
         return examples
-    table = examples.rows.rows
-    days = table["day"].to_numpy().astype("datetime64[D]")
-    kept = np.flatnonzero(days > days.max() - np.timedelta64(7 * weeks, "D"))
-    return Examples(Encoded(table.take(pa.array(kept))), examples.outcome[kept])
+    kept = np.flatnonzero(weeks_before_last(examples) < weeks)
+    return Examples(Encoded(examples.rows.rows.take(pa.array(kept))), examples.outcome[kept])
 
 
 def weeks_before_last(examples: Examples) -> np.ndarray:

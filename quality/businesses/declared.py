@@ -36,10 +36,6 @@ class Business:
     data: Path | None = None
     """The file that it is read from; None where it comes with a package, or is simulated."""
 
-    @property
-    def is_simulated_here(self) -> bool:
-        return self.about.startswith(SIMULATED)
-
     def why_not(self) -> str | None:
         """Why it cannot be built here; None where it can."""
         return f"{self.data.name} is not in REKINDLE_DATA" if self.data and not self.data.exists() else None

@@ -6,6 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from ml.products import product_named
+from quality.businesses.contest import DRAWS
 from quality.businesses.declared import PRODUCTS
 from rekindle.settings import PROJECT
 
@@ -38,8 +39,6 @@ def write(contests: Sequence[Contest], left_out: Sequence[str]) -> None:
 
 
 def text(contests: Sequence[Contest], left_out: Sequence[str], state: str) -> str:
-    from quality.businesses.contest import DRAWS
-
     seen = {one.business.name: one.business for one in contests}
     businesses = "\n".join(f"* **{name}**: {business.about}." for name, business in seen.items())
     parts = [HEAD.format(state=state, draws=DRAWS, businesses=businesses)]
