@@ -49,7 +49,7 @@ PRODUCT = Product(
     title="Chance that a lapsed user comes back",
     use=(
         "Order lapsed users for a campaign, together with what a return is worth: `expected_gain` of `sms.audience` does.",
-        "Plan how many will come back by themselves.",
+        "Plan how many will come back, under messages such as were sent.",
     ),
     limits=(
         "It is learnt from days as they were, with the messages that were sent: the chance without one only where few were.",
