@@ -172,8 +172,11 @@ class Settings(BaseSettings):
         return self.landing or str(self.home / "landing")
 
 
-BESIDE_SETTINGS = {"REKINDLE_DBT_BRANCH", "REKINDLE_POINTS", "REKINDLE_SPARK_LOG"}
-"""Environment variables that are no settings: for dbt's process, the drills of `make chaos`, and the Spark server's log."""
+BESIDE_SETTINGS = {"REKINDLE_DBT_BRANCH", "REKINDLE_POINTS", "REKINDLE_REFERENCE", "REKINDLE_SPARK_LOG"}
+"""
+Environment variables that are no settings: for dbt's process, the drills of `make chaos`, whose recipes `make quality` compares
+with ours, and the Spark server's log.
+"""
 
 OF_A_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP)\w*)")
 """Kubernetes tells every container of a service called rekindle-… by variables that end like these."""

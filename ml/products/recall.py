@@ -17,7 +17,6 @@ RULES = (
     Rule("frequency_28d", "active days within 28 days", {"active_days_28d": 1.0}),
     Rule("frequency_90d", "active days within 90 days", {"active_days_90d": 1.0}),
     Rule("frequency_365d", "active days within 365 days", {"active_days_365d": 1.0}),
-    # Without two active days nobody knows a usual gap: such users come last, as if they were years beyond it.
     Rule("spending_28d", "spending within 28 days", {"sale_amount_28d": 1.0}),
     Rule("spending_365d", "spending within 365 days", {"sale_amount_365d": 1.0}),
     # Without two active days nobody knows a usual gap: such users come last, as if they were years beyond it.

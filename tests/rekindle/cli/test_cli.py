@@ -142,7 +142,8 @@ def test_what_is_known_beside_settings_is_no_misspelling(run, monkeypatch, name)
 def test_each_variable_that_code_or_documents_name_is_known():
     """A name that is written down here and not known would be refused."""
     sources = [*PROJECT.glob("*.md"), *PROJECT.glob("conf/*"), *PROJECT.glob("docs/**/*.md")]
-    sources += [path for room in ("rekindle", "dbt_project", "dags", "bench") for path in (PROJECT / room).rglob("*.*")]
+    rooms = "rekindle", "dbt_project", "dags", "bench", "chaos", "loop", "ml", "quality", "spark_jobs"
+    sources += [path for room in rooms for path in (PROJECT / room).rglob("*.*")]
     texts = [
         path.read_text() for path in sources if path.suffix in {".md", ".py", ".yml", ".sql", ".conf", ".properties"}
     ]
