@@ -39,6 +39,10 @@ POLL_SECONDS = 1.0
 WATCH_EVERY_SECONDS = 5.0
 CALLBACK_SECONDS = 180
 PARSED_WITHIN_SECONDS = 180
+HEARD_WITHIN_SECONDS = 5
+
+RETRY_SECONDS = 5
+"""After so long Airflow tries a task again, as its own column for one try says: nothing is learnt from minutes of waiting."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class Scheduled:
                 self._arm(left)
             if time.monotonic() - watched > WATCH_EVERY_SECONDS:
                 self.watch()
+                self._try_soon(run_id)
                 watched = time.monotonic()
             state = self._state(run_id) or state
             if state in {"success", "failed"}:
@@ -143,7 +148,12 @@ class Scheduled:
         else:
             self.orphans += kill_component(self.world, deed.who)
         self.watch()
-        (self.folder / points.GO_ON).touch()
+        go_on = self.folder / points.GO_ON
+        go_on.touch()
+        # Heard, or nobody is there any more who could: what is armed next begins with an empty folder.
+        until = time.monotonic() + HEARD_WITHIN_SECONDS
+        while go_on.exists() and time.monotonic() < until:
+            time.sleep(POLL_SECONDS / 10)
 
     def watch(self) -> None:
         """Start again what has died."""
@@ -151,6 +161,11 @@ class Scheduled:
         names = (airflow.API_SERVER, *airflow.COMPONENTS, spark_connect.NAME)
         if server.running_port(home) is None or not all(processes.running(home, name) for name in names):
             self.pages = platform.ui(home.path)
+
+    def _try_soon(self, run_id: str) -> None:
+        soon = "update task_instance set retry_delay_override = %s where run_id = %s and state = 'up_for_retry'"
+        with suppress(psycopg.OperationalError), self.world.administrator("airflow") as connection:
+            connection.execute(soon, [RETRY_SECONDS, run_id])
 
     def _state(self, run_id: str) -> str | None:
         with suppress(psycopg.OperationalError), self.world.administrator("airflow") as connection:

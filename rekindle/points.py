@@ -65,8 +65,9 @@ def _taken(folder: Path, point: str, of: str) -> str | None:
 
 
 def _wait(folder: Path) -> None:
-    """Stand still while the drill does something to a server."""
+    """Stand still while the drill does something to a server; its word to go on is taken away by who has heard it."""
     (folder / REACHED).touch()
     until = time.monotonic() + PATIENCE_SECONDS
     while not (folder / GO_ON).exists() and time.monotonic() < until:
         time.sleep(0.05)
+    (folder / GO_ON).unlink(missing_ok=True)

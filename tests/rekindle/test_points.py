@@ -115,3 +115,6 @@ def test_an_armed_point_waits_until_it_may_go_on(drill: Path):
         pass
 
     assert (drill / points.REACHED).exists()
+    assert not (drill / points.GO_ON).exists(), (
+        "who armed the next point before this was heard would have it wait for ever"
+    )
