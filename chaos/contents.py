@@ -92,9 +92,12 @@ def keys_of(tables: Collection[str]) -> dict[str, list[str]]:
 
 
 def catalog(world: World) -> dict[str, str]:
-    """Which file says what each table of the warehouse is: it is another one after each change."""
+    """Which file says what each table of the warehouse is: it is another one after each change. Views hold nothing."""
     with world.administrator("lake") as connection:
-        rows = connection.execute("select table_namespace || '.' || table_name, metadata_location from iceberg_tables")
+        rows = connection.execute(
+            "select table_namespace || '.' || table_name, metadata_location from iceberg_tables"
+            " where iceberg_type is distinct from 'VIEW'"
+        )
         return dict(rows.fetchall())
 
 

@@ -114,11 +114,10 @@ def _killed(world: World, day: date, seconds: float) -> int:
 
 
 def _contents(world: World) -> dict[str, str]:
-    tables = [table for table in contents.catalog(world) if not table.startswith("staging.")]
     spark = contents.fresh_session()
     try:
         # A delivery that was loaded by an attempt that was killed before it said so is loaded again.
-        return contents.of_warehouse(spark, tables, ("version",)) | contents.of_postgres(
+        return contents.of_warehouse(spark, tuple(contents.catalog(world)), ("version",)) | contents.of_postgres(
             world, without=VERSIONED["train"]
         )
     finally:

@@ -41,6 +41,10 @@ CALLBACK_SECONDS = 180
 PARSED_WITHIN_SECONDS = 180
 HEARD_WITHIN_SECONDS = 5
 
+HEARTBEAT = "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"
+HEARTBEAT_SECONDS = "90"
+"""Whose scheduler was killed as well is missed by its heartbeat alone, after five minutes unless Airflow is told otherwise."""
+
 RETRY_SECONDS = 5
 """After so long Airflow tries a task again, as its own column for one try says: nothing is learnt from minutes of waiting."""
 
@@ -79,7 +83,7 @@ class Scheduled:
         self.world, self.figures = world, figures
         self.folder = world.home.folder("points")
         clear(self.folder)
-        os.environ[points.VARIABLE] = str(self.folder)
+        os.environ |= {points.VARIABLE: str(self.folder), HEARTBEAT: HEARTBEAT_SECONDS}
         # What an earlier drill was in the middle of when it was stopped would go on beside this one.
         with world.administrator("airflow") as connection:
             connection.execute("delete from dag_run where run_id like 'chaos-%'")
@@ -91,7 +95,7 @@ class Scheduled:
         for orphan in self.orphans:
             with suppress(psutil.NoSuchProcess):
                 orphan.kill()
-        del os.environ[points.VARIABLE]
+        del os.environ[points.VARIABLE], os.environ[HEARTBEAT]
 
     def run(self, dag: str, run_id: str, conf: dict[str, Any], deeds: Sequence[Deed]) -> tuple[str, list[str]]:
         """Trigger a run, kill what is to be killed, and wait; returns how it ended, and which deeds were never done."""
@@ -308,9 +312,7 @@ def promotion_log() -> list[str]:
 def _all(world: World, tables: Sequence[str]) -> dict[str, str]:
     spark = contents.fresh_session()
     try:
-        return contents.of_warehouse(spark, [t for t in tables if not t.startswith("staging.")]) | contents.of_postgres(
-            world
-        )
+        return contents.of_warehouse(spark, tables) | contents.of_postgres(world)
     finally:
         spark.stop()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -208,6 +209,13 @@ def day_before_publishing(world: World, reached: Callable[[str], None]) -> None:
         if drilled := OF_GRAPH.get((step.kind, step.name)):
             reached(drilled)
         KINDS[step.kind](step.name)(world, run_id)
+
+
+def watch(world: World) -> None:
+    """Count what is published by suppression code, as a day's graph does after publishing."""
+    from rekindle.watching import published
+
+    published.watch(world.new, world.new - timedelta(7), _begun(world, "watch", records.new_run_id()))
 
 
 def _begun(world: World, name: str, run_id: str) -> str:

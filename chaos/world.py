@@ -128,6 +128,7 @@ class World:
         steps.day_before_publishing(self, lambda step: self.keep(ready_to(step)))
         self.keep(ready_to("publish"))
         steps.main("publish", "published")
+        steps.watch(self)
         self.keep(PUBLISHED)
         (self.home.path / "built").touch()
 
