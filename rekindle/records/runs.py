@@ -196,7 +196,8 @@ def durations(name: str) -> list[tuple[int, float]]:
             """
             select coalesce((stage.detail ->> 'days')::int, run.last_day - run.first_day + 1), stage.seconds
             from rekindle.stage join rekindle.run using (run_id)
-            where stage.stage = %s and stage.status = 'done' order by stage.recorded_at desc limit 20
+            where stage.stage = %s and stage.status = 'done' and not stage.detail ? 'kept'
+            order by stage.recorded_at desc limit 20
             """,
             [name],
         ).fetchall()

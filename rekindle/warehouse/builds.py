@@ -18,7 +18,7 @@ from rekindle import records
 from rekindle.days import Days
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rekindle.warehouse.lineage import Graph, Window
 
@@ -48,9 +48,9 @@ class Known:
     def builds_of(self, table: str) -> Mapping[date, str]:
         """The build of each day of a table; a by-product of ingestion is as new as all that has landed."""
         if table not in self.builds:
-            declared = self.graph.tables.get(table)
-            if declared is not None and declared.is_by_product:
-                self.builds[table] = _together(self.builds_of(name) for name in declared.reads)
+            parts = _recorded_as(self.graph, table)
+            if parts != (table,):
+                self.builds[table] = _together(self.builds_of(name) for name in parts)
             else:
                 found = records.builds(table, *ALWAYS)
                 self.builds[table] = {day: build.build_id for day, build in found.items()}
@@ -87,7 +87,7 @@ def before(graph: Graph, table: str, inputs: Inputs) -> Known:
     return Known.of(graph, {name for used in inputs.values() for name in used})
 
 
-def unchanged(table: str, day: date) -> records.Build | None:
+def unchanged(graph: Graph, table: str, day: date) -> records.Build | None:
     """
     The build of a partition whose inputs are what they were then; None where it has none, or one of them is another now.
 
@@ -97,12 +97,22 @@ def unchanged(table: str, day: date) -> records.Build | None:
     if built is None or built.built_at is None:
         return None
     for name, used in built.inputs.items():
-        found = records.builds(name, used.from_day, used.to_day)
-        builds = {d: one.build_id for d, one in found.items()}
-        is_newer = any(one.built_at is not None and one.built_at > built.built_at for one in found.values())
+        parts = _recorded_as(graph, name)
+        found = [records.builds(part, used.from_day, used.to_day) for part in parts]
+        is_newer = any(
+            one.built_at is not None and one.built_at > built.built_at for by_day in found for one in by_day.values()
+        )
+        by_part = [{day: one.build_id for day, one in by_day.items()} for by_day in found]
+        builds = _together(by_part) if parts != (name,) else by_part[0]
         if is_newer or fingerprint(builds, used.from_day, used.to_day) != used.fingerprint:
             return None
     return built
+
+
+def _recorded_as(graph: Graph, table: str) -> Sequence[str]:
+    """The tables whose builds say how new a table is: of a by-product of ingestion all that has landed."""
+    declared = graph.tables.get(table)
+    return tuple(declared.reads) if declared is not None and declared.is_by_product else (table,)
 
 
 @dataclass(frozen=True)

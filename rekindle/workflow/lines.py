@@ -55,6 +55,10 @@ def built_marts(day: date, marts: Sequence[str], detail: Detail) -> str:
     return f"{', '.join(marts)} of {day}: {_many(detail['tests_passed'], 'test')} passed, released."
 
 
+def kept(tables: Sequence[str], day: date) -> str:
+    return f"{', '.join(tables)} of {day}: as it was built before; what it is made of has not changed."
+
+
 def permitted(day: date, why_not: str | None) -> str:
     return (
         f"Nobody is permitted anew on {day}: {why_not}." if why_not else f"All that permits anybody on {day} is there."

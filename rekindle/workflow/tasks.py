@@ -21,9 +21,10 @@ from rekindle.workflow import assets
 from rekindle.workflow.waiting import WaitForDeliveries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ml.products import Product
+    from rekindle.days import Days
 
 DAY = "{{ params.day or macros.ds_add((dag_run.data_interval_end or dag_run.run_after) | ds, -1) }}"
 """
@@ -128,10 +129,13 @@ def build(table: str) -> Any:
     """Build one table's day with the Spark job that is named after it."""
 
     @task.pyspark(conn_id=SPARK, task_id=table.split(".")[1])
-    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:
         from rekindle.workflow import lines
 
         with _stage(day, airflow_run, table, spark) as (run_id, days, notes):
+            if _is_kept(kind, [table], days):
+                notes.detail = {"kept": True}
+                return lines.kept([table], days.first)
             notes.row_count = row_count = import_module(f"spark_jobs.{table}").main(spark, days, run_id).row_count
         return lines.built(table, days.first, row_count)
 
@@ -143,19 +147,29 @@ def build_marts(group: str) -> Any:
 
     # Without a product, what came true of the others is still to be told.
     @task.pyspark(conn_id=SPARK, task_id=f"marts.{group}", trigger_rule="none_failed")
-    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:
         from ml.products import PRODUCTS, labels_of, outcomes_of
         from rekindle.settings import settings
         from rekindle.warehouse import marts
         from rekindle.workflow import lines
 
         with _stage(day, airflow_run, f"marts.{group}", spark) as (run_id, days, notes):
+            if _is_kept(kind, lineage.graph().marts(group), days):
+                notes.detail = {"kept": True}
+                return lines.kept(lineage.graph().marts(group), days.first)
             labels, outcomes = labels_of(PRODUCTS, settings()), outcomes_of(PRODUCTS, settings())
             done = marts.build(spark, group, days, run_id, labels, outcomes)
             notes.detail = {"tests_passed": done.tests_passed}
         return lines.built_marts(days.first, lineage.graph().marts(group), notes.detail)
 
     return run(**CONTEXT)
+
+
+def _is_kept(kind: str, tables: Sequence[str], days: Days) -> bool:
+    """Whether a day that is scored again is to be scored by tables as they stand: nothing that they are made of has changed."""
+    from rekindle.warehouse import builds
+
+    return kind == "backfill" and all(builds.unchanged(lineage.graph(), table, day) for table in tables for day in days)
 
 
 def score(product: str) -> Any:

@@ -76,7 +76,7 @@ def adds_up(contract: Contract) -> bool:
 
 def stands(spark: SparkSession, contract: Contract, day: date) -> bool:
     """Whether a day was made by the definition that is in force, of inputs that are still what they were."""
-    built = builds.unchanged(contract.table, day)
+    built = builds.unchanged(lineage.graph(), contract.table, day)
     if built is None or built.snapshot_id is None:
         return False
     if not is_kept(contract, day):

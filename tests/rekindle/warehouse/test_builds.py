@@ -224,20 +224,29 @@ def test_a_build_from_what_is_not_declared_is_refused_and_not_recorded(build):
 @pytest.mark.usefixtures("built")
 def test_a_partition_is_unchanged_until_an_input_is_another_or_is_built_again(build):
     """Also from the same deliveries: settings may have changed since. What is built later than its days read is of no concern."""
-    assert builds.unchanged("windows", DAYS[1]) is None
-    before = builds.unchanged("windows", DAYS[0])
+    assert builds.unchanged(GRAPH, "windows", DAYS[1]) is None
+    before = builds.unchanged(GRAPH, "windows", DAYS[0])
     assert before is not None
     build("tiles", DAYS[3], raw_of_orders=(DAYS[3], DAYS[3]))
-    assert builds.unchanged("windows", DAYS[0]) == before
+    assert builds.unchanged(GRAPH, "windows", DAYS[0]) == before
 
     build("tiles", DAYS[0], raw_of_orders=(DAYS[0], DAYS[0]))
     assert builds.state(GRAPH).stale == {}
-    assert builds.unchanged("windows", DAYS[0]) is None
+    assert builds.unchanged(GRAPH, "windows", DAYS[0]) is None
+
+
+@pytest.mark.usefixtures("built")
+def test_what_reads_a_by_product_of_ingestion_is_as_new_as_what_has_landed(build):
+    build("marts.activity", DAYS[0], raw_of_deliveries=(DAYS[0], DAYS[0]))
+    assert builds.unchanged(GRAPH, "marts.activity", DAYS[0]) is not None
+
+    build("orders", DAYS[0], "second")
+    assert builds.unchanged(GRAPH, "marts.activity", DAYS[0]) is None
 
 
 @pytest.mark.usefixtures("built")
 def test_a_partition_whose_input_came_again_is_not_unchanged(build):
     build("orders", DAYS[0], "second")
 
-    assert builds.unchanged("tiles", DAYS[0]) is None
-    assert builds.unchanged("tiles", DAYS[1]) is not None
+    assert builds.unchanged(GRAPH, "tiles", DAYS[0]) is None
+    assert builds.unchanged(GRAPH, "tiles", DAYS[1]) is not None

@@ -87,7 +87,7 @@ def test_a_day_whose_rows_or_tiles_were_deleted_for_their_age_is_nothing_to_go_o
     first_tiles = day_before.read_from(CONTRACT, DAY)
     kept_from: dict[str, date] = {}
     monkeypatch.setattr(records, "expiries", lambda: kept_from)
-    monkeypatch.setattr(builds, "unchanged", lambda table, day: Build(table, day, "", "", 7))
+    monkeypatch.setattr(builds, "unchanged", lambda _graph, table, day: Build(table, day, "", "", 7))
     monkeypatch.setattr(day_before, "snapshot_says", lambda *_: day_before.definition())
 
     def stands_where(**kept: date) -> bool:
