@@ -8,7 +8,7 @@ the one archive that is named by its digest, after it has computed that digest i
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ml.model.calibration import Calibration
     from ml.model.encoder import Encoder, Rows
+    from ml.model.learners.declaration import Hyper
     from ml.model.part import Contributions
     from ml.model.reasons import Wording
     from ml.products import Target
@@ -44,8 +45,8 @@ amounts are bent, which it could not read.
 What fits into 1 is written as 1: its digest stays what it was, and an earlier Rekindle reads it.
 """
 
-MEMORY = ("history_weeks", "half_life_weeks")
-"""What of a forecast says how much of the past it has learnt from: a refit needs it, scoring does not."""
+RECIPE = ("history_weeks", "half_life_weeks", "hyper")
+"""What of a forecast says how it was fitted: a refit needs it, scoring does not."""
 
 REASON_COUNT = 3
 
@@ -64,6 +65,8 @@ class Forecast:
     """The weeks before the last training day that it has learnt from, and a refit learns from; None of all there were."""
     half_life_weeks: int | None = None
     """After so many weeks a training row counted half, and does in a refit; None where all counted alike."""
+    hyper: Hyper = field(default_factory=dict, hash=False)
+    """Hyper-parameters of the candidate that are not as its learner declares them, by name; a refit has the same."""
 
     @property
     def trees(self) -> int:
@@ -235,7 +238,7 @@ class Scorer:
                     "learner": part.predictor.to_json(),
                     "calibration": calibration.to_json(forecast.calibration),
                 }
-                entry |= {name: value for name in MEMORY if (value := getattr(forecast, name)) is not None}
+                entry |= {name: value for name in RECIPE if (value := getattr(forecast, name))}
                 if part.handover:
                     entry["handover"] = vars(part.handover)
                 listed.append(entry if is_dense else {**entry, "encoder": encoders.index(part.encoder)})
@@ -280,8 +283,8 @@ class Scorer:
                     Part(encoders[entry.get("encoder", 0)], kind.from_stored(entry["learner"], content), handover)
                 )
             fitted = calibration_of(entries[0]["calibration"])
-            memory = {name: entries[0].get(name) for name in MEMORY}
-            forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted, **memory))
+            recipe = {name: entries[0][name] for name in RECIPE if name in entries[0]}
+            forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted, **recipe))
         outlook = Outlook.from_json(model["outlook"]) if "outlook" in model else None
         return cls(model["product"], tuple(forecasts), outlook)
 

@@ -23,6 +23,7 @@ from ml.objectives import OBJECTIVES, pictures
 from ml.objectives.declaration import Thorough
 from ml.training import evaluation, fitting, samples, segments
 from ml.training.evaluation import Judged
+from ml.training.tuned import DECLARED
 from rekindle.errors import CheckFailedError
 from rekindle.progress import SILENT
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ml.training.evaluation import Figure
     from ml.training.fitting import Fitted
     from ml.training.samples import Sample, Split
+    from ml.training.tuned import Tuned
     from rekindle.progress import Progress
     from rekindle.settings import Settings
 
@@ -165,10 +167,13 @@ def backtest(
     last: date | None = None,
     share: float = TEXTED,
     rounds: int | None = None,
+    tuned: Tuned = DECLARED,
     progress: Progress = SILENT,
 ) -> Backtested:
     """
     Fit and judge on rolling blocks of all the history that the sample knows; `rounds` draws of users make the intervals.
+
+    Blocks that the search for `tuned` has looked at are fitted as learners declare.
 
     A block in which there is too little to learn from is left out by name. Raises CheckFailedError `not_enough_history` where
     there is no block, and what refused the last one where all were refused.
@@ -179,7 +184,7 @@ def backtest(
     with progress.step("blocks of days", total=len(days)) as step:
         for some in days:
             try:
-                blocks.append(_block(product, sample, samples.split_before(sample, some, settings)))
+                blocks.append(_block(product, sample, samples.split_before(sample, some, settings), tuned))
             except CheckFailedError as error:
                 refused[f"{some[0]} to {some[-1]}"], why = error.what, error
             step.advance()
@@ -245,9 +250,9 @@ def pooled(blocks: Sequence[Block]) -> Judged:
     return Judged(users, all_of(MODEL, "outcome"), prediction, prediction, all_of(TO_BEAT, "prediction"), base)
 
 
-def _block(product: Product, sample: Sample, split: Split) -> Block:
+def _block(product: Product, sample: Sample, split: Split, tuned: Tuned) -> Block:
     """Fit what is known before the test days, and let each contender say its prediction of them."""
-    fitted = fitting.fit(product, sample, split)
+    fitted = fitting.fit(product, sample, split, tuned)
     rows = sample.judged(split.test)
     encoded, longest, (contenders,) = Encoded(rows), fitted.longest, fitted.contenders
     by_name = {}

@@ -25,18 +25,20 @@ from ml.training.evaluation import Evaluation, Judged
 from ml.training.memory import ALL, HALF_LIVES, HISTORIES, Memory, latest, weeks_of
 from ml.training.new_users import FIGURES, Start
 from ml.training.rules import fit_rule
+from ml.training.tuned import DECLARED
 from rekindle.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ml.model.calibration import Calibration
-    from ml.model.learners.declaration import Stop
+    from ml.model.learners.declaration import Hyper, Stop
     from ml.model.part import Part
     from ml.objectives import Objective
     from ml.objectives.declaration import Metric
     from ml.products import Product, Rule, Target
     from ml.training.samples import RefitDays, Sample, Split
+    from ml.training.tuned import Tuned
     from rekindle.days import Days
 
 MIN_ROWS = 200
@@ -72,6 +74,8 @@ class Contest:
     """How much of the history the candidate learns from; None is all there is."""
     half_life_weeks: int | None = None
     """After so many weeks a row of it counts half; None where all count alike."""
+    hyper: Mapping[str, Hyper] = field(default_factory=dict)
+    """The hyper-parameters of candidates that were not fitted as they declare."""
     new_users: Start | None = None
     """What came of beginning with registration data; None of a product that declares none."""
 
@@ -156,8 +160,12 @@ class _Rows:
     """Training and validation rows of earlier days that candidates are chosen by, too."""
 
 
-def fit(product: Product, sample: Sample, split: Split) -> Fitted:
-    """Fit, choose and judge. Refuses, by name, a sample that no model should be made of."""
+def fit(product: Product, sample: Sample, split: Split, tuned: Tuned = DECLARED) -> Fitted:
+    """
+    Fit, choose and judge, with hyper-parameters from a search that has not seen the test days.
+
+    Refuses, by name, a sample that no model should be made of.
+    """
     if len(sample.targets) > 1 and not OBJECTIVES[product.objective].adds_up:
         raise InputError(
             f"{product.name} has several targets, and predictions of the objective {product.objective} do not add up.",
@@ -169,15 +177,16 @@ def fit(product: Product, sample: Sample, split: Split) -> Fitted:
     contested = []
     for target in sample.targets:
         rows = _Rows(
-            training=_examples(sample.of(split.train[target.label], target), target),
-            validation=_examples(sample.of(split.validation[target.label], target), target),
+            training=examples_of(sample.of(split.train[target.label], target), target),
+            validation=examples_of(sample.of(split.validation[target.label], target), target),
             test=Examples(test, _outcomes(test.rows, target)),
-            earlier=tuple(_earlier(product, sample, split, target)),
+            earlier=tuple(earlier(product, sample, split, target)),
         )
         for days in ("training", "validation", "test"):
             check_examples(product.objective, days, getattr(rows, days))
         check_no_label(product.objective, encoders.of(Dense), rows.training)
-        contested.append(_contest(product, sample, encoders, target, rows))
+        newest = _OfTrial(encoders, rows.training, rows.validation, tuned.unseen(split.test))
+        contested.append(_contest(product, sample, target, rows, newest))
     contests = tuple(c.contest for c in contested)
     model, rule = (_scorer(product, found) for found in zip(*((c.model, c.rule) for c in contested), strict=True))
     fitted = model or rule
@@ -195,13 +204,14 @@ def fit(product: Product, sample: Sample, split: Split) -> Fitted:
 
 def encoders_of(sample: Sample, split: Split) -> Encoders:
     """Return the encoders of the training rows of all targets."""
-    encoders = _encoders(sample, [sample.of(split.train[target.label], target) for target in sample.targets])
+    encoders = encoders_on(sample, [sample.of(split.train[target.label], target) for target in sample.targets])
     if not encoders.of(Dense).features:
         raise _refused("features_constant", "No feature differs between any two training rows.")
     return encoders
 
 
-def _encoders(sample: Sample, rows: Sequence[pa.Table]) -> Encoders:
+def encoders_on(sample: Sample, rows: Sequence[pa.Table]) -> Encoders:
+    """Return the encoders of some rows, which read no label and nothing that no model may read."""
     return Encoders(pa.concat_tables(rows), leave_out=[*(target.label for target in sample.targets), *sample.kept_out])
 
 
@@ -217,11 +227,11 @@ def fit_recipe(
     encoders, forecasts = encoders or encoders_of(sample, split), []
     for target, forecast in zip(sample.targets, recipe.forecasts, strict=True):
         days = split.train[target.label], split.validation[target.label]
-        train, validation = (_examples(sample.of(some, target), target) for some in days)
+        train, validation = (examples_of(sample.of(some, target), target) for some in days)
         if (parts := _again(product, target, forecast, encoders, train)) is None:
             return None
         again = _calibrated(product, target, forecast.candidate, parts, validation)
-        forecasts.append(replace(again, **Memory.of(forecast)._asdict()))
+        forecasts.append(replace(again, hyper=forecast.hyper, **Memory.of(forecast)._asdict()))
     return Scorer(product.name, tuple(forecasts))
 
 
@@ -233,7 +243,7 @@ def recalibrated(product: Product, sample: Sample, scorer: Scorer, days: Mapping
     """
     forecasts = []
     for target, forecast in zip(sample.targets, scorer.forecasts, strict=True):
-        rows = _examples(sample.of(days[target.label], target), target)
+        rows = examples_of(sample.of(days[target.label], target), target)
         fitted = calibrate(OBJECTIVES[product.objective], raw_of(forecast.parts, rows.rows), rows)
         if calibration.why_refused(fitted):
             return None
@@ -297,9 +307,9 @@ def refit(product: Product, sample: Sample, judged: Scorer, days: RefitDays) -> 
     the business did since the training days, which the new fit has seen; and on its own rows every learner is right.
     """
     everything = [sample.of(days.everything[target.label], target) for target in sample.targets]
-    encoders, forecasts = _encoders(sample, everything), []
+    encoders, forecasts = encoders_on(sample, everything), []
     for target, forecast, rows in zip(sample.targets, judged.forecasts, everything, strict=True):
-        parts = _again(product, target, forecast, encoders, _examples(rows, target))
+        parts = _again(product, target, forecast, encoders, examples_of(rows, target))
         fitted = _out_of_time(product, sample, target, forecast, days)
         if fitted is None or parts is None:
             return Refitted(
@@ -320,11 +330,13 @@ def _again(
             part = fit_rule(rule, OBJECTIVES[product.objective], examples)
             return (part,) if part else None
     train = Memory.of(forecast).kept(examples)
-    parts = _learnt(product, forecast.candidate, encoders, train, forecast.trees)
+    parts = learnt(product, forecast.candidate, encoders, train, forecast.trees, forecast.hyper)
     return new_users.begun(product, encoders, parts, train, forecast.handover_days)
 
 
-def _learnt(product: Product, candidate: str, encoders: Encoders, train: Examples, stop: Stop) -> tuple[Part, ...]:
+def learnt(  # noqa: PLR0917 - what a fit is made of
+    product: Product, candidate: str, encoders: Encoders, train: Examples, stop: Stop, hyper: Hyper
+) -> tuple[Part, ...]:
     """Fit a candidate by its name. Raises InputError for one that cannot minimise what the product's objective asks for."""
     learner, loss = LEARNERS[candidate], OBJECTIVES[product.objective].loss
     if learner.losses and loss not in learner.losses:
@@ -334,7 +346,7 @@ def _learnt(product: Product, candidate: str, encoders: Encoders, train: Example
             safe="The champion stays as it was.",
             code="learner_without_loss",
         )
-    parts = learner.fit(encoders, loss, train, stop)
+    parts = learner.fit(encoders, loss, train, stop, **hyper)
     made_of = {type(one) for part in parts for one in (part.encoder, part.predictor)}
     if foreign := made_of - {*learner.encoders, *learner.predictors}:
         raise InputError(
@@ -350,8 +362,8 @@ def _out_of_time(
     product: Product, sample: Sample, target: Target, forecast: Forecast, days: RefitDays
 ) -> Calibration | None:
     """Calibrate a recipe by days that come as long after those it was fitted on as scored days will."""
-    before, after = (_examples(sample.of(some[target.label], target), target) for some in (days.before, days.after))
-    parts = _again(product, target, forecast, _encoders(sample, [before.rows.rows]), before)
+    before, after = (examples_of(sample.of(some[target.label], target), target) for some in (days.before, days.after))
+    parts = _again(product, target, forecast, encoders_on(sample, [before.rows.rows]), before)
     if parts is None:
         return None
     return calibrate(OBJECTIVES[product.objective], raw_of(parts, after.rows), after)
@@ -404,23 +416,28 @@ class _Contested:
     contenders: Mapping[str, Forecast]
 
 
-def _contest(product: Product, sample: Sample, encoders: Encoders, target: Target, rows: _Rows) -> _Contested:
+def _contest(product: Product, sample: Sample, target: Target, rows: _Rows, newest: _OfTrial) -> _Contested:
     """Fit every candidate and rule, calibrate it on the validation days and choose by them; the test days only show."""
-    objective, validation = OBJECTIVES[product.objective], rows.validation
-    fits = {name: _learnt(product, name, encoders, rows.training, validation) for name in product.candidates}
+    objective, validation, tuned = OBJECTIVES[product.objective], rows.validation, newest.tuned
+    fits = {name: newest.learnt(product, name) for name in product.candidates}
     by_rule = {rule.name: fit_rule(rule, objective, rows.training) for rule in target.rules}
     told = {
         name: "its features do not vary, or rank the wrong way round" for name, fit in by_rule.items() if fit is None
     }
     fits |= {name: (part,) for name, part in by_rule.items() if part is not None}
-    forecasts = {name: _calibrated(product, target, name, parts, validation) for name, parts in fits.items()}
+    forecasts = {
+        name: replace(_calibrated(product, target, name, parts, validation), hyper=tuned.get(name, {}))
+        for name, parts in fits.items()
+    }
     rank = objective.figures.ranking[objective.figures.primary]
     ranks = {name: rank(validation.outcome, its.raw(validation.rows)) for name, its in forecasts.items()}
     why = {name: _why_refused(product, its, ranks[name]) for name, its in forecasts.items()}
 
     allowed = [name for name in product.candidates if why[name] is None]
-    trials = [_OfTrial(encoders, rows.training, validation, {(name, ALL): fits[name] for name in product.candidates})]
-    trials += [_OfTrial(_encoders(sample, [before.rows.rows]), before, after) for before, after in rows.earlier]
+    trials = [newest]
+    trials += [
+        _OfTrial(encoders_on(sample, [before.rows.rows]), before, after, tuned) for before, after in rows.earlier
+    ]
     blocks = [
         Told.of(objective, trial.after, {name: trial.learnt(product, name) for name in allowed}) for trial in trials
     ]
@@ -434,11 +451,12 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
         forgetful = [trial.learnt(product, chosen, memory) for trial in trials]
         beside = _beside(objective, blocks, trials, chosen, forgetful)
         calibrated = _calibrated(product, target, chosen, forgetful[0], validation)
-        forecasts[chosen] = replace(calibrated, **memory._asdict())
+        forecasts[chosen] = replace(calibrated, hyper=tuned.get(chosen, {}), **memory._asdict())
     start, beside = _start(product, trials, beside, chosen, memory) if chosen else (Start(), beside)
     if chosen and start.days:
         parts = trials[0].begun(product, chosen, start.days, memory)
-        forecasts[chosen] = replace(_calibrated(product, target, chosen, parts, validation), **memory._asdict())
+        calibrated = _calibrated(product, target, chosen, parts, validation)
+        forecasts[chosen] = replace(calibrated, hyper=tuned.get(chosen, {}), **memory._asdict())
     if chosen and rule and _is_rule_ahead(objective, beside, trials, chosen, _rule_named(target, rule)):
         told[chosen] = f"on validation days the naive rule {rule} is ahead of it by more than a standard error"
         chosen, memory = None, ALL
@@ -452,6 +470,7 @@ def _contest(product: Product, sample: Sample, encoders: Encoders, target: Targe
         refused={**{name: reason for name, reason in why.items() if reason}, **told},
         rule=to_beat,
         rules={name: ranks[name] for name in rules},
+        hyper={name: hyper for name, hyper in tuned.items() if name in fits},
         new_users=start if product.registration and chosen else None,
         **memory._asdict(),
     )
@@ -505,6 +524,7 @@ class _OfTrial:
     encoders: Encoders
     before: Examples
     after: Examples
+    tuned: Mapping[str, Hyper]
 
     fits: dict[tuple[str, Memory], tuple[Part, ...]] = field(default_factory=dict)
     """What was fitted already, by candidate and memory."""
@@ -512,7 +532,9 @@ class _OfTrial:
     def learnt(self, product: Product, name: str, memory: Memory = ALL) -> tuple[Part, ...]:
         """Fit a candidate on what is kept of the training rows, all of them by default; once, however often it is asked."""
         if (name, memory) not in self.fits:
-            self.fits[name, memory] = _learnt(product, name, self.encoders, memory.kept(self.before), self.after)
+            self.fits[name, memory] = learnt(
+                *(product, name, self.encoders, memory.kept(self.before), self.after, self.tuned.get(name, {}))
+            )
         return self.fits[name, memory]
 
     def can_tell(self, objective: str, memory: Memory) -> bool:
@@ -738,10 +760,10 @@ def _scorer(product: Product, forecasts: Sequence[Forecast | None]) -> Scorer | 
     return Scorer(product.name, there) if len(there) == len(forecasts) else None
 
 
-def _earlier(product: Product, sample: Sample, split: Split, target: Target) -> Iterator[tuple[Examples, Examples]]:
+def earlier(product: Product, sample: Sample, split: Split, target: Target) -> Iterator[tuple[Examples, Examples]]:
     """Yield the rows of earlier days that candidates are chosen by; days with too few rows choose nothing."""
     for trial in split.earlier.get(target.label, ()):
-        before, after = (_examples(sample.of(days, target), target) for days in (trial.train, trial.validation))
+        before, after = (examples_of(sample.of(days, target), target) for days in (trial.train, trial.validation))
         if all(_are_enough(product.objective, some.outcome) for some in (before, after)):
             yield before, after
 
@@ -750,7 +772,8 @@ def _are_enough(objective: str, outcome: np.ndarray) -> bool:
     return len(outcome) >= MIN_ROWS and OBJECTIVES[objective].rarer(outcome) >= MIN_OF_A_KIND
 
 
-def _examples(rows: pa.Table, target: Target) -> Examples:
+def examples_of(rows: pa.Table, target: Target) -> Examples:
+    """Put what came true of a target beside rows."""
     return Examples(Encoded(rows), _outcomes(rows, target))
 
 

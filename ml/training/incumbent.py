@@ -7,12 +7,13 @@ As it stands it has learnt from other days, perhaps from the test days: beside i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml import registry
-from ml.model.learners import LEARNERS
+from ml.model.learners import LEARNERS, why_not_hyper
 from ml.model.scorer import Scorer
 from ml.training import evaluation, fitting
+from ml.training.memory import Memory
 from rekindle.errors import RekindleError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def find(product: Product, sample: Sample, split: Split, fitted: Fitted) -> Incu
         return Incumbent(champion, None, None, is_rule=False, why_not=error.what)
     rules = {rule.name for target in sample.targets for rule in target.rules}
     is_rule = set(made_by(stored)) <= rules
-    scorer, why = None, _why_not(stored, sample, rules)
+    scorer, why = None, why_not_again(stored, sample, rules)
     if not why and (scorer := fitting.fit_recipe(product, sample, split, stored)) is None:
         why = "on the training days it ranks the wrong way round"
     judged = list(fitting.judge(scorer, sample, split, fitted.to_beat).values())[-1] if scorer else None
@@ -73,14 +74,26 @@ def made_by(scorer: Scorer) -> tuple[str, ...]:
     return tuple(forecast.candidate for forecast in scorer.forecasts)
 
 
-def recipe_of(scorer: Scorer) -> tuple[tuple[str, int | None], ...]:
-    """
-    Say of each target which candidate learnt it from how many weeks of the history, None from all: that is a recipe.
+class Recipe(NamedTuple):
+    """How one target is learnt."""
 
-    How many trees there are is found anew by the validation days, and another number the same recipe on newer days. Another
-    share of the history is a choice, as a learner is: who makes it has to be better, not only no worse.
+    candidate: str
+    memory: Memory
+    handover_days: int | None
+    hyper: tuple[tuple[str, float], ...]
+
+
+def recipe_of(scorer: Scorer) -> tuple[Recipe, ...]:
     """
-    return tuple((forecast.candidate, forecast.history_weeks) for forecast in scorer.forecasts)
+    Say of each target which candidate learns it, from how much of the past, how it begins and with what hyper-parameters.
+
+    How many trees there are, and how raw scores are bent into predictions, is found anew by the validation days: another number
+    is the same recipe on newer days. The rest are choices: who makes another has to be better, not only no worse.
+    """
+    return tuple(
+        Recipe(one.candidate, Memory.of(one), one.handover_days, tuple(sorted(one.hyper.items())))
+        for one in scorer.forecasts
+    )
 
 
 def complexity(candidates: Sequence[str], scorer: Scorer) -> tuple[int, ...]:
@@ -115,9 +128,12 @@ def beside(objective: str, found: Incumbent | None, challenger: Judged, figures:
     }
 
 
-def _why_not(stored: Scorer, sample: Sample, rules: set[str]) -> str:
+def why_not_again(stored: Scorer, sample: Sample, rules: set[str]) -> str:
     """Say why a recipe cannot be fitted here; empty where it can."""
     if [forecast.label for forecast in stored.forecasts] != [target.label for target in sample.targets]:
         return "It predicts something else: the horizons were others"
     gone = sorted({*made_by(stored)} - rules - LEARNERS.keys())
-    return f"No learner {' or '.join(gone)} is here any more" if gone else ""
+    if gone:
+        return f"No learner {' or '.join(gone)} is here any more"
+    others = (why_not_hyper(one.candidate, one.hyper) for one in stored.forecasts if one.hyper)
+    return next((why for why in others if why), "")

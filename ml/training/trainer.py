@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ml import registry
 from ml.model import protected
 from ml.objectives import OBJECTIVES, pictures
-from ml.training import admission, card, fitting, gate, incumbent, leak_screen, outlooks, samples
+from ml.training import admission, card, fitting, gate, incumbent, leak_screen, outlooks, samples, tuned
 from ml.training.fitting import Refitted
 from ml.training.memory import Memory
 from rekindle import records
@@ -99,6 +99,7 @@ class Training:
 
 def train(spark: SparkSession, product: Product, day: date, run_id: str, progress: Progress = SILENT) -> Training:
     """Train on what was known at the end of `day`. Where the model is out, the best naive rule scores in its place."""
+    hyper = tuned.of_product(product)
     with progress.step("reading the sample"):
         samples.refuse_undelivered(spark, day)
         sample = samples.sample(spark, product, day, settings())
@@ -106,7 +107,7 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str, progres
         records.record_snapshots(run_id, {table: read for table, read in sample.snapshots.items() if read is not None})
     split = samples.split(sample, settings())
     with progress.step("fitting and choosing"):
-        fitted = fitting.fit(product, sample, split)
+        fitted = fitting.fit(product, sample, split, hyper)
         champion = incumbent.find(product, sample, split, fitted)
         screened = leak_screen.screen(
             *(product, sample, split, fitted, champion), asked=gate.criteria(), settings=settings()
@@ -199,6 +200,7 @@ def _record(
             **{f"snapshot.{table}": str(snapshot) for table, snapshot in sample.snapshots.items()},
             **{f"chosen.{forecast.label}": forecast.candidate for forecast in fitted.scorer.forecasts},
             **{f"learns_from.{one.label}": str(Memory.of(one)) for one in fitted.scorer.forecasts},
+            **{f"hyper.{one.label}": json.dumps(dict(one.hyper)) for one in fitted.scorer.forecasts if one.hyper},
             **{f"to_beat.{contest.label}": contest.rule or "chance" for contest in fitted.contests},
             **{
                 f"new_users.{contest.label}": contest.new_users.told for contest in fitted.contests if contest.new_users

@@ -163,16 +163,19 @@ def backtest(
     _refuse_untrained(chosen)
     platform.attach()
     from ml.training import backtest as testing
-    from ml.training import samples
+    from ml.training import samples, tuned
     from rekindle.report import backtest as pages
     from rekindle.settings import settings
     from rekindle.warehouse.spark import session
 
+    hyper = tuned.of_product(chosen)
     with shown(as_json=json) as progress, progress.step(f"Testing {product}"):
         with progress.step("reading the sample"):
             spark = session()
             sample = samples.sample(spark, chosen, samples.last_day(spark), settings())
-        found = testing.backtest(chosen, sample, settings(), first=first, last=last, share=share, progress=progress)
+        found = testing.backtest(
+            chosen, sample, settings(), first=first, last=last, share=share, tuned=hyper, progress=progress
+        )
     told = found.to_json()
     path = pages.write(told, found.drawn(), page)
     answer({**told, "page": path}, as_json=json, text=_backtest(told, path))

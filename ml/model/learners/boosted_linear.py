@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ml.model.encoder import Dense
-from ml.model.learners.boosting import Boosting, boosted
+from ml.model.learners.boosting import HYPER, Boosting, boosted
 from ml.model.learners.declaration import Examples, Learner
 from ml.model.learners.linear import Linear, of_amounts
 from ml.model.part import Part
@@ -48,7 +48,7 @@ class BoostedLinear:
         return cls(Linear.from_stored(plain, None), Boosting.from_stored({}, content))
 
 
-def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Part, ...]:
+def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop, **hyper: float) -> tuple[Part, ...]:
     dense = encoders.of(Dense)
     linear = of_amounts(dense, train)
 
@@ -56,7 +56,7 @@ def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Pa
         return some.of(some.outcome - linear.raw(some.rows.by(dense)))
 
     until = left(stop) if isinstance(stop, Examples) else stop
-    return (Part(dense, BoostedLinear(linear, boosted(dense, loss, left(train), until))),)
+    return (Part(dense, BoostedLinear(linear, boosted(dense, loss, left(train), until, **hyper))),)
 
 
 LEARNER = Learner(
@@ -66,4 +66,5 @@ LEARNER = Learner(
     predictors=(BoostedLinear,),
     losses=("regression",),
     weighs=True,
+    hyper=HYPER,
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ml.model.encoder import Dense
-from ml.model.learners.declaration import Learner
+from ml.model.learners.declaration import Learner, Range
 from ml.model.part import Part
 
 if TYPE_CHECKING:
@@ -19,13 +19,19 @@ if TYPE_CHECKING:
     from ml.model.encoder import Encoders
     from ml.model.learners.declaration import Examples, Stop
 
+HYPER: Mapping[str, Range] = {
+    "learning_rate": Range(0.05, 0.02, 0.2, is_log=True),
+    "num_leaves": Range(15, 4, 64, is_log=True),
+    "min_data_in_leaf": Range(50, 10, 1000, is_log=True),
+    "bagging_fraction": Range(0.8, 0.4, 1.0),
+    "feature_fraction": Range(0.8, 0.2, 1.0),
+    "lambda_l2": Range(0.0, 0.0, 100.0),
+}
+"""By LightGBM's names. Below so low a rate more trees would be needed than `MAX_TREES`."""
+
 TREES: Mapping[str, Any] = {
-    "learning_rate": 0.05,
-    "num_leaves": 15,
-    "min_data_in_leaf": 50,
-    "bagging_fraction": 0.8,
+    **{name: its.default for name, its in HYPER.items()},
     "bagging_freq": 1,
-    "feature_fraction": 0.8,
     "seed": 0,
     "deterministic": True,
     "force_row_wise": True,
@@ -81,13 +87,13 @@ class Boosting:
         return cls(text, lgb.Booster(model_str=text))
 
 
-def boosted(dense: Dense, loss: str, train: Examples, stop: Stop, **of_loss: float) -> Boosting:
-    """Boost trees, as many as go on improving the validation days, or as many as are given; `of_loss` completes the loss."""
+def boosted(dense: Dense, loss: str, train: Examples, stop: Stop, **hyper: float) -> Boosting:
+    """Boost trees, as many as go on improving the validation days, or as many as are given; `hyper` is told to LightGBM."""
     import lightgbm as lgb
 
     names = [f"f{i}" for i in range(len(dense.features))]
     data = lgb.Dataset(train.rows.by(dense), train.outcome, weight=train.weight, feature_name=names, free_raw_data=True)
-    told = {**TREES, "objective": loss, **of_loss}
+    told = {**TREES, "objective": loss, **hyper}
     if isinstance(stop, int):
         booster = lgb.train(told, data, num_boost_round=stop)
         return Boosting.from_text(booster.model_to_string(num_iteration=stop))
@@ -101,9 +107,9 @@ def boosted(dense: Dense, loss: str, train: Examples, stop: Stop, **of_loss: flo
     return Boosting.from_text(booster.model_to_string(num_iteration=booster.best_iteration))
 
 
-def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Part, ...]:
+def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop, **hyper: float) -> tuple[Part, ...]:
     dense = encoders.of(Dense)
-    return (Part(dense, boosted(dense, loss, train, stop)),)
+    return (Part(dense, boosted(dense, loss, train, stop, **hyper)),)
 
 
-LEARNER = Learner("boosting", "boosted trees (LightGBM)", fit=_fit, predictors=(Boosting,), weighs=True)
+LEARNER = Learner("boosting", "boosted trees (LightGBM)", fit=_fit, predictors=(Boosting,), weighs=True, hyper=HYPER)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from ml.model.encoder import Dense
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
 
-    from ml.model.encoder import Encoded, Encoder, Encoders
+    from ml.model.encoder import Encoded, Encoder
     from ml.model.part import Part, Predictor
 
     Stop: TypeAlias = "Examples | int"
     """When rounds end: by the validation rows, or after as many trees as are given."""
 
-    Fit: TypeAlias = Callable[[Encoders, str, "Examples", Stop], tuple[Part, ...]]
+    # (encoders, loss, examples, stop), and hyper-parameters by name of a learner that declares some.
+    Fit: TypeAlias = Callable[..., tuple[Part, ...]]
+
+    Hyper: TypeAlias = Mapping[str, float]
+    """Hyper-parameters by name, those that are not as declared."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,29 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Range:
+    """A hyper-parameter: what it is unless somebody says otherwise, and within which ends it may lie."""
+
+    default: float
+    low: float
+    high: float
+    is_log: bool = False
+    """Whether equal steps are equal ratios: 5 and 10 leaves differ as 20 and 40 do."""
+
+    @property
+    def is_whole(self) -> bool:
+        return isinstance(self.default, int)
+
+
+@dataclass(frozen=True)
 class Learner:
     """
     What competes for a product, by its name.
 
-    `fit` is given encoders of the training rows, the objective's loss, the training examples and when to stop; it returns
-    parts whose raw scores add up. Everything is seeded and single-valued: the same sample gives the same bytes. Heavy
-    libraries are imported within it, because the workers import the file and only score.
+    `fit` is given encoders of the training rows, the objective's loss, the training examples and when to stop, and by name the
+    values of `hyper` that are not as declared; it returns parts whose raw scores add up. Everything is seeded and
+    single-valued: the same sample gives the same bytes. Heavy libraries are imported within it, because the workers import the
+    file and only score.
     """
 
     name: str
@@ -57,3 +77,5 @@ class Learner:
     """The kinds of encoder that its parts have."""
     weighs: bool = False
     """Whether it learns from each row as much as its weight says; of one that does not, all rows count alike."""
+    hyper: Mapping[str, Range] = field(default_factory=dict, hash=False)
+    """The hyper-parameters that a search may set, by name; empty of a learner that has none worth one."""

@@ -197,9 +197,15 @@ def challenge_of(recall_fitted, in_office, found, admitted, monkeypatch):
 
 @pytest.mark.parametrize(
     ("changed", "is_same"),
-    [({"parts": ()}, True), ({"history_weeks": 26}, False), ({"candidate": "another"}, False)],
+    [
+        ({"parts": ()}, True),
+        ({"history_weeks": 26}, False),
+        ({"half_life_weeks": 8}, False),
+        ({"hyper": {"num_leaves": 4}}, False),
+        ({"candidate": "another"}, False),
+    ],
 )
-def test_another_history_is_another_recipe_and_another_number_of_trees_is_not(
+def test_another_choice_is_another_recipe_and_another_number_of_trees_is_not(
     recall_fitted, challenge_of, changed, is_same
 ):
     (forecast,) = recall_fitted.scorer.forecasts
