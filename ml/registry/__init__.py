@@ -21,6 +21,7 @@ from ml.registry.champions import (
     why_skipped,
 )
 from ml.registry.gates import TakenOver, take_over
+from ml.registry.searches import log_search
 from ml.registry.trained import Trained
 from ml.registry.versions import Version, files_of, model_location, register, same, version, versions
 
@@ -36,6 +37,7 @@ __all__ = [
     "finish_begun",
     "has_had_champion",
     "in_effect_since",
+    "log_search",
     "model_for",
     "model_location",
     "overview",

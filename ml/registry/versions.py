@@ -91,7 +91,7 @@ def register(product: Product, trained: Trained) -> Version:
         return known
     files = trained.scorer.to_files()
     digest = artifact.digest_of(files)
-    client = _client()
+    client = mlflow_client()
     with _run(client, product, trained) as run:
         run_id = run.info.run_id
         model = client.create_logged_model(run.info.experiment_id, name=product.name, source_run_id=run_id)
@@ -162,7 +162,7 @@ def versions(product: Product) -> list[Version]:
 
 def stored_versions(product: Product) -> list[ModelVersion]:
     """Return the versions as MLflow has them, the latest first."""
-    found = _client().search_model_versions(f"name = '{product.model_name}'")
+    found = mlflow_client().search_model_versions(f"name = '{product.model_name}'")
     return sorted(found, key=lambda stored: -int(stored.version))
 
 
@@ -184,7 +184,7 @@ def aliased(product: Product, alias: str) -> Version | None:
 
     An alias is on a copy that a promoter made. Of what did not come from a candidate nobody has judged anything.
     """
-    client = _client()
+    client = mlflow_client()
     models = client.search_registered_models(f"name = '{product.champion_name}'")
     number = models[0].aliases.get(alias) if models else None
     if number is None:
@@ -199,19 +199,19 @@ def aliased(product: Product, alias: str) -> Version | None:
 def set_alias(product: Product, found: Version, alias: str) -> None:
     """Copy a candidate to what was promoted, unless it is there, and move an alias to the copy."""
     copy = _copy_of(product, found) or _copied(product, found)
-    _client().set_registered_model_alias(copy.name, alias, copy.version)
+    mlflow_client().set_registered_model_alias(copy.name, alias, copy.version)
 
 
 def mark(product: Product, found: Version) -> None:
     """Say that a candidate's promotion has begun, on its copy, which the promoter may change."""
     copy = _copy_of(product, found) or _copied(product, found)
-    _client().set_model_version_tag(copy.name, copy.version, PROMOTING, BEGUN)
+    mlflow_client().set_model_version_tag(copy.name, copy.version, PROMOTING, BEGUN)
 
 
 def unmark(product: Product, found: Version) -> None:
     """Say that its promotion is over. To delete the tag takes the right to delete the model, which no promoter has."""
     if copy := _copy_of(product, found):
-        _client().set_model_version_tag(copy.name, copy.version, PROMOTING, OVER)
+        mlflow_client().set_model_version_tag(copy.name, copy.version, PROMOTING, OVER)
 
 
 def is_promoting(product: Product, found: Version) -> bool:
@@ -222,14 +222,14 @@ def is_promoting(product: Product, found: Version) -> bool:
 
 def _copy_of(product: Product, found: Version) -> ModelVersion | None:
     """The copy of a candidate that was promoted; of several that somebody has made the latest."""
-    copies = _client().search_model_versions(f"name = '{product.champion_name}'")
+    copies = mlflow_client().search_model_versions(f"name = '{product.champion_name}'")
     of_it = [copy for copy in copies if copy.source == f"models:/{found.name}/{found.version}"]
     return max(of_it, key=lambda copy: int(copy.version), default=None)
 
 
 def _copied(product: Product, found: Version) -> ModelVersion:
     """Do what MLflow's *Promote model* does, without the lines that its own function prints."""
-    client = _client()
+    client = mlflow_client()
     _create_registered_model(client, product, product.champion_name)
     candidate = client.get_model_version(found.name, found.version)
     return client.create_model_version(
@@ -277,7 +277,7 @@ def refuse_failed(found: Version) -> None:
 def model_location(found: Version) -> str:
     """Resolve `models:/m-…`, which we register versions from, to where the files are."""
     scheme, _, model_id = found.source.rpartition(":/")
-    return _client().get_logged_model(model_id).artifact_location if scheme == "models" else found.source
+    return mlflow_client().get_logged_model(model_id).artifact_location if scheme == "models" else found.source
 
 
 @contextmanager
@@ -285,8 +285,7 @@ def _run(client: MlflowClient, product: Product, trained: Trained) -> Iterator[R
     """Record a training as a run of the product's experiment, finished or failed."""
     from mlflow.entities import Param
 
-    experiment = client.get_experiment_by_name(product.model_name)
-    experiment_id = experiment.experiment_id if experiment else client.create_experiment(product.model_name)
+    experiment_id = experiment_of(client, product)
     run = client.create_run(experiment_id, run_name=f"{product.name} {trained.day}", tags={"run_id": trained.run_id})
     run_id = run.info.run_id
     try:
@@ -300,6 +299,12 @@ def _run(client: MlflowClient, product: Product, trained: Trained) -> Iterator[R
         client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id)
+
+
+def experiment_of(client: MlflowClient, product: Product) -> str:
+    """Return the id of a product's experiment, which is made where there is none."""
+    experiment = client.get_experiment_by_name(product.model_name)
+    return str(experiment.experiment_id if experiment else client.create_experiment(product.model_name))
 
 
 def _log_metrics(client: MlflowClient, run: Run, model_id: str, metrics: Mapping[str, float]) -> None:
@@ -318,7 +323,7 @@ def _create_registered_model(client: MlflowClient, product: Product, name: str) 
         client.create_registered_model(name, description=product.title)
 
 
-def _client() -> MlflowClient:
+def mlflow_client() -> MlflowClient:
     """Return a client of the registry that MLFLOW_TRACKING_URI names, without chatter: what matters is raised."""
     from mlflow import MlflowClient
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 FOLDER = PROJECT / "conf" / "learners"
 
+HEAD = "# Hyper-parameters of the learners of {product}: what `rekindle search {product} --day {day}` has found.\n"
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -86,10 +88,19 @@ def of_product(product: Product, folder: Path = FOLDER) -> Tuned:
     return Tuned(found.learners, found.unseen_from)
 
 
+def write(product: Product, found: Found, path: Path | None = None) -> Path:
+    """Write what `of_product` reads, where it reads it unless another path is given, and return the path."""
+    path = path or FOLDER / f"{product.name}.yml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    told = HEAD.format(product=product.name, day=found.day) + yaml.safe_dump(found.model_dump(), sort_keys=False)
+    path.write_text(told, encoding="utf-8")
+    return path
+
+
 def _unusable(path: Path, why: str) -> InputError:
     return InputError(
         f"conf/learners/{path.name} cannot be used: {why}.",
-        todo="Correct it, or delete it: learners are then fitted as they declare.",
+        todo="Correct it, search again with `rekindle search`, or delete it: learners are then fitted as they declare.",
         safe="Nothing was trained; the champion stays as it was.",
         code="unusable_hyper_parameters",
     )

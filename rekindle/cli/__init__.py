@@ -24,6 +24,7 @@ from rekindle.cli import (
     models,
     platform,
     prepare,
+    search,
 )
 from rekindle.cli.common import answer
 from rekindle.errors import RekindleError
@@ -40,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 GROUPS = (
-    *(platform, landing, models, daily, accept, campaigns, experiments, export),
+    *(platform, landing, models, search, daily, accept, campaigns, experiments, export),
     *(erasure, metrics, prepare, demo),
 )
 for group in GROUPS:

@@ -65,8 +65,8 @@ def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False)
     from rekindle import platform
 
     chosen = named_product(product)
-    _refuse_untrained(chosen)
-    _refuse_unsupplied(chosen, day)
+    refuse_untrained(chosen)
+    refuse_unsupplied(chosen, day)
     platform.attach()
     refuse_unfinished(day)
     with shown(as_json=json) as progress:
@@ -88,8 +88,8 @@ def recalibrate(product: ProductArgument, *, day: DayOption, json: JsonOption = 
     from rekindle.days import Days
 
     chosen = named_product(product)
-    _refuse_untrained(chosen)
-    _refuse_unsupplied(chosen, day)
+    refuse_untrained(chosen)
+    refuse_unsupplied(chosen, day)
     platform.attach()
     refuse_unfinished(day)
     from ml.training import recalibrator
@@ -125,7 +125,7 @@ def trained(product: Product, day: date, progress: Progress) -> Training:
         return trainer.train(session(), product, day, run_id, progress)
 
 
-def _refuse_unsupplied(product: Product, day: date) -> None:
+def refuse_unsupplied(product: Product, day: date) -> None:
     from rekindle.landing.zone import LandingZone
 
     if why := LandingZone().why_unsupplied(product.sources, day):
@@ -160,7 +160,7 @@ def backtest(
     from rekindle import platform
 
     chosen = named_product(product)
-    _refuse_untrained(chosen)
+    refuse_untrained(chosen)
     platform.attach()
     from ml.training import backtest as testing
     from ml.training import samples, tuned
@@ -198,8 +198,8 @@ def sample_rows(
     from rekindle import platform
 
     chosen = named_product(product)
-    _refuse_untrained(chosen)
-    _refuse_unsupplied(chosen, day)
+    refuse_untrained(chosen)
+    refuse_unsupplied(chosen, day)
     platform.attach()
     refuse_unfinished(day)
     from ml.training import sample_rows as rows
@@ -226,7 +226,7 @@ def sample_rows(
     answer(data, as_json=json, text=text)
 
 
-def _refuse_untrained(product: Product) -> None:
+def refuse_untrained(product: Product) -> None:
     if not product.is_trained:
         raise InputError(
             f"{product.name} is not trained: its scores are computed from its population alone.",
@@ -284,7 +284,7 @@ def _who_scored(product: str | None, first: date | None, last: date | None) -> l
             "Who scored is asked of a product and a day.",
             todo="Write `rekindle models recall --scored 2017-12-28`, and --to for each day up to another.",
         )
-    _refuse_untrained(named_product(product))
+    refuse_untrained(named_product(product))
     days = Days.between(first, last or first)
     found = who_scored.find(history.product_publication(product), days.first, days.last)
     if not found:

@@ -26,7 +26,8 @@ from ml.model.part import Part
 from ml.model.scorer import Scorer, archive_name, output_ddl, scoring_function
 from ml.objectives import figures
 from ml.training import backtest, evaluation, fitting, gate, recalibrator, samples, trainer
-from rekindle import records
+from ml.training.tuned import Found
+from rekindle import records, yml
 from rekindle.cli import app
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
@@ -468,6 +469,25 @@ def test_the_command_line_writes_the_sample_that_a_training_learns_from(product,
     assert (done.exit_code, told["rows"]) == (0, pq.read_metadata(tmp_path / "mine" / "rows.parquet").num_rows)
     assert columns["sample_digest"] == told["sample_digest"] == sample.digest
     assert columns["snapshots"] == dict(sample.snapshots)
+
+
+def test_the_command_line_writes_what_a_search_found_and_mlflow_has_its_trials(product, tmp_path, monkeypatch):
+    """Twenty weeks have no block of eight before another."""
+    monkeypatch.setattr(samples, "TRIAL_DAYS", 3)
+    path = tmp_path / "found.yml"
+    done = CliRunner().invoke(
+        app,
+        ["search", product.name, "--day", str(DAY), "--trials", "2", "--to", str(path), "--json"],
+        catch_exceptions=False,
+    )
+    told, found = json.loads(done.stdout), Found.model_validate(yml.read(path))
+    logged = MlflowClient().get_metric_history(told["mlflow_run"], "value")
+
+    assert done.exit_code == 0
+    assert (told["learner"], str(found.unseen_from)) == ("boosting", told["unseen_from"])
+    assert found.learners == ({"boosting": told["kept"]} if told["kept"] else {})
+    assert [one.value for one in logged] == [one["value"] for one in told["trials"]]
+    assert len(logged) == found.trials == 2
 
 
 def test_the_command_line_shows_figures_to_people(product):

@@ -9,12 +9,12 @@ from ml.model.learners import LEARNERS
 from ml.model.learners.boosting import TREES
 from ml.model.scorer import Scorer
 from ml.training import fitting, incumbent, samples, tuned
-from ml.training.tuned import DECLARED, Tuned
+from ml.training.tuned import DECLARED, Found, Tuned
 from rekindle.errors import InputError
 
-ABOUT = "day: 2001-05-20\nunseen_from: 2001-05-01\ntrials: 20\n"
-
 HYPER = {"num_leaves": 4, "learning_rate": 0.11}
+
+FOUND = Found(day=date(2001, 5, 20), unseen_from=date(2001, 5, 1), trials=20, learners={"boosting": HYPER})
 
 
 @pytest.fixture
@@ -75,12 +75,15 @@ def test_days_that_a_search_has_looked_at_do_not_judge_what_it_found(
     assert (fitting.fit(boosting, recall_sample, split, some).scorer.forecasts[0].hyper == HYPER) is is_used
 
 
-def test_a_product_has_what_its_file_says(recall, ltv, tmp_path):
-    (tmp_path / "recall.yml").write_text(ABOUT + "learners: {boosting: {num_leaves: 4, learning_rate: 0.11}}")
+def test_what_is_written_is_read(recall, ltv, tmp_path):
+    path = tuned.write(recall, FOUND, tmp_path / "learners" / "recall.yml")
 
-    assert tuned.of_product(recall, tmp_path) == Tuned({"boosting": HYPER}, date(2001, 5, 1))
-    assert tuned.of_product(ltv, tmp_path) == DECLARED
+    assert tuned.of_product(recall, path.parent) == Tuned({"boosting": HYPER}, date(2001, 5, 1))
+    assert tuned.of_product(ltv, path.parent) == DECLARED
     assert tuned.of_product(recall, tmp_path / "nowhere") == DECLARED
+
+
+ABOUT = "day: 2001-05-20\nunseen_from: 2001-05-01\ntrials: 20\n"
 
 
 @pytest.mark.parametrize(
