@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ml.products import product_named
 from ml.training import backtest as testing
 from ml.training import samples
-from quality.businesses import built, others
+from ml.training.tuned import DECLARED
+from quality.businesses import built, others, searches
 from rekindle.errors import CheckFailedError
 from rekindle.settings import settings
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ml.training.samples import Sample
+    from ml.training.tuned import Tuned
     from quality.businesses.declared import Business
     from quality.businesses.others import Beside
 
@@ -36,6 +38,8 @@ class Contest:
     """None where nobody else's recipes are at hand, or found anything to learn from."""
     others_failed: str | None = None
     """What their script said where it failed."""
+    tuned: Tuned | None = None
+    """What a search before all blocks has found; None where there were too few days for one."""
 
     @property
     def base_rate(self) -> float:
@@ -68,8 +72,9 @@ def _both(business: Business, sample: Sample) -> Contest:
             pool.submit(others.foretold, built.landing_of(business), product.name, target.to_day, some)
             for some in (days if others.SCRIPT.exists() else [])
         ]
-        found = testing.backtest(product, sample, settings(), rounds=DRAWS)
-        judged = Contest(business, product.name, found.to_json(), None)
+        tuned = searches.of(business, product, first, days)
+        found = testing.backtest(product, sample, settings(), rounds=DRAWS, tuned=tuned or DECLARED)
+        judged = Contest(business, product.name, found.to_json(), None, tuned=tuned)
         if not asked:
             return judged
         try:

@@ -30,15 +30,16 @@ DESCRIPTIONS = {"is", "description"}
 
 def digest_of(business: Business) -> str:
     sha = hashlib.sha256(json.dumps(business.made_of, sort_keys=True, default=str).encode())
-    sha.update(_code().encode())
+    sha.update(code_of(MADE_BY).encode())
     if business.data and business.data.exists():
         sha.update(business.data.read_bytes())
     return sha.hexdigest()[:16]
 
 
 @cache
-def _code() -> str:
-    roots = [PROJECT / name for name in MADE_BY]
+def code_of(names: tuple[str, ...]) -> str:
+    """Return all code under some files and folders of the project, without what is only said of it."""
+    roots = [PROJECT / name for name in names]
     files = [path for root in roots for path in ([root] if root.is_file() else root.rglob("*")) if path.suffix in BARE]
     return "\n".join(BARE[path.suffix](path.read_text(encoding="utf-8")) for path in sorted(files))
 

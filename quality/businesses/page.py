@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from ml.products import product_named
 from quality.businesses.contest import DRAWS
 from quality.businesses.declared import PRODUCTS
+from quality.businesses.searches import TRIALS
 from rekindle.settings import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from ml.training.tuned import Tuned
     from quality.businesses.contest import Contest
 
 PATH = PROJECT / "docs" / "quality.md"
@@ -27,7 +29,8 @@ HEAD = """# What the models are worth
 each of which all is fitted on what was known before it; in brackets 95 % intervals by {draws} draws of users, paired. *Model* is
 what the validation days of each block choose among the candidates, *naive* what they choose among the rules, *others* the recipe
 that a script which shares no code with ours chooses on its own validation days, on the same rows. A difference whose interval
-lies above 0 is **bold**; one below 0 is *lost*.
+lies above 0 is **bold**; one below 0 is *lost*. Hyper-parameters are those of one search of {trials} trials before the first
+block, where it found some that are better on later days than the declared ones, and the same in all blocks.
 
 {businesses}
 """
@@ -41,7 +44,7 @@ def write(contests: Sequence[Contest], left_out: Sequence[str]) -> None:
 def text(contests: Sequence[Contest], left_out: Sequence[str], state: str) -> str:
     seen = {one.business.name: one.business for one in contests}
     businesses = "\n".join(f"* **{name}**: {business.about}." for name, business in seen.items())
-    parts = [HEAD.format(state=state, draws=DRAWS, businesses=businesses)]
+    parts = [HEAD.format(state=state, draws=DRAWS, trials=TRIALS, businesses=businesses)]
     for product in PRODUCTS:
         some = [one for one in contests if one.product == product]
         if some:
@@ -101,7 +104,19 @@ def _contenders(contests: Sequence[Contest]) -> Iterator[str]:
         of = {name: f[by]["value"] for name, f in mean.items() if by in f and name not in {"model", "to_beat"}}
         of |= {f"others' {name}": value for name, value in (one.beside.by_recipe if one.beside else {}).items()}
         chosen = ", ".join(dict.fromkeys(block["model"] for block in one.told["blocks"]))
-        yield f"* {one.business.name}: {', '.join(f'{name} {value:.3f}' for name, value in of.items())}; chosen: {chosen}"
+        ranked = ", ".join(f"{name} {value:.3f}" for name, value in of.items())
+        yield f"* {one.business.name}: {ranked}; chosen: {chosen}; {_searched(one.tuned)}"
+
+
+def _searched(tuned: Tuned | None) -> str:
+    """Say what a search came to."""
+    if tuned is None:
+        return "no search: too few days before the first block"
+    kept = [
+        f"{name} with {', '.join(f'{one} {value:g}' for one, value in hyper.items())}"
+        for name, hyper in tuned.by_learner.items()
+    ]
+    return f"found: {'; '.join(kept)}" if kept else "a search has found nothing better than what is declared"
 
 
 def _difference(figure: Mapping[str, float]) -> str:

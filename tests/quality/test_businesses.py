@@ -1,6 +1,7 @@
 """The bench over businesses, on made-up rows: what is joined, what is held against what, and what its page says."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,8 @@ import pytest
 from ml.products import product_named
 from ml.training import backtest
 from ml.training.backtest import MODEL
-from quality.businesses import built, digest, others, page
+from ml.training.tuned import DECLARED, Found, Tuned
+from quality.businesses import built, digest, others, page, searches
 from quality.businesses.contest import Contest
 from quality.businesses.declared import BUSINESSES
 from quality.businesses.others import beside
@@ -77,6 +79,38 @@ def test_rows_are_kept_apart_for_each_declaration():
 
     assert built.folder_of(WEEKLY) == built.folder_of(replace(WEEKLY))
     assert built.folder_of(WEEKLY) != built.folder_of(more)
+
+
+def test_a_search_is_made_once_before_all_blocks_and_not_where_there_is_too_little(tmp_path, monkeypatch):
+    settings = Settings(lapse_days=7, recall_horizon_days=7, lateness_days=3)
+    product = replace(product_named("recall"), candidates=("boosting",))
+    sample = sample_of(product, feature_rows(sundays(40), 60), settings)
+    asked = []
+
+    def search(_product, _sample, split, trials):
+        asked.append(split)
+        return SimpleNamespace(
+            found=Found(day=sample.day, unseen_from=split.test.first, trials=trials, learners={"boosting": {}})
+        )
+
+    monkeypatch.setattr(built, "KEPT", tmp_path)
+    monkeypatch.setattr(searches.searching, "search", search)
+    blocks = [sundays(40)[n : n + 4] for n in (28, 32, 36)]
+    first, again = (searches.of(WEEKLY, product, sample, blocks) for _ in range(2))
+
+    assert first == again == Tuned({"boosting": {}}, blocks[0][0])
+    assert [split.test.first for split in asked] == [blocks[0][0]]
+    assert searches.of(WEEKLY, replace(product, name="ltv"), sample, [sundays(40)[:4]]) is None
+
+
+def test_the_page_says_what_was_found(found):
+    contest = Contest(WEEKLY, "recall", found.to_json(), None)
+    tuned = (None, DECLARED, Tuned({"boosting": {"num_leaves": 8}}))
+    written = [page.text([replace(contest, tuned=one)], [], "a1b2c3d of 2026-11-29") for one in tuned]
+
+    assert "no search: too few days" in written[0]
+    assert "nothing better than what is declared" in written[1]
+    assert "found: boosting with num_leaves 8" in written[2]
 
 
 def test_every_declared_change_of_the_simulation_is_one_of_its_parameters():
