@@ -358,7 +358,9 @@ def test_airflow_backfills_days_into_history_only():
     assert state == "success", task_states(run_id)
     assert _published()[:2] == published
     # Of both days the first is scored by tables as they stand: nothing that they are made of has come since.
-    kept = "select distinct s.day from rekindle.stage as s join rekindle.run as r using (run_id) where r.kind = 'backfill'"
+    kept = (
+        "select distinct s.day from rekindle.stage as s join rekindle.run as r using (run_id) where r.kind = 'backfill'"
+    )
     assert (FIRST_DAY,) in select(f"{kept} and s.stage = 'features.user' and s.detail ? 'kept'")
 
 
