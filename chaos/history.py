@@ -14,9 +14,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import psutil
-from psycopg.types.json import Jsonb
 
-from chaos import commands, contents
+from chaos import commands, contents, steps
 from chaos.kills import SEED, VERSIONED
 from chaos.world import PUBLISHED
 from rekindle.days import Days
@@ -41,9 +40,9 @@ def backfills(world: World, reader: Reader, figures: Figures) -> None:
     days = Days.between(world.new, world.new + timedelta(DAYS - 1))
     with reader.away():
         world.restore(PUBLISHED)
-        problems = _promote_another(world, days)
+        steps.promote_another(days.all[len(days) // 2])
         world.keep(READY)
-        problems += _all_of(world, days.all)
+        problems = _all_of(world, days.all)
         wanted, champions = _contents(world), _champions(days)
         world.restore(READY)
     lots = random.Random(SEED)  # noqa: S311 - no secret
@@ -72,25 +71,6 @@ def backfills(world: World, reader: Reader, figures: Figures) -> None:
     figures.healed += 0 if problems else KILLED
     what = f"{len(days)} days in random order with {KILLED} kills, and in order"
     figures.over(what, problems, time.monotonic() - began)
-
-
-def _promote_another(world: World, days: Days) -> list[str]:
-    """Train in the middle of the days; then take back all but what came of it, so that the days are to be built anew."""
-    middle = days.all[len(days.all) // 2]
-    problems = _all_of(world, [day for day in days if day <= middle])
-    code = _command(world, "train", "recall", "--day", str(middle)).wait(PATIENCE_SECONDS)
-    rows = {
-        log: contents.select(world, f"select to_jsonb(t) from rekindle.{log} as t") for log in ("gates", "promotion")
-    }
-    world.restore(PUBLISHED, ("scores", "lake"))
-    with world.administrator("scores") as connection:
-        for log, found in rows.items():
-            connection.execute(
-                f"insert into rekindle.{log} overriding system value"
-                f" select * from jsonb_populate_recordset(null::rekindle.{log}, %s) on conflict do nothing",
-                [Jsonb([row for (row,) in found])],
-            )
-    return problems if code == 0 else [*problems, f"training as of {middle} ended with {code}"]
 
 
 def _all_of(world: World, days: Sequence[date]) -> list[str]:

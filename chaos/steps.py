@@ -21,6 +21,7 @@ from rekindle.days import Days
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import date
 
     from pyspark.sql import SparkSession
 
@@ -84,8 +85,12 @@ def _publish(world: World, run_id: str) -> object:
 
 
 def _train(world: World, _run_id: str) -> object:
+    return promote_another(world.new)
+
+
+def promote_another(day: date) -> object:
     """
-    What a training does when it has learnt: the first champion, calibrated a little lower, is registered and promoted.
+    What a training as of a day does when it has learnt: the first champion, a little lower, is registered and promoted.
 
     Days as few as a drill's bring no sample of their own, and of the same rows no version is registered twice.
     """
@@ -104,9 +109,9 @@ def _train(world: World, _run_id: str) -> object:
     assert isinstance(known, Platt)  # noqa: S101 - that of every chance
     lower = replace(known, intercept=known.intercept - 0.1)
     verdict = Verdict(passed=True, why="a drill")
-    with records.own_run("train", Days.one(world.new)) as own, records.stage(own, world.new, "train recall"):
+    with records.own_run("train", Days.one(day)) as own, records.stage(own, day, "train recall"):
         trained = registry.Trained(
-            day=world.new,
+            day=day,
             run_id=own,
             scorer=replace(scorer, forecasts=(replace(forecast, calibration=lower), *scorer.forecasts[1:])),
             verdict=verdict,

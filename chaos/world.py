@@ -29,7 +29,6 @@ from rekindle.platform.home import Home
 from rekindle.settings import PROJECT, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 HOME = PROJECT / ".chaos"
@@ -142,12 +141,12 @@ class World:
             for database in KEPT:
                 _copy(connection, database, f"{database}_{name}")
 
-    def restore(self, name: str, kept: Sequence[str] = KEPT) -> None:
+    def restore(self, name: str) -> None:
         """Bring back what was kept. Whoever was connected is not any more."""
         for folder in FOLDERS:
             _link(self._kept(name) / folder, self.home.path / folder)
         with self.administrator() as connection:
-            for database in kept:
+            for database in KEPT:
                 _copy(connection, f"{database}_{name}", database)
         # What a database grants and sets is no part of its template.
         port = server.running_port(self.home)
