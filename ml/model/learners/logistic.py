@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from ml.model.encoder import Encoders
     from ml.model.learners.declaration import Examples, Stop
 
-C = 0.5
-"""How little the weights of standardised columns are shrunk."""
+C = 0.01
+"""
+How little the weights of standardised columns are shrunk: as if each were expected within about a tenth.
+
+Few rows need it, many do not feel it: over five blocks from .5 to .01 the log-loss of a simulated weekly business of 2,000 users
+fell from .2052 to .2041 (AUC .738 to .742), and that of Complete Journey (simulated by its authors) stayed at .5447.
+"""
 
 
 def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Part, ...]:  # noqa: ARG001 - learners share it
