@@ -163,6 +163,7 @@ def _scores(chances: np.ndarray, there: np.ndarray, day: date) -> pa.Table:
             "return_probability": pa.array(found.round(3)),
             "lapsed_days": same(20, pa.int32()),
             "horizon_days": same(7, pa.int32()),
+            **dict.fromkeys(("uplift", "uplift_low", "uplift_high"), same(None, pa.float64())),
             "raw_score": pa.array(found),
             "percentile": pa.array(1 + ranks * 100 // count, pa.int32()),
             "decile": pa.array(10 - ranks * 10 // count, pa.int32()),

@@ -22,6 +22,7 @@ from ml.model import artifact, calibration, learners
 from ml.model.encoder import Dense, Encoded, check_signature
 from ml.model.outlook import READS, Outlook
 from ml.model.part import ACTIVE_DAYS, Handover, Part, Whole, total
+from ml.model.uplift import Uplift
 from ml.objectives import calibration_of
 from rekindle.errors import InputError
 
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
     from ml.model.reasons import Wording
     from ml.products import Target
 
-FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK, FORMAT_BY_ROW = 1, 2, 3, 4
+FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK, FORMAT_BY_ROW, FORMAT_UPLIFT = 1, 2, 3, 4, 5
 """
 Of model.json. A worker refuses one it does not know.
 
 1: every part reads the one dense encoder. 2: a part may name an encoder of its own. 3: it has an outlook, which an earlier
 Rekindle would not publish. 4: a part counts for some rows more than for others, which an earlier one would add up in full, or
-amounts are bent, which it could not read.
+amounts are bent, which it could not read. 5: it has an uplift, of which an earlier one would publish nothing.
 What fits into 1 is written as 1: its digest stays what it was, and an earlier Rekindle reads it.
 """
 
@@ -114,6 +115,8 @@ class Scorer:
     forecasts: tuple[Forecast, ...]
     outlook: Outlook | None = None
     """What it says beyond its targets; None of what has no horizons."""
+    uplift: Uplift | None = None
+    """What a message changes of its target for whom; None where no campaign has shown it."""
 
     @property
     def encoders(self) -> tuple[Encoder, ...]:
@@ -125,7 +128,8 @@ class Scorer:
         """The columns that it reads, with their types."""
         read = {name: type_ for encoder in self.encoders for name, type_ in encoder.inputs}
         by_handover = {ACTIVE_DAYS: "int64"} if self._hands_over else {}
-        return {**read, **by_handover, **(READS if self.outlook else {})}
+        by_uplift = dict(self.uplift.encoder.inputs) if self.uplift else {}
+        return {**read, **by_handover, **(READS if self.outlook else {}), **by_uplift}
 
     @property
     def _hands_over(self) -> bool:
@@ -150,7 +154,7 @@ class Scorer:
         """
         Return a row for each row: the prediction for each target, the raw score and what it is made of, said in a `wording`.
 
-        Of `besides` it says what its outlook knows; what that does not know is null.
+        Of `besides` it says what its outlook and its uplift know; what they do not know is null.
         baseline + contributions of the reasons + other_contribution = raw_score, which is uncalibrated: log-odds, or the value.
         """
         self.check_signature(rows.schema)
@@ -173,7 +177,7 @@ class Scorer:
             {
                 **{name: rows.column(name) for name in (*key, "day")},
                 **predictions,
-                **self._besides(rows, predictions, besides),
+                **self._besides(encoded, predictions, besides),
                 "raw_score": made_of.raw,
                 "baseline": made_of.baseline,
                 "other_contribution": rest.sum(axis=1),
@@ -186,9 +190,12 @@ class Scorer:
         encoded = Encoded(rows)
         return Whole.of([part for forecast in self.forecasts for part in forecast.contributions(encoded)])
 
-    def _besides(self, rows: Rows, predictions: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, pa.Array]:
-        labels = [forecast.label for forecast in self.forecasts]
+    def _besides(
+        self, encoded: Encoded, predictions: Mapping[str, np.ndarray], names: Sequence[str]
+    ) -> dict[str, pa.Array]:
+        rows, labels = encoded.rows, [forecast.label for forecast in self.forecasts]
         told = self.outlook.tell(rows, predictions, labels) if self.outlook and names else {}
+        told |= self.uplift.tell(encoded) if self.uplift and names else {}
         unknown = np.full(rows.num_rows, np.nan)
         return {name: pa.array(told.get(name, unknown), pa.float64(), from_pandas=True) for name in names}
 
@@ -226,7 +233,7 @@ class Scorer:
         """Return the model's native files: equal models have equal bytes."""
         encoders = self.encoders
         by_row = self._hands_over or any("power" in calibration.to_json(one.calibration) for one in self.forecasts)
-        is_dense = len(encoders) == 1 and isinstance(encoders[0], Dense) and not by_row
+        is_dense = len(encoders) == 1 and isinstance(encoders[0], Dense) and not by_row and not self.uplift
         listed: list[dict[str, Any]] = []
         files: dict[str, bytes] = {}
         for forecast in self.forecasts:
@@ -255,6 +262,8 @@ class Scorer:
             model |= {"format": FORMAT_OUTLOOK, "encoders": named, "outlook": self.outlook.to_json()}
         if by_row:
             model["format"] = FORMAT_BY_ROW
+        if self.uplift:
+            model |= {"format": FORMAT_UPLIFT, "uplift": self.uplift.to_json()}
         text = json.dumps(model, sort_keys=True, ensure_ascii=False, allow_nan=False)
         return {artifact.MODEL_FILE: text.encode(), **files}
 
@@ -264,9 +273,9 @@ class Scorer:
         model = json.loads(files[artifact.MODEL_FILE])
         if model["format"] == FORMAT_DENSE:
             model["encoders"] = [{"kind": Dense.kind, **model["encoder"]}]
-        elif model["format"] not in {FORMAT, FORMAT_OUTLOOK, FORMAT_BY_ROW}:
+        elif model["format"] not in {FORMAT, FORMAT_OUTLOOK, FORMAT_BY_ROW, FORMAT_UPLIFT}:
             raise InputError(
-                f"The model has the format {model['format']}; this version of Rekindle reads formats up to {FORMAT_BY_ROW}.",
+                f"The model has the format {model['format']}; this version of Rekindle reads formats up to {FORMAT_UPLIFT}.",
                 todo="Train the product again, or score with the version that trained it.",
                 safe="Nothing was scored; the last good scores stay.",
                 code="model_format",
@@ -286,7 +295,8 @@ class Scorer:
             recipe = {name: entries[0][name] for name in RECIPE if name in entries[0]}
             forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted, **recipe))
         outlook = Outlook.from_json(model["outlook"]) if "outlook" in model else None
-        return cls(model["product"], tuple(forecasts), outlook)
+        uplift = Uplift.from_json(model["uplift"]) if "uplift" in model else None
+        return cls(model["product"], tuple(forecasts), outlook, uplift)
 
 
 def _usual(rows: Rows, column: str | None, at: np.ndarray) -> list[Any]:

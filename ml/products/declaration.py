@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 
+UPLIFT = ("uplift", "uplift_low", "uplift_high")
+"""The columns that say what a message changes, with the ends of its 95 % interval."""
+
+
 class Business(Protocol):
     """The settings that products depend on (`rekindle.settings.Settings` has them all)."""
 
@@ -115,6 +119,11 @@ class Product:
     nothing else corrects what the others say of new users, and fades as they become active. Empty: there is none. It is a
     regression of amounts, so only of products whose raw scores are amounts.
     """
+    has_uplift: bool = False
+    """
+    Whether campaigns that were assigned by lot teach what a message changes of its target, for each user. Only of products with
+    one target; `table` then has uplift, uplift_low and uplift_high, null where no campaign has shown it.
+    """
     is_trained: bool = True
     """Whether a model makes the scores. If not, `columns` are computed from the population alone."""
 
@@ -125,13 +134,14 @@ class Product:
 
     def besides(self, business: Business) -> tuple[str, ...]:
         """Name what the scorer says beside the prediction of each target; `columns` may use it."""
+        uplift = UPLIFT if self.has_uplift else ()
         if self.horizons is None:
-            return ()
+            return uplift
         targets, horizons = self.targets(business), sorted(self.horizons(business))
         ends = [f"{end}_1_{horizon}" for horizon in horizons for end in ("low", "high")]
         stretches = [(a + 1, b) for a, b in pairwise(horizons) if b > targets[-1].to_day]
         beyond = [f"{targets[-1].kind}_{first}_{last}" for first, last in stretches]
-        return (*ends, *beyond, "purchase_probability", "p_alive")
+        return (*ends, *beyond, "purchase_probability", "p_alive", *uplift)
 
     @property
     def model_name(self) -> str:

@@ -64,4 +64,5 @@ PRODUCT = Product(
     targets=_targets,
     columns=_columns,
     predicted=_predicted,
+    has_uplift=True,
 )

@@ -197,18 +197,18 @@ def sample(
     targets = product.targets(settings)
     names = (*product.features, product.population, LABELS)
     snapshots = snapshots or {name: tables.snapshot_id(spark, name) for name in names}
-    population, labels = (_as_read(spark, name, snapshots[name]) for name in (product.population, LABELS))
+    population, labels = (as_read(spark, name, snapshots[name]) for name in (product.population, LABELS))
     for table in product.features:
         refuse_labels(table, spark.table(table).columns, targets)
 
     days = _weekly_days(labels, targets, day, settings)
     member = population.where(tables.day_in(days)).select("day", *product.key)
     # Also from days on which they had not objected yet: of who objects now, nothing is learnt any more.
-    member = member.join(_objecting(spark, day), "user_id", "left_anti").select("day", *product.key)
+    member = member.join(objecting(spark, day), "user_id", "left_anti").select("day", *product.key)
     user_share = min(1.0, MAX_ROWS / max(1, member.count()))
     drawn = member.where(f"pmod(xxhash64('training sample', user_id), {BUCKETS}) < {round(user_share * BUCKETS)}")
     rows = inputs.with_features(
-        product, drawn, lambda table: _as_read(spark, table, snapshots[table]).where(tables.day_in(days))
+        product, drawn, lambda table: as_read(spark, table, snapshots[table]).where(tables.day_in(days))
     )
     for target in targets:
         rows = rows.join(_known(labels, target, days, day), ["day", "user_id"], "left")
@@ -360,7 +360,7 @@ def _known(labels: DataFrame, target: Target, days: Days, day: date) -> DataFram
     ).select(F.col("feature_day").alias("day"), "user_id", F.col("value").alias(target.label))
 
 
-def _objecting(spark: SparkSession, day: date) -> DataFrame:
+def objecting(spark: SparkSession, day: date) -> DataFrame:
     """Users who, by what was delivered up to a day, object to being learnt from; see dbt_project/macros/profiling.sql."""
     from pyspark.sql import functions as F
 
@@ -369,7 +369,7 @@ def _objecting(spark: SparkSession, day: date) -> DataFrame:
     return latest.where("latest = 'withdraw'").select("user_id")
 
 
-def _as_read(spark: SparkSession, table: str, snapshot_id: int | None) -> DataFrame:
+def as_read(spark: SparkSession, table: str, snapshot_id: int | None) -> DataFrame:
     """Read exactly the snapshot that is recorded, whatever is released meanwhile."""
     return spark.sql(
         f"SELECT * FROM {table}" if snapshot_id is None else f"SELECT * FROM {table} VERSION AS OF {snapshot_id}"

@@ -1,7 +1,7 @@
 """
 Train a product: sample, split, fit, judge, register; and make it champion if the gate lets it pass.
 
-Reads:  features.user, the product's population, marts.labels
+Reads:  features.user, the product's population, marts.labels, and campaigns.assignment where campaigns teach an uplift
 Writes: a version in the model registry, and, once the gate has passed, the promotion log and the alias
 """
 
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ml import registry
 from ml.model import protected
+from ml.model.protected import Protected
 from ml.objectives import OBJECTIVES, pictures
-from ml.training import admission, card, fitting, gate, incumbent, leak_screen, outlooks, samples, tuned
+from ml.training import admission, card, effect, fitting, gate, incumbent, leak_screen, outlooks, samples, tuned
 from ml.training.fitting import Refitted
 from ml.training.memory import Memory
 from rekindle import records
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from ml.products import Product
     from ml.registry import Version
+    from ml.training.effect import Taught
     from ml.training.fitting import Fitted
     from ml.training.gate import Verdict
     from ml.training.samples import Sample, Split
@@ -55,6 +57,8 @@ class Training:
     why_not_promoted: str | None
     kept_out: tuple[str, ...] = ()
     """Features of the sample that no model may read."""
+    taught: Taught | None = None
+    """What campaigns have taught; None of a product without an uplift, and of what did not pass."""
 
     @property
     def published(self) -> str | None:
@@ -91,6 +95,7 @@ class Training:
             "why_not_promoted": self.why_not_promoted,
             "same_as": None if self.same_as is None else self.same_as.version,
             "refitted": self.refitted.to_json(),
+            **({"uplift": self.taught.to_json()} if self.taught else {}),
             "kept_out": list(self.kept_out),
             "days": self.split.to_json(),
             **self.fitted.to_json(),
@@ -116,11 +121,17 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str, progres
         verdict = verdict.unless(*screened)
     with progress.step("fitting again on all days"):
         refitted, verdict = _refitted(product, sample, split, fitted, verdict)
+    taught = None
+    if product.has_uplift and verdict.passed:
+        with progress.step("learning from campaigns whom a message moves"):
+            taught = _taught(spark, product, sample, run_id)
+        refitted = replace(refitted, scorer=replace(refitted.scorer, uplift=taught.uplift))
     with progress.step("registering"):
         beside = incumbent.beside(product.objective, champion, fitted.longest, fitted.primary)
         record = _record(
             *(product, sample, split), fitted=fitted, verdict=verdict, refitted=refitted, run_id=run_id, beside=beside
         )
+        record = replace(record, **_of_campaigns(record, taught)) if taught else record
         version = same_as = registry.same(product, record)
         if version is None:
             tested = card.Tested.of(sample, split, fitted)
@@ -130,7 +141,8 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str, progres
         why_not = succeeds(product, version, verdict, run_id)
     promoted = why_not is None
     return Training(
-        *(product.name, day, version, verdict, promoted, fitted, split, refitted, same_as, why_not), sample.kept_out
+        *(product.name, day, version, verdict, promoted, fitted, split, refitted, same_as, why_not),
+        *(sample.kept_out, taught),
     )
 
 
@@ -144,6 +156,23 @@ def _refitted(
     admitted, criteria = admission.as_judged(product, sample, split, fitted, again)
     scorer = outlooks.for_scoring(product, sample, split, admitted.scorer, fitted.scorer)
     return replace(admitted, scorer=scorer), verdict.beside(*criteria)
+
+
+def _taught(spark: SparkSession, product: Product, sample: Sample, run_id: str) -> Taught:
+    """Learn from campaigns what a message changes, by what the sample knew."""
+    assigned = effect.read(spark, product, sample)
+    if assigned.snapshot is not None:
+        records.record_snapshots(run_id, {effect.ASSIGNMENT: assigned.snapshot})
+    return effect.taught(assigned, Protected.of(settings()))
+
+
+def _of_campaigns(record: registry.Trained, taught: Taught) -> dict[str, Any]:
+    """Add to what the registry keeps what campaigns have taught, for people and for programs."""
+    return {
+        "params": {**record.params, f"snapshot.{effect.ASSIGNMENT}": str(taught.snapshot), "uplift": taught.told},
+        "documents": {**record.documents, "uplift.json": json.dumps(taught.to_json(), indent=1)},
+        "learnt": f"{record.learnt} {taught.told}",
+    }
 
 
 def succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> str | None:

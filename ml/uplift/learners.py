@@ -16,17 +16,19 @@ Sources: Künzel, Sekhon, Bickel and Yu, *Metalearners for Estimating Heterogene
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.model.calibration import logistic
 from ml.model.learners.boosting import TREES, Boosting
-from ml.model.learners.linear import Design, Linear
+from ml.model.learners.linear import Linear
+from ml.model.uplift import Constant, Direct, Model, TwoModels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ml.model.learners.linear import Design
+    from ml.model.uplift import Effect
     from ml.uplift.trial import Trial
 
     Floats = np.ndarray
@@ -47,66 +49,6 @@ BOOSTED: Mapping[str, Any] = {**TREES, "num_leaves": 7, "min_data_in_leaf": 200,
 """Effects are a tenth of what arms differ by within themselves: large leaves, few of them."""
 
 ROUNDS = 60
-
-
-class Outcome(Protocol):
-    """The expected outcome of an arm."""
-
-    def expected(self, x: Floats) -> Floats: ...
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model of an outcome in an arm: a predictor as any part has it, and whether it is about a chance."""
-
-    predictor: Linear | Boosting
-    is_chance: bool
-
-    def expected(self, x: Floats) -> Floats:
-        raw = self.predictor.raw(x)
-        return logistic(raw) if self.is_chance else raw
-
-
-class Effect(Protocol):
-    """What a message changes, by features."""
-
-    kind: ClassVar[str]
-
-    def effect(self, x: Floats) -> Floats: ...
-
-
-@dataclass(frozen=True)
-class Constant:
-    """The same effect for everybody."""
-
-    kind: ClassVar[str] = "constant"
-    value: float
-
-    def effect(self, x: Floats) -> Floats:
-        return np.full(len(x), self.value)
-
-
-@dataclass(frozen=True)
-class TwoModels:
-    """The difference of the arms' models."""
-
-    kind: ClassVar[str] = "two_models"
-    treated: Model
-    control: Model
-
-    def effect(self, x: Floats) -> Floats:
-        return self.treated.expected(x) - self.control.expected(x)
-
-
-@dataclass(frozen=True)
-class Direct:
-    """A weighted sum of columns."""
-
-    kind: ClassVar[str] = "direct"
-    linear: Linear
-
-    def effect(self, x: Floats) -> Floats:
-        return self.linear.raw(x)
 
 
 @dataclass(frozen=True)
@@ -222,39 +164,3 @@ LEARNERS: tuple[Learner, ...] = (
 def learner_named(name: str) -> Learner:
     """Return the learner, or raise a `KeyError`."""
     return {learner.name: learner for learner in LEARNERS}[name]
-
-
-# Stored as numbers and native text
-
-
-def to_json(effect: Effect) -> dict[str, Any]:
-    """Return plain values from which `from_json` makes an equal effect."""
-    match effect:
-        case Constant(value):
-            return {"kind": effect.kind, "value": value}
-        case TwoModels(treated, control):
-            return {"kind": effect.kind, "treated": _model_to_json(treated), "control": _model_to_json(control)}
-        case Direct(linear):
-            return {"kind": effect.kind, "linear": linear.to_json()}
-    raise TypeError(effect)
-
-
-def from_json(plain: Mapping[str, Any]) -> Effect:
-    """Make a stored effect again."""
-    if plain["kind"] == Constant.kind:
-        return Constant(plain["value"])
-    if plain["kind"] == Direct.kind:
-        return Direct(Linear.from_stored(plain["linear"], None))
-    return TwoModels(_model_from_json(plain["treated"]), _model_from_json(plain["control"]))
-
-
-def _model_to_json(model: Model) -> dict[str, Any]:
-    text = model.predictor.to_bytes()
-    own = {"text": text.decode()} if text else model.predictor.to_json()
-    return {"kind": model.predictor.kind, "is_chance": model.is_chance, **own}
-
-
-def _model_from_json(plain: Mapping[str, Any]) -> Model:
-    of_text = plain["kind"] == Boosting.kind
-    predictor = Boosting.from_text(plain["text"]) if of_text else Linear.from_stored(dict(plain), None)
-    return Model(predictor, plain["is_chance"])

@@ -24,15 +24,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy import stats
 
-from ml.uplift import curves, learners
+from ml.model import uplift
+from ml.model.uplift import Constant, Line
+from ml.uplift import curves
 from ml.uplift.checks import Checks, checked
 from ml.uplift.curves import Worth, worth
-from ml.uplift.learners import LEARNERS, Effect, adjusted, arms_of, learner_named, pseudo_outcome
+from ml.uplift.learners import LEARNERS, adjusted, arms_of, learner_named, pseudo_outcome
 from rekindle.experiments import ALPHA, Estimate, compare, sums_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ml.model.uplift import Effect
     from ml.uplift.trial import Trial
 
     Floats = np.ndarray
@@ -88,29 +91,6 @@ class Average:
 
 
 @dataclass(frozen=True)
-class Line:
-    """Effect by score: level + slope (score - centre), with the covariance of level and slope; scores count within limits."""
-
-    centre: float
-    low: float
-    high: float
-    level: float
-    slope: float
-    level_variance: float
-    slope_variance: float
-    covariance: float
-
-    def at(self, score: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return effects and the ends of their 95 % intervals."""
-        beyond = np.clip(score, self.low, self.high) - self.centre
-        error = np.sqrt(
-            self.level_variance + 2 * beyond * self.covariance + beyond * beyond * self.slope_variance
-        ) * float(stats.norm.isf(ALPHA / 2))
-        effect = self.level + self.slope * beyond
-        return effect, effect - error, effect + error
-
-
-@dataclass(frozen=True)
 class Judged:
     """A learner's models of the folds, judged on them."""
 
@@ -150,7 +130,7 @@ class Learnt:
         """Return plain values: what is told, and what `published` needs."""
         judged = self.judged
         model = judged and {
-            "effects": [learners.to_json(effect) for effect in judged.effects],
+            "effects": [uplift.to_json(effect) for effect in judged.effects],
             "line": asdict(judged.line),
         }
         return {
@@ -175,7 +155,7 @@ def learn(trial: Trial, planned: Sequence[float | None] = (), seed: int = 0) -> 
     inner = [compared(other, seed + 1) for other in others]
     chosen = tuple(found.chosen for found in inner)
     effects = [learner_named(name).fit(other) for name, other in zip(chosen, others, strict=True)]
-    is_constant = all(isinstance(effect, learners.Constant) for effect in effects)
+    is_constant = all(isinstance(effect, Constant) for effect in effects)
     judged = None if is_constant else judge(trial, part, effects, others)
     means = {name: float(np.mean([found.qini[name] for found in inner])) for name in inner[0].qini}
     return Learnt(trial.sizes, checks, mean, chosen, means, judged)
@@ -291,8 +271,8 @@ def _combined(sizes: list[int], parts: list[Estimate]) -> Estimate:
 def published(told: Mapping[str, Any], x: Floats) -> tuple[Floats, Floats, Floats]:
     """Return uplift with the ends of its interval from what `Learnt.to_json` told; NaN where none may be published."""
     if told["status"] == "modelled":
-        effects = [learners.from_json(plain).effect(x) for plain in told["model"]["effects"]]
-        return Line(**told["model"]["line"]).at(np.mean(effects, axis=0))
+        effects = [uplift.from_json(plain) for plain in told["model"]["effects"]]
+        return uplift.of_models(effects, Line(**told["model"]["line"]), x)
     nothing = (np.nan, np.nan, np.nan)
     mean = told["average"]["adjusted"] or told["average"]["plain"]
     value, low, high = (mean["effect"], *mean["interval"]) if told["status"] == "average" else nothing

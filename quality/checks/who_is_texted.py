@@ -167,6 +167,7 @@ def published(users: int, history: Days) -> Scored:
         value_high=value,
         lapsed_days=lapsed,
         segment_cost=np.full(len(name), MESSAGE_COST),
+        **dict.fromkeys(("uplift", "uplift_low", "uplift_high"), np.full(len(name), np.nan)),
     )
     alone, beside = (choose(candidates, _terms(round(VOLUME * len(name)), control)) for control in (0.0, 0.5))
     is_sent = (~beside.is_control).tolist()

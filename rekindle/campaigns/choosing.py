@@ -46,6 +46,10 @@ class Candidates:
     lapsed_days: np.ndarray
     segment_cost: np.ndarray
     """Of one segment of a text message to the user's country."""
+    uplift: np.ndarray
+    """By a message, as campaigns have shown it of this user, within what the chance allows; NaN where they have not."""
+    uplift_low: np.ndarray
+    uplift_high: np.ndarray
 
     def __len__(self) -> int:
         return len(self.user_id)
@@ -98,6 +102,8 @@ class Offered:
 
     offer: np.ndarray
     lift: np.ndarray
+    """Share by which it raises the odds of a return; NaN where the user's own uplift counts."""
+    uplift: np.ndarray
     value: np.ndarray
     """value_if_returns with the margin that the offer leaves."""
     cost: np.ndarray
@@ -158,18 +164,24 @@ def _taken(each: Sequence[Offered], which: np.ndarray) -> Offered:
 
 
 def _with(candidates: Candidates, offer: Offer, terms: Terms, segments: int) -> Offered:
-    """What is expected of every candidate with an offer; who may not get it gains least."""
+    """
+    What is expected of every candidate with an offer; who may not get it gains least.
+
+    An offer's own lift is what the business says of it. The lift of all gives way to a user's own uplift.
+    """
     size = len(candidates)
-    lift = offer.lift if offer.lift is not None else terms.prior_lift
+    usual = np.where(np.isnan(candidates.uplift), terms.prior_lift, np.nan)
+    lift = usual if offer.lift is None else np.full(size, float(offer.lift))
+    caused = np.where(np.isnan(lift), candidates.uplift, gain.uplift(candidates.probability, lift))
     value = candidates.value * ((offer.margin if offer.margin is not None else terms.margin) / terms.margin)
     # Margin is lost on whoever comes anyway, too: what their return would have brought without the offer.
     given_away = candidates.probability * np.maximum(candidates.value - value, 0.0)
-    redeemed = gain.texted_probability(candidates.probability, lift) * offer.cost
+    redeemed = (candidates.probability + caused) * offer.cost
     cost = candidates.segment_cost * segments + redeemed + given_away
-    expected = gain.expected_gain(candidates.probability, lift, value, cost)
+    expected = gain.expected_gain(caused, value, cost)
     allowed = candidates.value >= offer.lowest_value
     place = np.full(size, terms.offers.index(offer))
-    return Offered(place, np.full(size, float(lift)), value, cost, np.where(allowed, expected, -np.inf))
+    return Offered(place, lift, caused, value, cost, np.where(allowed, expected, -np.inf))
 
 
 def choose(candidates: Candidates, terms: Terms) -> Chosen:

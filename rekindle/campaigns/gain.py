@@ -3,7 +3,7 @@ Gain: what a message to a user is expected to bring, in money.
 
 A message raises the odds of a return by a share L, the lift: of p / (1 - p) it makes (1 + L) p / (1 - p). So the chance
 becomes p (1 + L) / (1 + p L), which is sigmoid(logit p + ln(1 + L)), and the uplift is that minus p: largest near p = .5,
-and small both for who comes anyway and for who hardly will.
+and small both for who comes anyway and for who hardly will. Of whom campaigns have shown an uplift of their own, that counts.
 
     expected gain = uplift * value_if_returns - cost of the message and its offer
 
@@ -27,22 +27,26 @@ MOST_LOG_LIFT = 5.0
 """A message that raises or lowers the odds a hundredfold and more is none that anybody has sent."""
 
 
-def texted_probability(probability: ArrayLike, lift: ArrayLike) -> Array:
-    """Chance of a return with a message; `probability` is the one without, `lift` the share by which the odds grow."""
-    p, raised = np.asarray(probability, float), np.asarray(lift, float)
-    return p * (1 + raised) / (1 + p * raised)
-
-
 def uplift(probability: ArrayLike, lift: ArrayLike) -> Array:
-    """Extra chance of a return that a message causes; 0 where the return is sure or impossible."""
+    """
+    Extra chance of a return that a message causes; 0 where the return is sure or impossible.
+
+    `probability` is the one without, `lift` the share by which the odds grow.
+    """
     p, raised = np.asarray(probability, float), np.asarray(lift, float)
     # p (1 + L) / (1 + pL) - p, without the difference of two nearly equal figures.
     return p * (1 - p) * raised / (1 + p * raised)
 
 
-def expected_gain(probability: ArrayLike, lift: ArrayLike, value: ArrayLike, cost: ArrayLike) -> Array:
+def within(caused: ArrayLike, probability: ArrayLike) -> Array:
+    """Return uplifts that leave a chance a chance: both are rounded, and come from models of their own."""
+    p = np.asarray(probability, float)
+    return np.clip(np.asarray(caused, float), -p, 1 - p)
+
+
+def expected_gain(caused: ArrayLike, value: ArrayLike, cost: ArrayLike) -> Array:
     """Uplift times value minus cost, in money; `cost` is that of the message and of what is given with it."""
-    return uplift(probability, lift) * np.asarray(value, float) - np.asarray(cost, float)
+    return np.asarray(caused, float) * np.asarray(value, float) - np.asarray(cost, float)
 
 
 def lift_that_causes(caused: float, probability: ArrayLike) -> float:

@@ -12,6 +12,8 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rekindle import publishing
 from rekindle.campaigns import filtering, gain, reading, strategies
 from rekindle.campaigns.choosing import Arm, Terms, choose, offer_each
@@ -260,7 +262,7 @@ def summarised(read: Read, chosen: Chosen, terms: Terms, lift: Lift, note: str) 
     best = offer_each(people, terms, terms.arms[0])
     whole = people.where(chosen.place)
     size = len(chosen.place)
-    up = gain.uplift(whole.probability, chosen.offered.lift)
+    up = chosen.offered.uplift
     shown = power(
         int(texted.sum()),
         size - int(texted.sum()),
@@ -288,6 +290,7 @@ def summarised(read: Read, chosen: Chosen, terms: Terms, lift: Lift, note: str) 
         "curve": [asdict(point) for point in strategies.curve(people, best)],
         "power": asdict(shown),
         "lift": {"prior": lift.expected, "low": lift.low, "high": lift.high, "is_measured": lift.is_measured},
+        "own_uplift": int((~np.isnan(people.uplift)).sum()),
     }
 
 

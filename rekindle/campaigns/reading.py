@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psycopg import sql
 
-from rekindle.campaigns import filtering
+from rekindle.campaigns import filtering, gain
 from rekindle.campaigns.choosing import Candidates
 from rekindle.errors import InputError
 from rekindle.settings import settings
@@ -28,7 +28,7 @@ ELIGIBLE = sql.SQL(
         q.user_id, coalesce(p.phone_hmac, q.user_id), p.phone_hmac, q.return_probability::float8,
         q.value_if_returns::float8, coalesce(q.value_if_returns_low, q.value_if_returns)::float8,
         coalesce(q.value_if_returns_high, q.value_if_returns)::float8, q.lapsed_days, q.country, q.segment,
-        q.uplift::float8, q.uplift_low::float8, q.uplift_high::float8
+        q.uplift::float8, q.uplift_low::float8, q.uplift_high::float8, q.uplift_status = 'modelled'
     from (select a.*, f.channel from sms.audience as a left join rekindle.profile as f using (user_id)) as q
     left join rekindle.permission as p on p.user_id = q.user_id
     where q.eligible and q.return_probability is not null and q.value_if_returns is not null
@@ -99,8 +99,9 @@ def read(
     connection.execute("analyze recent")
     where, values = filtering.composed(conditions)
     rows = connection.execute(ELIGIBLE.format(where=where), given | values).fetchall()
-    by_column: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 13
-    user, unit, phone, chance, value, low, high, lapsed, country, segment, *uplift = by_column
+    by_column: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 14
+    user, unit, phone, chance, value, low, high, lapsed, country, segment, *uplift, is_own = by_column
+    own = [np.where(np.array(is_own, bool), gain.within(np.array(one, float), chance), np.nan) for one in uplift]
     costs = {one: segment_cost(one) for one in set(country)}
     people = Candidates(
         user_id=np.array(user, object),
@@ -111,6 +112,9 @@ def read(
         value_high=np.array(high, float),
         lapsed_days=np.array([np.nan if one is None else one for one in lapsed], float),
         segment_cost=np.array([costs[one] for one in country], float),
+        uplift=own[0],
+        uplift_low=own[1],
+        uplift_high=own[2],
     )
     return Read(people, np.array(phone, object), np.array(country, object), np.array(segment, object), _mean(uplift))
 

@@ -2,9 +2,9 @@
 Strategies: what the plan is expected to bring, beside other ways to spend the same budget.
 
 The interval of a figure contains two things: how far the lift and the value of a return may be off (the lift's range of the
-settings, and each user's value_if_returns_low and _high, all at their ends at once), and that whether a user returns because
-of a message is chance (10th to 90th percentile of a sum of independent returns). It contains no doubt about the
-probabilities themselves, nor about what happens to a business meanwhile.
+settings, or each user's own uplift_low and _high, and each user's value_if_returns_low and _high, all at their ends at once),
+and that whether a user returns because of a message is chance (10th to 90th percentile of a sum of independent returns). It
+contains no doubt about the probabilities themselves, nor about what happens to a business meanwhile.
 """
 
 from __future__ import annotations
@@ -77,11 +77,15 @@ def expected(candidates: Candidates, offered: Offered, lifts: tuple[float, float
     """
     Return what texting all of the candidates is expected to do.
 
-    `lifts` are the ends of the range of the usual lift; the lift of an offer moves in proportion.
+    `lifts` are the ends of the range of the usual lift; the lift of an offer moves in proportion. A user's own uplift has ends of
+    its own.
     """
-    p, value = candidates.probability, offered.value
-    up = gain.uplift(p, offered.lift)
-    ends = [gain.uplift(p, offered.lift * (end / usual_lift)) for end in lifts]
+    p, value, up = candidates.probability, offered.value, offered.uplift
+    own = (candidates.uplift_low, candidates.uplift_high)
+    ends = [
+        np.where(np.isnan(offered.lift), end_of_user, gain.uplift(p, offered.lift * (end / usual_lift)))
+        for end, end_of_user in zip(lifts, own, strict=True)
+    ]
     of_value = np.divide(value, candidates.value, out=np.ones(len(p)), where=candidates.value > 0)
     worth = [value, candidates.value_low * of_value, candidates.value_high * of_value]
     return Expected(
@@ -96,11 +100,11 @@ def expected(candidates: Candidates, offered: Offered, lifts: tuple[float, float
 def _range(up: np.ndarray, ends_of_up: list[np.ndarray], worth: list[np.ndarray]) -> Range:
     middle, least, most = worth
     ends = [
-        float((u * w).sum()) + sign * Z * float(np.sqrt((u * (1 - u) * w * w).sum()))
+        float((u * w).sum()) + sign * Z * float(np.sqrt((np.abs(u) * (1 - np.abs(u)) * w * w).sum()))
         for u, w, sign in zip(ends_of_up, (least, most), (-1, 1), strict=True)
     ]
-    # No message keeps anybody from returning, so none of the returns is less than 0; a value may be.
-    floor = 0.0 if (least >= 0).all() else -np.inf
+    # Where no message keeps anybody from returning, none of the returns is less than 0; a value may be.
+    floor = 0.0 if (least >= 0).all() and all((u >= 0).all() for u in ends_of_up) else -np.inf
     return Range(float((up * middle).sum()), max(ends[0], floor), ends[1])
 
 
@@ -138,7 +142,7 @@ def curve(candidates: Candidates, offered: Offered) -> list[Point]:
     if size == 0:
         return []
     order = np.lexsort((candidates.user_id, -offered.gain, -per_cost(offered.gain, offered.cost)))
-    up = gain.uplift(candidates.probability, offered.lift)[order]
+    up = offered.uplift[order]
     cost, returns = np.cumsum(offered.cost[order]), np.cumsum(up)
     value = np.cumsum(up * offered.value[order])
     roi = per_cost(offered.gain, offered.cost)[order]

@@ -409,6 +409,8 @@ def _training(done: Training) -> RenderableType:
             f"No news: version {done.version.version}, of {done.version.trained_day}, learnt from the same rows."
         )
     lines.append(_learnt(told))
+    if done.taught:
+        lines.append(done.taught.told)
     if done.kept_out:
         lines.append(protected.told(done.kept_out))
     for label, contest in told["candidates"].items():

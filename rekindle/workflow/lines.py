@@ -97,7 +97,7 @@ def reported(day: date, page: Path) -> str:
 def trained(product: str, day: date, detail: Detail) -> str:
     champion = "is champion" if detail["promoted"] else f"did not become champion, for {detail['why_not_promoted']}"
     told = f"{product} as of {day}: version {detail['version']} {champion}. Gate: {detail['gate']}."
-    return f"{told} {detail['kept_out']}" if "kept_out" in detail else told
+    return " ".join([told, *(str(detail[name]) for name in ("uplift", "kept_out") if name in detail)])
 
 
 def recalibrated(product: str, day: date, detail: Detail) -> str:

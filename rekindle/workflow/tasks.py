@@ -404,6 +404,7 @@ def _train(product: Product) -> Any:
                 notes.detail = {"version": done.version.version, "gate": done.verdict.why}
                 notes.detail |= {"promoted": done.promoted, "why_not_promoted": done.why_not_promoted}
                 notes.detail |= {"kept_out": protected.told(done.kept_out)} if done.kept_out else {}
+                notes.detail |= {"uplift": done.taught.told} if done.taught else {}
                 if done.waits:
                     alerts.send(alerts.of_waiting(day, airflow_run, f"{name}.train", name, done.version.version))
         if "waits" in notes.detail:

@@ -93,7 +93,7 @@ def test_a_product_with_horizons_says_besides_what_its_columns_use(business, ltv
         *("net_revenue_91_365", "purchase_probability", "p_alive"),
     )
     assert ltv.columns(business)["ltv_365_high"] == "cast(high_1_365 as decimal(18,2))"
-    assert recall.besides(business) == ()
+    assert recall.besides(business) == ("uplift", "uplift_low", "uplift_high")
 
 
 @trap("a label's window within that of the features")

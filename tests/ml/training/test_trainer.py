@@ -9,12 +9,14 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from pyspark.sql import functions as F
 from typer.testing import CliRunner
 
 from ml import inputs, products, registry
@@ -25,7 +27,7 @@ from ml.model.learners.linear import Column, Linear
 from ml.model.part import Part
 from ml.model.scorer import Scorer, archive_name, output_ddl, scoring_function
 from ml.objectives import figures
-from ml.training import backtest, evaluation, fitting, gate, recalibrator, samples, trainer
+from ml.training import backtest, effect, evaluation, fitting, gate, recalibrator, samples, trainer
 from ml.training.tuned import Found
 from rekindle import records, yml
 from rekindle.cli import app
@@ -374,6 +376,58 @@ def test_an_alias_on_what_no_gate_let_pass_or_on_changed_bytes_stops_scoring_and
 
     stays = tables.read_days(spark, product.table, Days.one(WEEKS[0])).select(*good.column_names).toArrow()
     assert stays.sort_by("user_id").equals(good)
+
+
+@pytest.fixture
+def campaign(spark, world):
+    """
+    Assignments by lot, of every Sunday, after which a message has moved whoever likes to come.
+
+    Outcomes are the world's, so the lots fit to them: of a chance p both arms get half, and the treated returned with p (2 - p),
+    the controls with p p.
+    """
+    rows = world.filter(pc.is_in(world["day"], value_set=pa.array(WEEKS)))
+    often, recency = (rows[name].to_numpy() for name in ("orders_28d", "recency_days"))
+    chance = 1 / (1 + np.exp(-(0.5 * often - 0.03 * recency - 0.5)))
+    lot = np.random.default_rng(8).random(rows.num_rows)
+    is_treated = lot < 0.5 + 0.5 * (rows["active_1_7"].to_numpy() - chance)
+    count = rows.num_rows
+    facts = {
+        "day": [day + KNOWN_AFTER for day in rows["day"].to_pylist()],
+        "kind": ["planned"] * count,
+        "campaign_id": ["by lot"] * count,
+        "user_id": rows["user_id"],
+        "feature_day": rows["day"],
+        "arm": np.where(is_treated, "sent", "control"),
+        "is_control": ~is_treated,
+        "probability": [0.5] * count,
+        "cluster": rows["user_id"],
+    }
+    table = spark.table(effect.ASSIGNMENT)
+    nothing = {f.name: F.lit(None).cast(f.dataType).alias(f.name) for f in table.schema if f.name not in facts}
+    written = spark.createDataFrame(pa.table(facts)).withColumns(nothing)
+    written.select(*table.columns).writeTo(effect.ASSIGNMENT).append()
+    yield chance
+    spark.sql(f"DELETE FROM {effect.ASSIGNMENT} WHERE day <= DATE '{DAY}'")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("campaign")
+def test_what_campaigns_have_taught_is_scored_with_the_champion(spark, product, scored):
+    """Simulated. Whom the model sees come by halves is moved most."""
+    done = trainer.train(spark, product, DAY, "a run")
+    rows = scored()
+    chance, moved, low, high = (
+        rows[name].to_numpy() for name in ("return_probability", "uplift", "uplift_low", "uplift_high")
+    )
+
+    assert done.promoted and done.taught.learnt.status == "modelled"
+    assert np.corrcoef(moved, 2 * chance * (1 - chance))[0, 1] > 0.5
+    assert (low < moved).all() and (moved < high).all()
+    page = MlflowClient().get_model_version(product.model_name, done.version.version).description
+    assert done.taught.told in page
+    again = trainer.train(spark, product, DAY, "another")
+    assert again.version == done.version
 
 
 @pytest.mark.slow

@@ -9,9 +9,10 @@ import pytest
 from ml import registry
 from ml.model import artifact
 from ml.registry.versions import Version
-from ml.training import fitting, gate, samples, trainer
+from ml.training import effect, fitting, gate, samples, trainer
 from rekindle import records
 from rekindle.records import Gate
+from tests.ml.training.test_effect import assigned
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def handed_over(recall_sample, monkeypatch):
     for place, name, instead in (
         (samples, "sample", lambda *_given: recall_sample),
         (samples, "refuse_undelivered", lambda *_given: None),
+        (effect, "read", lambda *_given: effect.Assigned.nobody(None)),
         (records, "record_snapshots", lambda *_given: None),
         (registry, "same", lambda *_given: None),
         (registry, "register", register),
@@ -40,7 +42,11 @@ def handed_over(recall_sample, monkeypatch):
     return given
 
 
-def test_a_training_hands_over_its_route_its_criteria_and_what_was_judged(recall, recall_sample, handed_over):
+def test_a_training_hands_over_its_route_its_criteria_and_what_was_judged(
+    recall, recall_sample, handed_over, monkeypatch
+):
+    """And what campaigns have taught, which is no part of what was judged: they judge it themselves."""
+    monkeypatch.setattr(effect, "read", lambda *_given: assigned())
     done = trainer.train(SimpleNamespace(), recall, recall_sample.day, "a run")
     (trained,) = handed_over
     told = done.to_json()
@@ -51,7 +57,10 @@ def test_a_training_hands_over_its_route_its_criteria_and_what_was_judged(recall
         "single_features",
         "shuffled_labels",
     } == {criterion["name"] for criterion in told["criteria"]}
-    assert trained.judged == done.fitted.scorer
+    assert trained.judged == done.fitted.scorer and trained.judged.uplift is None
+    assert trained.scorer.uplift == done.taught.uplift is not None
+    assert trained.params["uplift"] == told["uplift"]["says"] == done.taught.told
+    assert trained.learnt.endswith(done.taught.told) and '"qini"' in trained.documents["uplift.json"]
     assert trained.last_label_day == done.last_label_day
     assert told["last_label_age_days"] == (recall_sample.day - done.last_label_day).days
     assert trained.params["last_label_day"].startswith(str(done.last_label_day))

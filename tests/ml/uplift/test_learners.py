@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from ml.model import uplift
 from ml.model.learners.linear import Linear
-from ml.uplift import learners
-from ml.uplift.learners import LEARNERS, C, Model, TwoModels, arms_of, learner_named, pseudo_outcome
+from ml.model.uplift import Model, TwoModels
+from ml.uplift.learners import LEARNERS, C, arms_of, learner_named, pseudo_outcome
 
 
 def test_the_t_learner_is_the_difference_of_two_regressions(told):
@@ -41,7 +42,7 @@ def _standardised(design, rows):
 def test_what_was_learnt_is_stored_as_plain_values_and_says_the_same_again(told, learner):
     rows = told.trial.take(np.arange(4_000))
     effect = learner.fit(rows)
-    again = learners.from_json(json.loads(json.dumps(learners.to_json(effect))))
+    again = uplift.from_json(json.loads(json.dumps(uplift.to_json(effect))))
 
     assert np.array_equal(again.effect(rows.x), effect.effect(rows.x))
 

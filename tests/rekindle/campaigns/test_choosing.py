@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rekindle.campaigns import gain
-from rekindle.campaigns.choosing import CONTROL, Arm, Candidates, Terms, arms_of, choose, draw
+from rekindle.campaigns.choosing import CONTROL, Arm, Candidates, Terms, arms_of, choose, draw, offer_each
 from rekindle.campaigns.offers import NONE, Offer
 from rekindle.errors import InputError
 
@@ -41,6 +41,7 @@ def candidates(size, seed=0, **columns):
         "value_high": value * 1.2,
         "lapsed_days": random.integers(7, 365, size),
         "segment_cost": np.full(size, 0.04),
+        **dict.fromkeys(("uplift", "uplift_low", "uplift_high"), np.full(size, np.nan)),
     }
     return Candidates(**{**made, **columns})
 
@@ -93,7 +94,7 @@ def test_the_choice_is_the_best_prefix_by_gain_per_cost():
     people = candidates(300)
     chosen = choose(people, replace(TERMS, control_share=0.0))
 
-    gains = gain.expected_gain(people.probability, 0.1, people.value, 0.04)
+    gains = gain.expected_gain(gain.uplift(people.probability, 0.1), people.value, 0.04)
     best = sorted((name for name in range(300) if gains[name] > 0), key=lambda n: -gains[n])[:25]  # 1.00 / 0.04
     assert chosen.place.tolist() == best
     assert chosen.ended_by == "budget"
@@ -155,6 +156,18 @@ def test_an_offer_is_picked_where_it_pays_and_never_below_its_lowest_value():
     chosen = choose(people, terms)
 
     assert dict(zip(people.user_id[chosen.place], chosen.offered.offer, strict=True)) == {"u00000": 0, "u00001": 1}
+
+
+def test_a_users_own_uplift_counts_in_the_place_of_the_lift_of_all():
+    """Of an offer the business has said what it does; who has no uplift of their own has that of all."""
+    people = candidates(3, probability=np.full(3, 0.5), value=np.full(3, 100.0), uplift=np.array([0.2, -0.1, np.nan]))
+    plain, coupon = (offer_each(people, replace(TERMS, offers=(one,)), TERMS.arms[0]) for one in (NONE, COUPON))
+
+    assert plain.uplift == pytest.approx([0.2, -0.1, gain.uplift(0.5, 0.1)])
+    assert plain.gain == pytest.approx(plain.uplift * 100 - 0.04)
+    assert coupon.uplift == pytest.approx(gain.uplift(np.full(3, 0.5), 0.5))
+    chosen = choose(people, replace(TERMS, control_share=0.0))
+    assert people.user_id[chosen.place].tolist() == ["u00000", "u00002"]
 
 
 def test_a_discount_costs_what_is_given_to_whoever_comes_anyway():

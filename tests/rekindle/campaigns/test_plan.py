@@ -151,6 +151,21 @@ def test_what_campaigns_have_shown_takes_the_place_of_the_prior(many, database):
     assert uplift(chance, lift["high"]).mean() == pytest.approx(0.03, abs=1e-6)
 
 
+def test_users_are_chosen_by_their_own_uplift_where_the_audience_has_one(many, database):
+    """Who is moved against the odds comes first; what was said of the user's chance bounds it."""
+    many(60)
+    database.execute(
+        "update sms.audience set uplift = case when user_id < 'u00010' then .3 else -.01 end, uplift_low = -.05,"
+        " uplift_high = .4, uplift_status = 'modelled'"
+    )
+    planned = plan(SPRING, {}, at=AT)
+
+    assert planned.summary["own_uplift"] == 60
+    assert {row["user_id"] for row in listed(database)} == {f"u{n:05}" for n in range(10)}
+    assert 0 < planned.summary["expected"]["returns"]["expected"] <= 0.3 * 10
+    assert "of 60 of those who may be texted" in render(planned).lower()
+
+
 def test_another_day_than_the_audience_is_about_is_refused(many):
     many(5)
 

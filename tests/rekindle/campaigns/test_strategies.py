@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rekindle.campaigns import gain
 from rekindle.campaigns.choosing import offer_each
 from rekindle.campaigns.power import detectable, power
-from rekindle.campaigns.strategies import compared, curve, expected
+from rekindle.campaigns.strategies import Z, compared, curve, expected
 from tests.rekindle.campaigns.test_choosing import TERMS, candidates
 
 LIFTS = (0.0, 0.2)
@@ -29,6 +29,16 @@ def test_what_is_expected_is_the_sum_over_users():
     assert found.value.expected == pytest.approx((up * people.value).sum())
     assert found.cost == pytest.approx(50 * 0.04)
     assert found.returns.low == 0.0 and found.returns.high > gain.uplift(people.probability, 0.2).sum()
+
+
+def test_the_interval_of_own_uplifts_is_theirs_and_may_lie_below_zero():
+    ends = {"uplift_low": np.full(50, -0.01), "uplift_high": np.full(50, 0.05)}
+    people = candidates(50, probability=np.full(50, 0.1), uplift=np.full(50, 0.02), **ends)
+    found = expected(people, offer_each(people, TERMS, TERMS.arms[0]), LIFTS, 0.1)
+
+    assert found.returns.expected == pytest.approx(1.0)
+    assert found.returns.low == pytest.approx(-0.5 - Z * (50 * 0.01 * 0.99) ** 0.5)
+    assert found.returns.high == pytest.approx(2.5 + Z * (50 * 0.05 * 0.95) ** 0.5)
 
 
 def test_the_interval_of_a_known_lift_holds_what_chance_makes_of_it():

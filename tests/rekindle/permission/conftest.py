@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from rekindle import records
@@ -11,7 +12,17 @@ from rekindle.days import Days
 from rekindle.publishing import publish
 from rekindle.settings import settings
 from tests.rekindle.permission.rows import MONDAY, MORNING
-from tests.rekindle.publishing.test_publishing import RECALL, RETURN_VALUE, recall, return_value_rows
+from tests.rekindle.publishing.test_publishing import RECALL, RETURN_VALUE, UPLIFT, recall, return_value_rows
+
+
+def with_uplifts(scores, uplifts):
+    """Put uplifts of users, each with both ends, into their scores."""
+    unknown = dict.fromkeys(UPLIFT)
+    rows = [
+        {**row, **(dict(zip(UPLIFT, uplifts[user], strict=True)) if (user := row["user_id"]) in uplifts else unknown)}
+        for row in scores.to_pylist()
+    ]
+    return pa.Table.from_pylist(rows, scores.schema)
 
 
 class Audience:
@@ -21,10 +32,13 @@ class Audience:
         self.database = database
         self.run_id = records.start_run("daily", Days.one(MONDAY))
 
-    def publish(self, users, given=None, *, day=MONDAY, at=None, worth=None, backfill=False):
-        """Publish scores of users whose return is worth a hundred, on the morning after the day."""
+    def publish(self, users, given=None, *, day=MONDAY, at=None, worth=None, backfill=False, uplifts=None):
+        """Publish scores of users whose return is worth a hundred, on the morning after the day; `uplifts` are their own."""
         values = [{"user_id": user, "value_if_returns": (worth or {}).get(user, 100)} for user in users]
-        scores = {RECALL: recall(users, day), RETURN_VALUE: return_value_rows(*values, day=day)}
+        scores = {
+            RECALL: with_uplifts(recall(users, day), uplifts or {}),
+            RETURN_VALUE: return_value_rows(*values, day=day),
+        }
         at = at or MORNING + (day - MONDAY)
         return publish(scores, day, self.run_id, given=given, at=at, backfill=backfill)
 

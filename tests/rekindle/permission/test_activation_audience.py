@@ -11,7 +11,7 @@ import pytest
 
 from ml.products import product_named
 from rekindle import records
-from rekindle.campaigns.gain import expected_gain
+from rekindle.campaigns.gain import expected_gain, uplift
 from rekindle.days import Days
 from rekindle.erasure import database as erasing
 from rekindle.landing.zone import LandingZone
@@ -83,7 +83,7 @@ def test_new_users_of_high_value_who_may_be_texted_have_all_that_it_takes(told):
     assert (best["eligible"], best["phone_e164"], best["holdout"]) == (True, permission("best")["phone_e164"], False)
     # An expectation of 12.50, of which .3 are left, that half of such users bring: the lift of their odds, less four cents.
     assert best["value_if_buys"] == Decimal("7.50")
-    assert best["expected_gain"] == round(Decimal(float(expected_gain(0.5, 0.1, 7.5, 0.04))), 2)
+    assert best["expected_gain"] == round(Decimal(float(expected_gain(uplift(0.5, 0.1), 7.5, 0.04))), 2)
     assert (low["first_purchase_probability"], low["ltv_30"], low["expected_gain"]) == (None, None, None)
 
 

@@ -114,6 +114,29 @@ def test_where_no_campaign_has_shown_an_uplift_the_prior_stands(audience, campai
     assert float(row["expected_gain"]) == round((0.1 * 1.1 / 1.01 - 0.1) * 100 - 0.04, 2)
 
 
+def test_a_user_with_an_uplift_of_their_own_is_published_with_it_and_gains_by_it(audience):
+    """Whatever campaigns have shown on the mean; a message that keeps somebody away is not sent."""
+    known(audience, arms("one", 0.1))
+    own = {"moved": (0.05, 0.02, 0.08), "put_off": (-0.02, -0.05, 0.01)}
+    audience.publish([*own, "other"], given(*map(permission, (*own, "other"))), uplifts=own)
+    rows, names = audience.rows, ("uplift", "uplift_low", "uplift_high")
+
+    assert [rows[user]["uplift_status"] for user in rows] == ["modelled", "average", "modelled"]
+    assert {user: tuple(float(rows[user][name]) for name in names) for user in own} == own
+    assert [float(rows[user]["expected_gain"]) for user in own] == [4.96, -2.04]
+    assert audience.codes == {"moved": None, "put_off": "low_expected_gain", "other": None}
+
+
+def test_who_has_left_keeps_no_uplift(audience):
+    audience.publish(
+        ["gone", "may"], given(permission("gone"), permission("may")), uplifts={"gone": (0.05, 0.02, 0.08)}
+    )
+    audience.publish(["may", "new"], given(permission("may", day=TUESDAY)), day=TUESDAY)
+    gone = audience.rows["gone"]
+
+    assert {gone[name] for name in ("uplift", "uplift_low", "uplift_high", "uplift_status", "expected_gain")} == {None}
+
+
 def test_the_window_begins_at_the_hour_at_which_a_user_usually_comes(audience):
     hours = {"afternoon": 15, "night": 2, "unknown": None}
     profile = [{"user_id": user, "day": MONDAY, "usual_hour": hour} for user, hour in hours.items()]

@@ -35,6 +35,8 @@ from rekindle.warehouse.checks import accepting
 from tests.bad_inputs import bad_input, marks
 from tests.traps import trap
 
+UPLIFT = ("uplift", "uplift_low", "uplift_high")
+
 RECALL, LTV, RETURN_VALUE = product_named("recall"), product_named("ltv"), product_named("return_value")
 
 MONDAY = date(2017, 6, 5)
@@ -61,6 +63,7 @@ RECALL_SCHEMA = pa.schema(
         ("return_probability", pa.float64()),
         ("lapsed_days", pa.int32()),
         ("horizon_days", pa.int32()),
+        *((name, pa.float64()) for name in UPLIFT),
         *MODEL,
     ]
 )
@@ -190,6 +193,7 @@ def test_a_score_becomes_a_row_that_people_and_tools_can_read(published, databas
         "return_probability": Decimal("0.123"),
         "lapsed_days": 20,
         "horizon_days": 7,
+        **dict.fromkeys(UPLIFT),
         "percentile": 50,
         "decile": 5,
         "reason_1": "20 days since the last activity (+0.42)",

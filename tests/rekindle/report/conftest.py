@@ -125,6 +125,7 @@ def publish(database) -> Callable[..., str]:  # noqa: ARG001 - the scores are pu
             "return_probability": pa.array(list(recall.values()), pa.float64()),
             "lapsed_days": pa.array([9] * len(recall), pa.int32()),
             "horizon_days": pa.array([7] * len(recall), pa.int32()),
+            **dict.fromkeys(("uplift", "uplift_low", "uplift_high"), pa.nulls(len(recall), pa.float64())),
         }
         money, count = pa.decimal128(18, 2), len(ltv)
         worth = _scores(day, run_id, list(ltv), list(ltv.values()), words) | {

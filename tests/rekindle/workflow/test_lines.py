@@ -86,6 +86,10 @@ def published(table: str, *, is_current: bool, current_day: date | None) -> Publ
             "recall as of 2017-12-31: version 7 is champion. Gate: AUC 0.762 beats recency. Neither read nor shown: age.",
         ),
         (
+            lines.trained("recall", DAY, {**TRAINED, "promoted": True, "uplift": "Each has an uplift."}),
+            "recall as of 2017-12-31: version 7 is champion. Gate: AUC 0.762 beats recency. Each has an uplift.",
+        ),
+        (
             lines.trained(
                 "recall", DAY, {**TRAINED, "promoted": False, "why_not_promoted": "it did not pass the gate"}
             ),
