@@ -232,11 +232,13 @@ class Graph:
             for step, tables in steps.items()
         }
         order = _sorted(before)
+        # Who goes on where an earlier step has failed says nothing to those after it of whether that was done.
+        sure = {s: {b for b in found if not self._is_tolerated(steps[s], steps[b])} for s, found in before.items()}
         reachable: dict[str, set[str]] = {}
         for step in order:
-            reachable[step] = set(before[step]).union(*(reachable[earlier] for earlier in before[step]))
+            reachable[step] = set(sure[step]).union(*(reachable[earlier] for earlier in sure[step]))
         direct = {
-            step: {b for b in found if not any(b in reachable[other] for other in found)}
+            step: {b for b in found if not any(b in reachable[other] for other in sure[step])}
             for step, found in before.items()
         }
         kinds = {step: self.tables[tables[0]].kind for step, tables in steps.items()}

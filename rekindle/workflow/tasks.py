@@ -225,7 +225,9 @@ def build_tables(products: Iterable[Product], *, after: Any, before: Any, beside
             with groups[name]:
                 made[step.id] = kinds[step.kind](step.name)
         for earlier in step.tolerates:
-            made.setdefault(f"tried {earlier}", _tried(earlier, made[earlier]))
+            # Two may tolerate the same: it is tried once.
+            if f"tried {earlier}" not in made:
+                made[f"tried {earlier}"] = _tried(earlier, made[earlier])
         first = [made[f"tried {e}" if e in step.tolerates else e] for e in step.after]
         chain(first or after, made[step.id])
     # Whatever becomes of it: who is published waits for its end, and not for a good one.

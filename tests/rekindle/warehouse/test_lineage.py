@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -100,6 +101,26 @@ def test_a_run_makes_each_group_of_marts_once_and_after_the_scores_that_it_reads
         # It reads orders as well; that way is the longer one.
         ("marts permission", ("marts.audience",), ("score recall",)),
     ]
+
+
+def test_who_cannot_do_without_an_input_waits_for_it_also_behind_one_who_can():
+    """Labels go on without messages; permission must not, though it comes after labels."""
+    tables = [
+        table("raw.orders", "ingest"),
+        table("raw.messages", "ingest"),
+        replace(
+            table("marts.labels", "marts", "training", raw_of_orders="day", raw_of_messages="day"),
+            tolerates=frozenset({"raw.messages"}),
+        ),
+        table(
+            "marts.audience", "marts", "permission", marts_of_labels="day", raw_of_messages="day", raw_of_orders="day"
+        ),
+    ]
+    waits = {step.id: (step.after, step.tolerates) for step in Graph.of(tables).steps({})}
+
+    assert waits["marts training"] == (("ingest messages", "ingest orders"), ("ingest messages",))
+    # Whether orders were loaded the labels say, which are not made without.
+    assert waits["marts permission"] == (("ingest messages", "marts training"), ())
 
 
 def test_without_its_product_a_score_and_what_reads_it_are_not_made():
