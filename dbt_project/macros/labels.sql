@@ -34,3 +34,15 @@
     {%- set name = "label_" ~ label.kind ~ "_expected" -%}
     {{ return(context[name]() if name in context else "cast(null as double)") }}
 {%- endmacro %}
+
+{# What a row of labels says of messages, by label: a count, or days until what came first; null of a label that asks for none. #}
+{% macro of_unmessaged(what, type, labels) -%}
+    cast(
+        case label
+            when '' then null
+            {%- for label in labels %}
+            when '{{ label.name }}' then {{ what ~ "_of_" ~ label.name if what == "messages" else "datediff(" ~ what ~ "_of_" ~ label.name ~ ", feature_day)" }}
+            {%- endfor %}
+        end as {{ type }}
+    )
+{%- endmacro %}

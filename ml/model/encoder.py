@@ -80,13 +80,16 @@ E = TypeVar("E", bound=Encoder)
 class Encoders:
     """Encoders of some training rows: each kind is fitted once, whoever asks."""
 
-    def __init__(self, rows: pa.Table, *, leave_out: Iterable[str] = ()) -> None:
+    def __init__(self, rows: pa.Table, *, leave_out: Iterable[str] = (), messaged: str | None = None) -> None:
         self._rows, self.leave_out = rows, tuple(leave_out)
+        self.messaged = messaged
+        """A column of what came after the day, if any: the dense encoder alone reads it, and what scores does not."""
         self._fitted: dict[type[Encoder], Any] = {}
 
     def of(self, kind: type[E]) -> E:
         if kind not in self._fitted:
-            self._fitted[kind] = kind.fit(self._rows, leave_out=self.leave_out)
+            later = (self.messaged,) if self.messaged and kind is not Dense else ()
+            self._fitted[kind] = kind.fit(self._rows, leave_out=(*self.leave_out, *later))
         return self._fitted[kind]
 
 
@@ -160,6 +163,11 @@ class Dense:
         for i, feature in enumerate(self.features):
             matrix[:, i] = columns.encoded(feature)
         return matrix
+
+    def without(self, column: str) -> Dense:
+        """Return the encoder of rows that do not have a column."""
+        inputs = tuple(pair for pair in self.inputs if pair[0] != column)
+        return Dense(inputs, tuple(feature for feature in self.features if feature.column != column))
 
     def values(self, rows: Rows, source: str) -> pa.Array:
         feature = next(f for f in self.features if f.source == source)

@@ -7,12 +7,12 @@ each other: what they add is summed by source, and nobody asks how a source was 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 
-from ml.model.encoder import doubles
+from ml.model.encoder import Dense, doubles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -129,15 +129,37 @@ class Part:
     predictor: Predictor
     handover: Handover | None = None
     """None of a part that counts fully for every row."""
+    messaged_at: int | None = None
+    """
+    The column of the predictor's that said in training who was sent a message on the days to come. No encoder makes it: it is 0,
+    whatever a row holds. None of a predictor without one.
+    """
 
     def raw(self, rows: Encoded) -> np.ndarray:
-        raw = self.predictor.raw(rows.by(self.encoder))
+        raw = self.predictor.raw(self._read(rows))
         return self.handover.weight(rows.rows) * raw if self.handover else raw
 
     def contributions(self, rows: Encoded) -> Contributions:
         """Say what each source adds to the raw scores."""
-        said = Contributions(self.encoder, self.predictor.contributions(rows.by(self.encoder)))
+        by_column = self.predictor.contributions(self._read(rows))
+        if self.messaged_at is not None:
+            # To be sent no message is no reason: it holds of everybody who is scored.
+            by_column[:, -1] += by_column[:, self.messaged_at]
+            by_column = np.delete(by_column, self.messaged_at, axis=1)
+        said = Contributions(self.encoder, by_column)
         return said.times(self.handover.weight(rows.rows)) if self.handover else said
+
+    def unmessaged(self, messaged: str) -> Part:
+        """Return the part that never reads the column of who was sent a message, for it takes nobody to have been."""
+        if not isinstance(self.encoder, Dense) or messaged not in dict(self.encoder.inputs):
+            return self
+        columns = self.encoder.columns
+        at = columns.index(messaged) if messaged in columns else None
+        return replace(self, encoder=self.encoder.without(messaged), messaged_at=at)
+
+    def _read(self, rows: Encoded) -> Any:
+        encoded = rows.by(self.encoder)
+        return encoded if self.messaged_at is None else np.insert(encoded, self.messaged_at, 0.0, axis=1)
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,14 @@ if TYPE_CHECKING:
     from ml.model.reasons import Wording
     from ml.products import Target
 
-FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK, FORMAT_BY_ROW, FORMAT_UPLIFT = 1, 2, 3, 4, 5
+FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK, FORMAT_BY_ROW, FORMAT_UPLIFT, FORMAT_UNMESSAGED = 1, 2, 3, 4, 5, 6
 """
 Of model.json. A worker refuses one it does not know.
 
 1: every part reads the one dense encoder. 2: a part may name an encoder of its own. 3: it has an outlook, which an earlier
 Rekindle would not publish. 4: a part counts for some rows more than for others, which an earlier one would add up in full, or
-amounts are bent, which it could not read. 5: it has an uplift, of which an earlier one would publish nothing.
+amounts are bent, which it could not read. 5: it has an uplift, of which an earlier one would publish nothing. 6: a part has
+learnt from who was sent messages, and reads them as none.
 What fits into 1 is written as 1: its digest stays what it was, and an earlier Rekindle reads it.
 """
 
@@ -229,11 +230,24 @@ class Scorer:
         offsets = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int32)
         return pa.ListArray.from_arrays(pa.array(offsets), structs)
 
+    @property
+    def _needed_format(self) -> int:
+        """The newest format that something of it needs, beside encoders of several kinds."""
+        by_row = self._hands_over or any("power" in calibration.to_json(one.calibration) for one in self.forecasts)
+        unmessaged = any(part.messaged_at is not None for forecast in self.forecasts for part in forecast.parts)
+        needs = {
+            FORMAT_OUTLOOK: self.outlook is not None,
+            FORMAT_BY_ROW: by_row,
+            FORMAT_UPLIFT: self.uplift is not None,
+            FORMAT_UNMESSAGED: unmessaged,
+        }
+        return max((one for one, is_needed in needs.items() if is_needed), default=FORMAT_DENSE)
+
     def to_files(self) -> dict[str, bytes]:
         """Return the model's native files: equal models have equal bytes."""
         encoders = self.encoders
-        by_row = self._hands_over or any("power" in calibration.to_json(one.calibration) for one in self.forecasts)
-        is_dense = len(encoders) == 1 and isinstance(encoders[0], Dense) and not by_row and not self.uplift
+        needed = self._needed_format
+        is_dense = len(encoders) == 1 and isinstance(encoders[0], Dense) and needed in {FORMAT_DENSE, FORMAT_OUTLOOK}
         listed: list[dict[str, Any]] = []
         files: dict[str, bytes] = {}
         for forecast in self.forecasts:
@@ -248,22 +262,21 @@ class Scorer:
                 entry |= {name: value for name in RECIPE if (value := getattr(forecast, name))}
                 if part.handover:
                     entry["handover"] = vars(part.handover)
+                if part.messaged_at is not None:
+                    entry["messaged_at"] = part.messaged_at
                 listed.append(entry if is_dense else {**entry, "encoder": encoders.index(part.encoder)})
                 if part.predictor.file and (content := part.predictor.to_bytes()) is not None:
                     files[_file(part.predictor.file, forecast.label, number)] = content
         model: dict[str, Any] = {"product": self.product, "parts": listed}
-        if is_dense:
+        if is_dense and not self.outlook:
             model |= {"format": FORMAT_DENSE, "encoder": encoders[0].to_json()}
         else:
             named = [{"kind": encoder.kind, **encoder.to_json()} for encoder in encoders]
-            model |= {"format": FORMAT, "encoders": named}
+            model |= {"format": max(FORMAT, needed), "encoders": named}
         if self.outlook:
-            named = model.pop("encoders", None) or [{"kind": Dense.kind, **model.pop("encoder")}]
-            model |= {"format": FORMAT_OUTLOOK, "encoders": named, "outlook": self.outlook.to_json()}
-        if by_row:
-            model["format"] = FORMAT_BY_ROW
+            model["outlook"] = self.outlook.to_json()
         if self.uplift:
-            model |= {"format": FORMAT_UPLIFT, "uplift": self.uplift.to_json()}
+            model["uplift"] = self.uplift.to_json()
         text = json.dumps(model, sort_keys=True, ensure_ascii=False, allow_nan=False)
         return {artifact.MODEL_FILE: text.encode(), **files}
 
@@ -273,9 +286,9 @@ class Scorer:
         model = json.loads(files[artifact.MODEL_FILE])
         if model["format"] == FORMAT_DENSE:
             model["encoders"] = [{"kind": Dense.kind, **model["encoder"]}]
-        elif model["format"] not in {FORMAT, FORMAT_OUTLOOK, FORMAT_BY_ROW, FORMAT_UPLIFT}:
+        elif model["format"] not in range(FORMAT, FORMAT_UNMESSAGED + 1):
             raise InputError(
-                f"The model has the format {model['format']}; this version of Rekindle reads formats up to {FORMAT_UPLIFT}.",
+                f"The model has the format {model['format']}; this version of Rekindle reads formats up to {FORMAT_UNMESSAGED}.",
                 todo="Train the product again, or score with the version that trained it.",
                 safe="Nothing was scored; the last good scores stay.",
                 code="model_format",
@@ -288,9 +301,8 @@ class Scorer:
                 kind = learners.predictor_kind(entry["kind"])
                 content = files.get(_file(kind.file, label, number)) if kind.file else None
                 handover = Handover(**entry["handover"]) if "handover" in entry else None
-                parts.append(
-                    Part(encoders[entry.get("encoder", 0)], kind.from_stored(entry["learner"], content), handover)
-                )
+                predictor, messaged_at = kind.from_stored(entry["learner"], content), entry.get("messaged_at")
+                parts.append(Part(encoders[entry.get("encoder", 0)], predictor, handover, messaged_at))
             fitted = calibration_of(entries[0]["calibration"])
             recipe = {name: entries[0][name] for name in RECIPE if name in entries[0]}
             forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted, **recipe))

@@ -60,6 +60,11 @@ class Target:
     to_day: int
     rules: tuple[Rule, ...]
     """The naive rules. A model has to beat the one that is best on validation days; the first wins a tie."""
+    without_messages: bool = False
+    """
+    Whether it is what happens without a message of ours on these days. Messages that were sent are then an input in training and
+    none in scoring, and what is predicted is chosen, calibrated and judged on rows without one: see ml.training.messages.
+    """
 
     def __post_init__(self) -> None:
         """Refuse a window that holds the day itself or what lies before it: features would foretell what they are made of."""
@@ -73,6 +78,11 @@ class Target:
     def label(self) -> str:
         """Name of the label in marts.labels, of the prediction, and of the model's part: `active_1_7`."""
         return f"{self.kind}_{self.from_day}_{self.to_day}"
+
+    @property
+    def messaged(self) -> str:
+        """Name of the column of a sample that says who was sent a message on these days: `messaged_1_7`."""
+        return f"messaged_{self.from_day}_{self.to_day}"
 
 
 @dataclass(frozen=True)
@@ -156,11 +166,14 @@ class Product:
 
 def labels_of(products: Iterable[Product], business: Business) -> list[dict[str, str | int]]:
     """List the labels that some product learns from, once each, as dbt gets them."""
-    targets = {target.label: target for product in products for target in product.targets(business)}
-    return [
-        {"name": t.label, "kind": t.kind, "from_day": t.from_day, "to_day": t.to_day}
-        for _, t in sorted(targets.items())
-    ]
+    targets = [target for product in products for target in product.targets(business)]
+    about_unmessaged = {target.label for target in targets if target.without_messages}
+    found: list[dict[str, str | int]] = []
+    for label, t in sorted({target.label: target for target in targets}.items()):
+        found.append({"name": label, "kind": t.kind, "from_day": t.from_day, "to_day": t.to_day})
+        if label in about_unmessaged:
+            found[-1]["messages"] = True
+    return found
 
 
 def outcomes_of(products: Iterable[Product], business: Business) -> list[dict[str, str | int]]:

@@ -26,7 +26,7 @@ RULES = (
 
 
 def _targets(business: Business) -> tuple[Target, ...]:
-    return (Target("active", 1, business.recall_horizon_days, RULES),)
+    return (Target("active", 1, business.recall_horizon_days, RULES, without_messages=True),)
 
 
 def _columns(business: Business) -> Mapping[str, str]:
@@ -48,10 +48,10 @@ PRODUCT = Product(
     title="Chance that a lapsed user comes back",
     use=(
         "Order lapsed users for a campaign, together with what a return is worth: `expected_gain` of `sms.audience` does.",
-        "Plan how many will come back, under messages such as were sent.",
+        "Plan how many will come back by themselves; messages bring `uplift` on top of it.",
     ),
     limits=(
-        "It is learnt from days as they were, with the messages that were sent: the chance without one only where few were.",
+        "It is the chance without a message of ours, as far as who was sent one can be told by what was known before.",
         "A high one is a reason not to pay for a message.",
         "What a message changes is `uplift`.",
         "Who was never active, or not within `recall_memory_days`, is not in its population.",

@@ -252,6 +252,7 @@ def pooled(blocks: Sequence[Block]) -> Judged:
 
 def _block(product: Product, sample: Sample, split: Split, tuned: Tuned) -> Block:
     """Fit what is known before the test days, and let each contender say its prediction of them."""
+    sample = fitting.settled(product, sample, split)
     fitted = fitting.fit(product, sample, split, tuned)
     rows = sample.judged(split.test)
     encoded, longest, (contenders,) = Encoded(rows), fitted.longest, fitted.contenders

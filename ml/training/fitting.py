@@ -173,12 +173,19 @@ def fit(product: Product, sample: Sample, split: Split, tuned: Tuned = DECLARED)
             safe="The champion stays as it was.",
             code="several_targets",
         )
+    if len(sample.targets) > 1 and sample.messaged:
+        raise InputError(
+            f"{product.name} has several targets, and a model of one that is about users without a message reads of one window.",
+            todo="Declare one product a target.",
+            safe="The champion stays as it was.",
+            code="several_targets",
+        )
     encoders, test = encoders_of(sample, split), Encoded(sample.judged(split.test))
     contested = []
     for target in sample.targets:
         rows = _Rows(
             training=examples_of(sample.of(split.train[target.label], target), target),
-            validation=examples_of(sample.of(split.validation[target.label], target), target),
+            validation=examples_of(sample.unmessaged(split.validation[target.label], target), target),
             test=Examples(test, _outcomes(test.rows, target)),
             earlier=tuple(earlier(product, sample, split, target)),
         )
@@ -202,6 +209,32 @@ def fit(product: Product, sample: Sample, split: Split, tuned: Tuned = DECLARED)
     return judged_as(product, sample, split, found)
 
 
+def settled(product: Product, sample: Sample, split: Split) -> Sample:
+    """
+    Say what a sample makes of messages that were sent on the days that its labels are about.
+
+    Candidates are chosen, calibrated and judged on who was sent none. Where these are too few to do so, days are learnt from as
+    they were: what is then foretold is a return under messages such as were sent.
+    """
+    if sample.messaged is None:
+        return sample
+    all_rows = sample.as_days_were().judged(split.test).num_rows
+    judged = sample.judged(split.test)
+    enough = (
+        _are_enough(product.objective, _outcomes(rows, target))
+        for target in sample.targets
+        for rows in (judged, sample.unmessaged(split.validation[target.label], target))
+    )
+    rows = f"{judged.num_rows} of {all_rows} test rows"
+    if all(enough):
+        return replace(
+            sample, about_messages=f"Chosen, calibrated and judged on users who were sent no message: {rows}."
+        )
+    return sample.as_days_were(
+        f"Learnt from days as they were, with the messages that were sent: users who were sent none are too few, {rows}."
+    )
+
+
 def encoders_of(sample: Sample, split: Split) -> Encoders:
     """Return the encoders of the training rows of all targets."""
     encoders = encoders_on(sample, [sample.of(split.train[target.label], target) for target in sample.targets])
@@ -212,7 +245,8 @@ def encoders_of(sample: Sample, split: Split) -> Encoders:
 
 def encoders_on(sample: Sample, rows: Sequence[pa.Table]) -> Encoders:
     """Return the encoders of some rows, which read no label and nothing that no model may read."""
-    return Encoders(pa.concat_tables(rows), leave_out=[*(target.label for target in sample.targets), *sample.kept_out])
+    left_out = [*(target.label for target in sample.targets), *sample.kept_out]
+    return Encoders(pa.concat_tables(rows), leave_out=left_out, messaged=sample.messaged)
 
 
 def fit_recipe(
@@ -226,8 +260,8 @@ def fit_recipe(
     """
     encoders, forecasts = encoders or encoders_of(sample, split), []
     for target, forecast in zip(sample.targets, recipe.forecasts, strict=True):
-        days = split.train[target.label], split.validation[target.label]
-        train, validation = (examples_of(sample.of(some, target), target) for some in days)
+        train = examples_of(sample.of(split.train[target.label], target), target)
+        validation = examples_of(sample.unmessaged(split.validation[target.label], target), target)
         if (parts := _again(product, target, forecast, encoders, train)) is None:
             return None
         again = _calibrated(product, target, forecast.candidate, parts, validation)
@@ -243,7 +277,7 @@ def recalibrated(product: Product, sample: Sample, scorer: Scorer, days: Mapping
     """
     forecasts = []
     for target, forecast in zip(sample.targets, scorer.forecasts, strict=True):
-        rows = examples_of(sample.of(days[target.label], target), target)
+        rows = examples_of(sample.unmessaged(days[target.label], target), target)
         fitted = calibrate(OBJECTIVES[product.objective], raw_of(forecast.parts, rows.rows), rows)
         if calibration.why_refused(fitted):
             return None
@@ -278,7 +312,7 @@ def judge(scorer: Scorer, sample: Sample, split: Split, to_beat: Sequence[Foreca
         raw = raw + its_raw
         prediction = prediction + forecast.calibration.predict(its_raw)
         naive = naive + (rule.uncalibrated(rows) if rule else 0.0)
-        base += float(_outcomes(sample.of(split.validation[target.label], target), target).mean())
+        base += float(_outcomes(sample.unmessaged(split.validation[target.label], target), target).mean())
         judged[f"1_{target.to_day}"] = Judged(users, outcome, raw, prediction, naive, base)
     return judged
 
@@ -355,14 +389,15 @@ def learnt(  # noqa: PLR0917 - what a fit is made of
             safe="The champion stays as it was.",
             code="undeclared_part",
         )
-    return parts
+    return tuple(part.unmessaged(encoders.messaged) for part in parts) if encoders.messaged else parts
 
 
 def _out_of_time(
     product: Product, sample: Sample, target: Target, forecast: Forecast, days: RefitDays
 ) -> Calibration | None:
     """Calibrate a recipe by days that come as long after those it was fitted on as scored days will."""
-    before, after = (examples_of(sample.of(some[target.label], target), target) for some in (days.before, days.after))
+    before = examples_of(sample.of(days.before[target.label], target), target)
+    after = examples_of(sample.unmessaged(days.after[target.label], target), target)
     parts = _again(product, target, forecast, encoders_on(sample, [before.rows.rows]), before)
     if parts is None:
         return None
@@ -763,7 +798,8 @@ def _scorer(product: Product, forecasts: Sequence[Forecast | None]) -> Scorer | 
 def earlier(product: Product, sample: Sample, split: Split, target: Target) -> Iterator[tuple[Examples, Examples]]:
     """Yield the rows of earlier days that candidates are chosen by; days with too few rows choose nothing."""
     for trial in split.earlier.get(target.label, ()):
-        before, after = (examples_of(sample.of(days, target), target) for days in (trial.train, trial.validation))
+        before = examples_of(sample.of(trial.train, target), target)
+        after = examples_of(sample.unmessaged(trial.validation, target), target)
         if all(_are_enough(product.objective, some.outcome) for some in (before, after)):
             yield before, after
 

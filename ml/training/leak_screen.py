@@ -103,6 +103,8 @@ def _columns(sample: Sample, split: Split) -> dict[str, np.ndarray]:
     return {
         f"{source}, {i}" if dense.columns.count(source) > 1 else source: values[:, i].astype(np.float64)
         for i, source in enumerate(dense.columns)
+        # Who was sent a message is no feature, and the same of all rows that are judged.
+        if source != sample.messaged
     }
 
 

@@ -187,11 +187,12 @@ def _attempt(
 ) -> Attempt:
     if not days.new:
         return Attempt(target.label, days, None, why_not="no label has become known since the champion was trained")
+    sample = _settled(product, sample, target, days)
     newest = Days(days.new[-NEWEST:])
     level = None
     if _are_enough(product, seen := _examples(sample, target, newest)):
         told = evaluation.evaluate(product.objective, _judged(forecast, forecast, seen, seen.outcome))
-        level = recalibrated.holds(told, f"{target.label} of {newest}", criteria)
+        level = recalibrated.holds(told, f"{target.label} of {newest}{sample.about_messages}", criteria)
     found = Attempt(target.label, days, level)
     if not days.fitted:
         return replace(found, why_not="too few weeks have passed to fit a calibration and judge it")
@@ -215,7 +216,7 @@ def _tried(
     figures, before_it = (evaluation.evaluate(product.objective, one) for one in (challenger, champion))
     verdict = recalibrated.judge_recalibration(objective.figures, figures, Pair(challenger, champion), criteria)
     verdict = verdict.unless(*served.like_judged(scoring, challenger, criteria))
-    told = recalibrated.about(verdict, target.label)
+    told = recalibrated.about(verdict, f"{target.label}{sample.about_messages}")
     tested = Tested(Days(found.days.judged), after.rows.rows, challenger)
     return replace(found, forecast=new, judged=judged, verdict=told, figures=figures, champion=before_it, tested=tested)
 
@@ -237,8 +238,18 @@ def _judged(forecast: Forecast, champion: Forecast, rows: Examples, before: np.n
     return Judged(users, rows.outcome, raw, forecast.predict(rows.rows), naive, float(np.mean(before)))
 
 
+def _settled(product: Product, sample: Sample, target: Target, days: RipeDays) -> Sample:
+    """Calibrate by users who were sent no message; by all where those are too few on some of the days, and say so."""
+    if sample.messaged is None:
+        return sample
+    parts = (days.fitted, days.judged) if days.fitted else (days.new[-NEWEST:],)
+    if all(_are_enough(product, _examples(sample, target, Days(some))) for some in parts):
+        return replace(sample, about_messages=", of users who were sent no message")
+    return sample.as_days_were(", of users who were sent messages, too: those who were not are too few")
+
+
 def _examples(sample: Sample, target: Target, days: Days) -> Examples:
-    rows = sample.of(days, target)
+    rows = sample.unmessaged(days, target)
     return Examples(Encoded(rows), rows[target.label].to_numpy().astype(np.float64))
 
 

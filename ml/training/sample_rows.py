@@ -67,6 +67,7 @@ def write(product: Product, sample: Sample, split: Split, folder: Path) -> Writt
     """
     folder = folder.resolve()
     refuse_other_files(folder)
+    sample = fitting.settled(product, sample, split)
     encoder = fitting.encoders_of(sample, split).of(Dense)
     parts = {SPLIT.format(label=target.label): _parts(sample, split, target) for target in sample.targets}
     counts = {
@@ -79,7 +80,7 @@ def write(product: Product, sample: Sample, split: Split, folder: Path) -> Writt
             **_about(product, sample, split),
             "rows": row_count,
             "rows_by_part": counts,
-            "columns": [*_key_columns(product, sample), *_feature_columns(product, encoder)],
+            "columns": [*_key_columns(product, sample), *_feature_columns(product, sample, encoder)],
         }
         (unfinished / COLUMNS).write_text(json.dumps(dictionary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return Written(folder, row_count, len(encoder.features), counts)
@@ -118,7 +119,8 @@ def _parts(sample: Sample, split: Split, target: Target) -> np.ndarray:
     days, known = sample.rows["day"], pc.is_valid(sample.rows[target.label]).to_numpy()
     all_known = np.logical_and.reduce([pc.is_valid(sample.rows[t.label]).to_numpy() for t in sample.targets])
     part = np.full(sample.rows.num_rows, "", dtype=object)
-    usable = {"train": known, "validation": known, "test": all_known}
+    unmessaged = sample.rows[sample.messaged].to_numpy() == 0 if sample.messaged else np.True_
+    usable = {"train": known, "validation": known & unmessaged, "test": all_known & unmessaged}
     chosen = (split.train[target.label], split.validation[target.label], split.test)
     for name, its in zip(PARTS, chosen, strict=True):
         on_day = pc.is_in(days, value_set=pa.array(list(its), pa.date32())).to_numpy()
@@ -220,7 +222,12 @@ def _limits(sample: Sample) -> list[str]:
     No erasure reaches a copy, so delete the folder when you are done.
     The secret behind the pseudonyms is kept nowhere; another sample has others.
     """
-    return [line.strip() for line in told.strip().splitlines()]
+    limits = [line.strip() for line in told.strip().splitlines()]
+    if sample.messaged:
+        limits.append(
+            f"Nobody knows {sample.messaged} when a user is scored: there it is 0, as of validation and test rows."
+        )
+    return [*limits, sample.about_messages] if sample.about_messages else limits
 
 
 def _key_columns(product: Product, sample: Sample) -> list[dict[str, Any]]:
@@ -254,10 +261,18 @@ def _key_columns(product: Product, sample: Sample) -> list[dict[str, Any]]:
     return [*keys, dates, *labels, *splits]
 
 
-def _feature_columns(product: Product, encoder: Dense) -> list[dict[str, Any]]:
+def _feature_columns(product: Product, sample: Sample, encoder: Dense) -> list[dict[str, Any]]:
     found = {c.name: (table, c) for table in product.features for c in contracts.load(table).columns}
     described = []
     for name, feature in zip(feature_names(encoder.features), encoder.features, strict=True):
+        if feature.column == sample.messaged:
+            described.append(
+                _column(
+                    name, "messages", table="marts.labels", source=feature.column, type_="double", encoded="as a double",
+                    is_="1 of who was sent a message on the label's days, or would have been had they not come back, else 0.",
+                )
+            )  # fmt: skip
+            continue
         table, column = found[feature.column]
         unit = None
         if feature.kind != "flag" and column.words and column.words.unit:

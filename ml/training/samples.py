@@ -12,7 +12,7 @@ model scores, and no window of a label reaches into a later part.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from itertools import pairwise
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from ml import inputs
 from ml.model.protected import Protected
+from ml.training import messages
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.warehouse import tables
@@ -83,6 +84,8 @@ class Sample:
     """The share of users that was drawn, by a hash of the user."""
     kept_out: tuple[str, ...] = ()
     """Features of its rows that no model may read, for they are of a protected kind."""
+    about_messages: str = ""
+    """What `fitting.settled` made of messages on the days that labels are about; empty where none was sent."""
 
     @cached_property
     def digest(self) -> str:
@@ -102,6 +105,26 @@ class Sample:
 
         return sorted(pc.unique(self.rows.filter(pc.is_valid(self.rows[target.label]))["day"]).to_pylist())
 
+    @property
+    def messaged(self) -> str | None:
+        """The column that says who was sent a message on the days of a label; None where nobody was, or where no target asks."""
+        asked = (target.messaged for target in self.targets if target.without_messages)
+        return next((name for name in asked if name in self.rows.column_names), None)
+
+    def as_days_were(self, about_messages: str = "") -> Sample:
+        """Forget who was sent a message: nobody is left out, and no model learns what messages change."""
+        rows = self.rows.drop_columns([self.messaged]) if self.messaged else self.rows
+        return replace(self, rows=rows, about_messages=about_messages)
+
+    def unmessaged(self, days: Days, target: Target) -> pa.Table:
+        """Return the rows of some days to choose, calibrate and judge by: those of `of`, but for who was sent a message."""
+        return self._unmessaged(self.of(days, target))
+
+    def _unmessaged(self, rows: pa.Table) -> pa.Table:
+        import pyarrow.compute as pc
+
+        return rows.filter(pc.equal(rows[self.messaged], 0)) if self.messaged else rows
+
     def of(self, days: Days, target: Target) -> pa.Table:
         """Return the rows of some days that have the label of a target."""
         import pyarrow as pa
@@ -114,14 +137,14 @@ class Sample:
         return self.rows.filter(there)
 
     def judged(self, test: Days) -> pa.Table:
-        """Return the rows of the test days, on which every label is known: the same for whoever is judged."""
+        """Return the rows of the test days of who was sent no message, with every label known: the same for whoever is judged."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         rows = self.rows.filter(pc.is_in(self.rows["day"], value_set=pa.array(list(test), pa.date32())))
         for target in self.targets:
             rows = rows.filter(pc.is_valid(rows[target.label]))
-        return rows
+        return self._unmessaged(rows)
 
 
 class _Sha256:
@@ -215,6 +238,9 @@ def sample(
     table = rows.toArrow().sort_by([("day", "ascending"), ("user_id", "ascending")])
     refuse_unlabelled(table, targets)
     kept_out = Protected.of(settings).kept_out_of(table)
+    for target in targets:
+        if target.without_messages:
+            table = messages.with_messaged(table, target, [*(other.label for other in targets), *kept_out])
     return Sample(product.name, day, targets, table, snapshots, user_share, kept_out)
 
 
@@ -355,9 +381,12 @@ def _known(labels: DataFrame, target: Target, days: Days, day: date) -> DataFram
     """Select a label as it was known at the end of `day`, as a column named after it."""
     from pyspark.sql import functions as F
 
+    asked = messages.COLUMNS if target.without_messages else ()
+    # A snapshot of before they were told has no such columns.
+    told = [name if name in labels.columns else F.lit(None).cast("int").alias(name) for name in asked]
     return labels.where(
         (F.col("label") == target.label) & (F.col("day") <= F.lit(day)) & F.col("feature_day").isin(list(days))
-    ).select(F.col("feature_day").alias("day"), "user_id", F.col("value").alias(target.label))
+    ).select(F.col("feature_day").alias("day"), "user_id", F.col("value").alias(target.label), *told)
 
 
 def objecting(spark: SparkSession, day: date) -> DataFrame:

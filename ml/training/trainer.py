@@ -17,6 +17,7 @@ from ml.model.protected import Protected
 from ml.objectives import OBJECTIVES, pictures
 from ml.training import admission, card, effect, fitting, gate, incumbent, leak_screen, outlooks, samples, tuned
 from ml.training.fitting import Refitted
+from ml.training.gate import Criterion
 from ml.training.memory import Memory
 from rekindle import records
 from rekindle.progress import SILENT
@@ -111,6 +112,7 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str, progres
         # Of a version that comes into office, these are tagged and stay readable: see rekindle.warehouse.tags.
         records.record_snapshots(run_id, {table: read for table, read in sample.snapshots.items() if read is not None})
     split = samples.split(sample, settings())
+    sample = fitting.settled(product, sample, split)
     with progress.step("fitting and choosing"):
         fitted = fitting.fit(product, sample, split, hyper)
         champion = incumbent.find(product, sample, split, fitted)
@@ -118,7 +120,7 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str, progres
             *(product, sample, split, fitted, champion), asked=gate.criteria(), settings=settings()
         )
         fitted, verdict = admission.judged(product, sample, split, fitted, champion)
-        verdict = verdict.unless(*screened)
+        verdict = verdict.unless(*screened).beside(*_about_messages(sample))
     with progress.step("fitting again on all days"):
         refitted, verdict = _refitted(product, sample, split, fitted, verdict)
     taught = None
@@ -144,6 +146,11 @@ def train(spark: SparkSession, product: Product, day: date, run_id: str, progres
         *(product.name, day, version, verdict, promoted, fitted, split, refitted, same_as, why_not),
         *(sample.kept_out, taught),
     )
+
+
+def _about_messages(sample: Sample) -> tuple[Criterion, ...]:
+    """Keep beside what decided whether it was judged on users who were sent no message, or could not be."""
+    return (Criterion("messages", passed=True, told=sample.about_messages),) if sample.about_messages else ()
 
 
 def _refitted(

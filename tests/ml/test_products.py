@@ -40,7 +40,7 @@ def test_each_product_names_an_objective_and_learners_that_are_there_and_can_lea
 
 def test_labels_are_named_after_their_windows(business):
     assert labels_of(PRODUCTS, business) == [
-        {"name": "active_1_7", "kind": "active", "from_day": 1, "to_day": 7},
+        {"name": "active_1_7", "kind": "active", "from_day": 1, "to_day": 7, "messages": True},
         {"name": "net_revenue_1_30", "kind": "net_revenue", "from_day": 1, "to_day": 30},
         {"name": "net_revenue_31_90", "kind": "net_revenue", "from_day": 31, "to_day": 90},
         {"name": "vip_purchase_1_30", "kind": "vip_purchase", "from_day": 1, "to_day": 30},

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 C = 0.01
 """
-How little weights are shrunk. From .1 to .01 the log-loss of the blocks that the plain regression was looked at on fell from .2046
-to .2032 (AUC .736 to .739) and from .5430 to .5426 (.7637 to .7642).
+How little weights are shrunk. From .1 to .01 the log-loss of the blocks that the plain regression was looked at on fell from
+.2046 to .2032 (AUC .736 to .739) and from .5430 to .5426 (.7637 to .7642).
 """
 
 KNOTS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)

@@ -57,7 +57,7 @@ def test_a_card_is_plain_values_that_hold_no_id(told):
     assert "u000" not in text
     assert told["kept_out"] == ["attributes:age"]
     assert told["champion"] == {"why_not": "there was none"}
-    assert told["use"] and any("the chance without one" in limit for limit in told["limits"])
+    assert told["use"] and any("without a message of ours" in limit for limit in told["limits"])
 
 
 def test_what_counts_most_is_the_mean_size_of_what_is_added(recall_fitted, tested):

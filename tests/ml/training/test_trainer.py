@@ -27,7 +27,7 @@ from ml.model.learners.linear import Column, Linear
 from ml.model.part import Part
 from ml.model.scorer import Scorer, archive_name, output_ddl, scoring_function
 from ml.objectives import figures
-from ml.training import backtest, effect, evaluation, fitting, gate, recalibrator, samples, trainer
+from ml.training import backtest, effect, evaluation, fitting, gate, messages, recalibrator, samples, trainer
 from ml.training.tuned import Found
 from rekindle import records, yml
 from rekindle.cli import app
@@ -64,6 +64,7 @@ def world(spark) -> pa.Table:
             "user_id": rows["user_id"],
             "label": ["active_1_7"] * rows.num_rows,
             "value": rows["active_1_7"],
+            **{name: pa.nulls(rows.num_rows, pa.int32()) for name in messages.COLUMNS},
         }
     )
     for table, content in (
@@ -123,6 +124,35 @@ def test_a_sample_is_the_stored_features_with_their_labels(spark, world, recall,
     expected = on_sundays.sort_by([("day", "ascending"), ("user_id", "ascending")]).select(found.column_names)
 
     assert found.to_pylist() == expected.to_pylist()
+
+
+def test_a_sample_says_who_was_sent_a_message_by_what_the_label_says(spark, world, recall, business):
+    """Of a label of its own, so that no other test sees them: who was sent one first, who came back first, and who neither."""
+    (target,) = recall.targets(business)
+    own = replace(recall, targets=lambda _: (replace(target, to_day=6),))
+    days, users = (world[name].to_pylist() for name in ("day", "user_id"))
+    sent = [user.endswith("1") for user in users]
+    labels = pa.table(
+        {
+            "day": [day + KNOWN_AFTER for day in days],
+            "feature_day": days,
+            "user_id": users,
+            "label": ["active_1_6"] * len(days),
+            "value": [1.0] * len(days),
+            "messages": [int(one) for one in sent],
+            "message_after_days": pa.array([2 if one else None for one in sent], pa.int32()),
+            "active_after_days": pa.array([2 if one else None for one in sent], pa.int32()),
+        }
+    )
+    names = spark.table("marts.labels").columns
+    spark.createDataFrame(labels).select(*names).writeTo("marts.labels").append()
+    found = samples.sample(spark, own, DAY, business)
+
+    assert found.messaged == "messaged_1_6"
+    assert not {*messages.COLUMNS} & {*found.rows.column_names}
+    assert found.rows["messaged_1_6"].to_pylist() == [
+        int(user.endswith("1")) for user in found.rows["user_id"].to_pylist()
+    ]
 
 
 def test_a_sample_names_the_snapshots_it_read(spark, recall, business):

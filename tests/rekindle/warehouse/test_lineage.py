@@ -175,6 +175,7 @@ def test_the_declared_windows_are_what_the_jobs_and_models_are_defined_by():
     assert graph.windows("marts.labels", DAY, LABELS) == {
         "features.user": (back(90 + lateness), back(7 + lateness)),
         "features.user_day": (back(90 + lateness - 31 + 1), DAY),
+        "raw.messages": (back(90 + lateness - 31 + 1), DAY),
     }
     assert graph.windows("marts.labels", DAY, []) == {}
     assert graph.windows("scores.recall_daily", DAY) == {

@@ -25,12 +25,12 @@ FIRST, LAST = date(1999, 1, 1), date(1999, 2, 9)
 
 LATENESS = 3
 LABELS = [
-    {"name": "active_1_7", "from_day": 1, "to_day": 7, "kind": "active"},
+    {"name": "active_1_7", "from_day": 1, "to_day": 7, "kind": "active", "messages": True},
     {"name": "net_revenue_1_10", "from_day": 1, "to_day": 10, "kind": "net_revenue"},
     {"name": "net_revenue_11_20", "from_day": 11, "to_day": 20, "kind": "net_revenue"},
 ]
 MARTS = lineage.graph().marts("training")
-WRITTEN = ("raw.users", "raw.deliveries", "features.user", "features.user_day")
+WRITTEN = ("raw.users", "raw.messages", "raw.deliveries", "features.user", "features.user_day")
 
 TILE = {"is_first": True, "orders": 1, "sale_amount": Decimal("0.00"), "refund_amount": Decimal("0.00")}
 
@@ -62,7 +62,20 @@ def tiles():
 
 
 @pytest.fixture(scope="module")
-def world(spark, tiles):
+def sent():
+    """Messages of the third week: told of late, or again with what became of them, and those of controls."""
+    dice = random.Random(8)  # noqa: S311 - a test's dice
+    found = []
+    for number in range(40):
+        sent_on, arm = dice.randrange(14, 22), dice.choice(["treatment", "treatment", "control"])
+        message = {"message_id": f"m{number}", "campaign_id": "c", "user_id": f"u{dice.randrange(12)}", "arm": arm}
+        told = {dice.choice([0, 0, 1, 3, 4]), dice.choice([5, 6])}
+        found += [message | {"day": day(sent_on + n), "sent_at": f"{day(sent_on)} 12:00:00"} for n in told]
+    return found
+
+
+@pytest.fixture(scope="module")
+def world(spark, tiles, sent):
     """Features of each day for the users, of whom one registers on the tenth; marts that exist and are empty."""
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setenv("REKINDLE_GAIN_HORIZON_DAYS", "10")
@@ -70,6 +83,7 @@ def world(spark, tiles):
     migrate.create_marts(spark)
     append(spark, "raw.deliveries", [{"day": day(n), "source": "orders"} for n in range(40)])
     append(spark, "features.user_day", tiles)
+    append(spark, "raw.messages", sent)
     append(
         spark,
         "raw.users",
@@ -138,8 +152,8 @@ def branches(spark):
     return {row.name for mart in MARTS for row in spark.sql(f"SELECT name FROM lake.{mart}.refs").collect()}
 
 
-def expected_labels(tiles, last):
-    """Each label by its definition, tile by tile."""
+def expected_labels(tiles, sent, last):
+    """Each label by its definition, tile by tile, and message by message where it asks for them."""
     found = set()
     for label in LABELS:
         for user in range(12):
@@ -158,8 +172,31 @@ def expected_labels(tiles, last):
                     value = float(any(tile["is_first"] for tile in counted))
                 else:
                     value = float(sum(tile["sale_amount"] - tile["refund_amount"] for tile in counted))
-                found.add((day(known), day(n), f"u{user}", label["name"], value))
+                of_messages = expected_messages(tiles, sent, f"u{user}", n) if label.get("messages") else (None,) * 3
+                found.add((day(known), day(n), f"u{user}", label["name"], value, *of_messages))
     return found
+
+
+def expected_messages(tiles, sent, user, n):
+    """How many messages a user was sent on the seven days after day n, and when the first message and activity were."""
+    window = [day(n + d) for d in range(1, 8)]
+    allowance = timedelta(days=LATENESS)
+    first_told = {}
+    for message in sorted(sent, key=lambda message: message["day"]):
+        if message["user_id"] == user and message["arm"] == "treatment":
+            first_told.setdefault(message["message_id"], message)
+    dates = [(date.fromisoformat(m["sent_at"][:10]), m["day"]) for m in first_told.values()]
+    messages = [on for on, told in dates if on in window and told <= on + allowance]
+    active = [
+        tile["activity_on"]
+        for tile in tiles
+        if tile["user_id"] == user
+        and tile["is_first"]
+        and tile["activity_on"] in window
+        and tile["day"] <= tile["activity_on"] + allowance
+    ]
+    first = (min(some, default=None) for some in (messages, active))
+    return (len(messages), *((on - day(n)).days if on else None for on in first))
 
 
 def test_units_of_all_models_pass():
@@ -186,13 +223,13 @@ def test_units_of_all_models_pass():
 
 @trap("a label's window within that of the features")
 @trap("labels of buyers alone")
-def test_a_range_equals_its_days_one_by_one(spark, history, tiles):
+def test_a_range_equals_its_days_one_by_one(spark, history, tiles, sent):
     """A history built in one pass is what the daily runs would have built; labels are what their definition says."""
     for n in (21, 22):
         build(spark, n, n)
 
     assert all(history.values())
-    assert {tuple(row) for row in history["marts.labels"]} == expected_labels(tiles, last=39)
+    assert {tuple(row) for row in history["marts.labels"]} == expected_labels(tiles, sent, last=39)
     assert {mart: rows(spark, mart, 0, 29) for mart in MARTS} == {
         mart: [row for row in found if row.day <= day(29)] for mart, found in history.items()
     }
@@ -207,6 +244,7 @@ def test_a_mart_says_what_its_days_are_made_of():
     assert {name: (used.from_day, used.to_day) for name, used in inputs["marts.labels"].items()} == {
         "features.user": (day(25 - 20 - LATENESS), day(25 - 7 - LATENESS)),
         "features.user_day": (day(25 - 10 - LATENESS), day(25)),
+        "raw.messages": (day(25 - 10 - LATENESS), day(25)),
     }
     assert lineage.graph().windows("marts.labels", day(25), []) == {}
 
