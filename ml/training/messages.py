@@ -93,7 +93,10 @@ def _groups(rows: pa.Table, sent: np.ndarray, returned: np.ndarray, *, leave_out
     if not encoders.of(Dense).features:
         return days
     (part,) = LEARNERS["logistic"].fit(encoders, "binary", Examples(Encoded(learnt), sent[some].astype(np.float64)), 0)
-    order = np.lexsort((part.raw(Encoded(rows)), days))
+    # Some at a time: the matrix of a whole sample is as large as all that a training holds of it otherwise.
+    parts = (rows.slice(at, LEARNT_FROM) for at in range(0, rows.num_rows, LEARNT_FROM))
+    likely = np.concatenate([part.raw(Encoded(few)) for few in parts])
+    order = np.lexsort((likely, days))
     counts = np.bincount(days)
     rank = np.empty(len(days), dtype=int)
     rank[order] = np.arange(len(days)) - np.repeat(np.cumsum(counts) - counts, counts)

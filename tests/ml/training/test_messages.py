@@ -92,11 +92,6 @@ def split(sample, business):
     return samples.split(sample, business)
 
 
-@pytest.fixture(scope="module")
-def fitted(recall, sample, split):
-    return fitting.fit(recall, sample, split)
-
-
 def on(sample: samples.Sample, days, values: np.ndarray) -> np.ndarray:
     """Return the values of all rows of some days."""
     return values[np.isin(sample.rows["day"].to_numpy(), np.array(list(days), "datetime64[D]"))]
@@ -203,16 +198,15 @@ def test_a_score_never_reads_who_was_sent_a_message(recall, sample, split, candi
         assert MESSAGED not in {reason["feature"] for reason in row["reasons"]}
 
 
-def test_the_input_is_learnt_and_worth_what_messages_change(fitted, recall, sample, split):
+def test_the_input_is_learnt_and_worth_what_messages_change(only_logistic, sample, split):
     """Of a linear model: the weight that was learnt in training and that scoring never adds."""
-    scorer = fitting.fit(replace(recall, candidates=("logistic",)), sample, split).scorer
+    scorer = fitting.fit(only_logistic, sample, split).scorer
     (part,) = scorer.forecasts[0].parts
     encoded = Encoded(sample.rows.slice(0, 1)).by(part.encoder)
     none, one = (part.predictor.raw(np.insert(encoded, part.messaged_at, sent, axis=1)) for sent in (0.0, 1.0))
 
     assert one - none > 0.3
     assert part.raw(Encoded(sample.rows.slice(0, 1))) == pytest.approx(none)
-    assert fitted.has_model
 
 
 def test_a_refit_and_a_champion_of_before_know_messages_alike(only_logistic, sample, split, business):
