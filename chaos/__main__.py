@@ -44,12 +44,12 @@ AT_RANDOM = {"ingest": 1, "features": 1, "marts": 2, "publish": 2, "train": 1, "
 def main(wanted: list[str]) -> int:
     """Do the drills that are wanted, all of them by default."""
     print(SIMULATED, flush=True)
-    # Who is told to end puts back what is mounted.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     world, figures = World(), Figures()
     if unknown := set(wanted) - set(PIECES):
         print(f"There is no piece {', '.join(sorted(unknown))}. Choose from: {', '.join(PIECES)}.", file=sys.stderr)
         return 2
+    # Who is told to end puts back what is mounted.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if not wanted or not world.is_built():
         began = time.monotonic()
         world.build()

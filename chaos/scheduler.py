@@ -20,7 +20,7 @@ import psycopg
 
 from chaos import contents, readers
 from chaos.kills import arm, clear
-from chaos.servers import kill_server
+from chaos.servers import comes_true, kill_server
 from chaos.world import OLD, PUBLISHED
 from rekindle import platform, points
 from rekindle.platform import airflow, processes, spark_connect
@@ -155,9 +155,7 @@ class Scheduled:
         go_on = self.folder / points.GO_ON
         go_on.touch()
         # Heard, or nobody is there any more who could: what is armed next begins with an empty folder.
-        until = time.monotonic() + HEARD_WITHIN_SECONDS
-        while go_on.exists() and time.monotonic() < until:
-            time.sleep(POLL_SECONDS / 10)
+        comes_true(lambda: not go_on.exists(), HEARD_WITHIN_SECONDS)
 
     def watch(self) -> None:
         """Start again what has died."""

@@ -66,7 +66,7 @@ def _killed(kills: Kills, known: Undisturbed, point: str, which: str) -> list[st
     process = kills.started(known.step, "served")
     try:
         if (
-            not _comes_true(lambda: (folder / points.REACHED).exists() or process.poll() is not None)
+            not comes_true(lambda: (folder / points.REACHED).exists() or process.poll() is not None)
             or process.poll() is not None
         ):
             return [f"never came to {point}: {kills.log(known.step)}"]
@@ -92,7 +92,7 @@ def kill_server(world: World, which: str) -> None:
         record = processes.running(world.home, spark_connect.NAME)
         assert record is not None  # noqa: S101 - it runs
         os.killpg(record["pid"], signal.SIGKILL)
-        _comes_true(lambda: processes.running(world.home, spark_connect.NAME) is None)
+        comes_true(lambda: processes.running(world.home, spark_connect.NAME) is None)
         return
     main = server.postmaster(world.home)
     assert main is not None  # noqa: S101 - it runs
@@ -126,7 +126,8 @@ def cut_commits(kills: Kills, known: Undisturbed) -> None:
     kills.figures.over(f"{known.step} connection cut right after COMMIT", problems, time.monotonic() - began)
 
 
-def _comes_true(asked: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
+def comes_true(asked: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
+    """Wait until something is so; returns whether it was within so many seconds."""
     until = time.monotonic() + seconds
     while not asked():
         if time.monotonic() > until:

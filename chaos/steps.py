@@ -219,8 +219,9 @@ def day_before_publishing(world: World, reached: Callable[[str], None]) -> None:
 def watch(world: World) -> None:
     """Count what is published by suppression code, as a day's graph does after publishing."""
     from rekindle.watching import published
+    from spark_jobs.watching import WEEK_DAYS
 
-    published.watch(world.new, world.new - timedelta(7), _begun(world, "watch", records.new_run_id()))
+    published.watch(world.new, world.new - timedelta(WEEK_DAYS), _begun(world, "watch", records.new_run_id()))
 
 
 def _begun(world: World, name: str, run_id: str) -> str:

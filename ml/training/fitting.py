@@ -183,9 +183,10 @@ def fit(product: Product, sample: Sample, split: Split, tuned: Tuned = DECLARED)
     encoders, test = encoders_of(sample, split), Encoded(sample.judged(split.test))
     contested = []
     for target in sample.targets:
+        training, validation = before_and_after(sample, target, split.train, split.validation)
         rows = _Rows(
-            training=examples_of(sample.of(split.train[target.label], target), target),
-            validation=examples_of(sample.unmessaged(split.validation[target.label], target), target),
+            training=training,
+            validation=validation,
             test=Examples(test, _outcomes(test.rows, target)),
             earlier=tuple(earlier(product, sample, split, target)),
         )
@@ -221,7 +222,7 @@ def settled(product: Product, sample: Sample, split: Split) -> Sample:
     all_rows = sample.as_days_were().judged(split.test).num_rows
     judged = sample.judged(split.test)
     enough = (
-        _are_enough(product.objective, _outcomes(rows, target))
+        are_enough(product.objective, _outcomes(rows, target))
         for target in sample.targets
         for rows in (judged, sample.unmessaged(split.validation[target.label], target))
     )
@@ -260,8 +261,7 @@ def fit_recipe(
     """
     encoders, forecasts = encoders or encoders_of(sample, split), []
     for target, forecast in zip(sample.targets, recipe.forecasts, strict=True):
-        train = examples_of(sample.of(split.train[target.label], target), target)
-        validation = examples_of(sample.unmessaged(split.validation[target.label], target), target)
+        train, validation = before_and_after(sample, target, split.train, split.validation)
         if (parts := _again(product, target, forecast, encoders, train)) is None:
             return None
         again = _calibrated(product, target, forecast.candidate, parts, validation)
@@ -396,8 +396,7 @@ def _out_of_time(
     product: Product, sample: Sample, target: Target, forecast: Forecast, days: RefitDays
 ) -> Calibration | None:
     """Calibrate a recipe by days that come as long after those it was fitted on as scored days will."""
-    before = examples_of(sample.of(days.before[target.label], target), target)
-    after = examples_of(sample.unmessaged(days.after[target.label], target), target)
+    before, after = before_and_after(sample, target, days.before, days.after)
     parts = _again(product, target, forecast, encoders_on(sample, [before.rows.rows]), before)
     if parts is None:
         return None
@@ -577,7 +576,7 @@ class _OfTrial:
         *longer, decides = [weeks for weeks in memory if weeks]
         there = latest(self.before, *longer) if longer else self.before
         is_much = weeks_of(there) > (decides if memory.half_life_weeks else 1.25 * decides)
-        return is_much and _are_enough(objective, latest(there, decides).outcome)
+        return is_much and are_enough(objective, latest(there, decides).outcome)
 
     def begun(self, product: Product, name: str, days: int, memory: Memory) -> tuple[Part, ...]:
         """Fit a candidate with a part of new users, which hands over within so many active days."""
@@ -798,14 +797,27 @@ def _scorer(product: Product, forecasts: Sequence[Forecast | None]) -> Scorer | 
 def earlier(product: Product, sample: Sample, split: Split, target: Target) -> Iterator[tuple[Examples, Examples]]:
     """Yield the rows of earlier days that candidates are chosen by; days with too few rows choose nothing."""
     for trial in split.earlier.get(target.label, ()):
-        before = examples_of(sample.of(trial.train, target), target)
-        after = examples_of(sample.unmessaged(trial.validation, target), target)
-        if all(_are_enough(product.objective, some.outcome) for some in (before, after)):
+        before, after = before_and_after(sample, target, {target.label: trial.train}, {target.label: trial.validation})
+        if all(are_enough(product.objective, some.outcome) for some in (before, after)):
             yield before, after
 
 
-def _are_enough(objective: str, outcome: np.ndarray) -> bool:
+def are_enough(objective: str, outcome: np.ndarray) -> bool:
+    """Whether outcomes are enough to choose, calibrate or judge by."""
     return len(outcome) >= MIN_ROWS and OBJECTIVES[objective].rarer(outcome) >= MIN_OF_A_KIND
+
+
+def before_and_after(
+    sample: Sample, target: Target, before: Mapping[str, Days], after: Mapping[str, Days]
+) -> tuple[Examples, Examples]:
+    """
+    Return the rows to learn a target from, and later ones to choose, calibrate and compare by; days by label.
+
+    Messages that were sent are learnt from; the later rows are of who was sent none.
+    """
+    rows = sample.of(before[target.label], target), sample.unmessaged(after[target.label], target)
+    learnt_from, compared_by = (examples_of(some, target) for some in rows)
+    return learnt_from, compared_by
 
 
 def examples_of(rows: pa.Table, target: Target) -> Examples:

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.model import calibration
-from ml.model.encoder import Encoded
-from ml.model.learners import Examples
 from ml.objectives import OBJECTIVES
 from ml.training import evaluation, fitting, outlooks
 from ml.training.card import Tested
@@ -29,6 +27,7 @@ from rekindle.days import Days
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ml.model.learners import Examples
     from ml.model.scorer import Forecast, Scorer
     from ml.products import Product, Target
     from ml.training.evaluation import Evaluation
@@ -249,13 +248,11 @@ def _settled(product: Product, sample: Sample, target: Target, days: RipeDays) -
 
 
 def _examples(sample: Sample, target: Target, days: Days) -> Examples:
-    rows = sample.unmessaged(days, target)
-    return Examples(Encoded(rows), rows[target.label].to_numpy().astype(np.float64))
+    return fitting.examples_of(sample.unmessaged(days, target), target)
 
 
 def _are_enough(product: Product, rows: Examples) -> bool:
-    rarer = OBJECTIVES[product.objective].rarer(rows.outcome) if len(rows.outcome) else 0
-    return len(rows.outcome) >= fitting.MIN_ROWS and rarer >= fitting.MIN_OF_A_KIND
+    return fitting.are_enough(product.objective, rows.outcome)
 
 
 def figures_of(attempts: Sequence[Attempt]) -> dict[str, Mapping[str, Any]]:

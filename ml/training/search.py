@@ -140,6 +140,7 @@ def search(
             safe="Nothing was written.",
             code="nothing_to_search",
         )
+    sample = fitting.settled(product, sample, split)
     blocks = [
         _Block(fitting.encoders_on(sample, [before.rows.rows]), before, after)
         for target in sample.targets
@@ -172,13 +173,7 @@ def _newest(sample: Sample, split: Split) -> list[_Block]:
     """Return the training and validation rows, by target."""
     encoders = fitting.encoders_of(sample, split)
     return [
-        _Block(
-            encoders,
-            *(
-                fitting.examples_of(sample.of(part[target.label], target), target)
-                for part in (split.train, split.validation)
-            ),
-        )
+        _Block(encoders, *fitting.before_and_after(sample, target, split.train, split.validation))
         for target in sample.targets
     ]
 

@@ -154,13 +154,14 @@ def build_marts(group: str) -> Any:
         from rekindle.workflow import lines
 
         with _stage(day, airflow_run, f"marts.{group}", spark) as (run_id, days, notes):
-            if _is_kept(kind, lineage.graph().marts(group), days):
+            built = lineage.graph().marts(group)
+            if _is_kept(kind, built, days):
                 notes.detail = {"kept": True}
-                return lines.kept(lineage.graph().marts(group), days.first)
+                return lines.kept(built, days.first)
             labels, outcomes = labels_of(PRODUCTS, settings()), outcomes_of(PRODUCTS, settings())
             done = marts.build(spark, group, days, run_id, labels, outcomes)
             notes.detail = {"tests_passed": done.tests_passed}
-        return lines.built_marts(days.first, lineage.graph().marts(group), notes.detail)
+        return lines.built_marts(days.first, built, notes.detail)
 
     return run(**CONTEXT)
 

@@ -69,6 +69,22 @@ def test_finds_what_is_better_and_keeps_it(searched):
     assert found.found.learners == {"planted": found.best.hyper}
 
 
+def test_compares_by_users_without_a_message(searched, recall, rows, business):
+    """What comes of who was sent one says nothing of the chance without: turned around, the search finds the same."""
+    (target,) = recall.targets(business)
+    messaged = np.random.default_rng(1).random(rows.num_rows) < 0.3
+    came = rows["active_1_7"].to_numpy()
+    told, turned = (
+        with_outcomes(rows, some).append_column(target.messaged, pa.array(messaged.astype(np.int8)))
+        for some in (came, np.where(messaged, 1 - came, came))
+    )
+    found, same = searched(planted(), told), searched(planted(), turned)
+
+    assert found.ahead is not None
+    assert (same.tried, same.ahead) == (found.tried, found.ahead)
+    assert found.tried != searched(planted(), with_outcomes(rows, came)).tried
+
+
 def test_leaves_what_makes_no_difference_as_it_is_declared(searched):
     found = searched(planted(matters=False))
 
