@@ -226,7 +226,7 @@ def settled(product: Product, sample: Sample, split: Split) -> Sample:
         for target in sample.targets
         for rows in (judged, sample.unmessaged(split.validation[target.label], target))
     )
-    rows = f"{judged.num_rows} of {all_rows} test rows"
+    rows = f"{judged.num_rows:,} of {all_rows:,} test rows"
     if all(enough):
         return replace(
             sample, about_messages=f"Chosen, calibrated and judged on users who were sent no message: {rows}."

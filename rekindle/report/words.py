@@ -71,7 +71,7 @@ def _many(value: int, one: str) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    return f"{share:.{digits}%}"
+    return f"{share:.{digits}%}".replace("-", "\u2212")
 
 
 def change(share: float) -> str:

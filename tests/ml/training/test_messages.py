@@ -249,7 +249,7 @@ def test_what_was_made_of_messages_is_said(recall, sample, split):
 
     assert told.rows is sample.rows
     assert told.about_messages == (
-        f"Chosen, calibrated and judged on users who were sent no message: {left} of {len(split.test) * USERS} test rows."
+        f"Chosen, calibrated and judged on users who were sent no message: {left:,} of {len(split.test) * USERS:,} test rows."
     )
 
 

@@ -163,7 +163,9 @@ def test_users_are_chosen_by_their_own_uplift_where_the_audience_has_one(many, d
     assert planned.summary["own_uplift"] == 60
     assert {row["user_id"] for row in listed(database)} == {f"u{n:05}" for n in range(10)}
     assert 0 < planned.summary["expected"]["returns"]["expected"] <= 0.3 * 10
-    assert "of 60 of those who may be texted" in render(planned).lower()
+    page = " ".join(render(planned).split())
+    assert "Of 60 of those who may be texted" in page
+    assert "that rise may be \N{MINUS SIGN}" in page
 
 
 def test_another_day_than_the_audience_is_about_is_refused(many):
