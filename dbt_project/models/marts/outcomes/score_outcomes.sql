@@ -45,7 +45,7 @@ messaged as (
         date(sent_at) as sent_on,
         min(day) as told_on
     from {{ ref('stg_messages') }}
-    where arm = 'treatment'
+    where {{ was_sent() }}
         and date(sent_at) > date_sub({{ from_day() }}, {{ longest + var('lateness_days') }})
         -- Nothing is told of a message more than minutes before it is sent: earlier deliveries need not be read.
         and day between date_sub({{ from_day() }}, {{ longest + var('lateness_days') }}) and {{ to_day() }}
