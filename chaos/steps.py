@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from rekindle.postgres import Connection
 
 
+DAYS_AHEAD = 10
+"""Days after the new one that the hourly run looks at: within them somebody says stop."""
+
+
 @dataclass(frozen=True)
 class Step:
     """A step, and which points of the code it comes to: of each table or product that is named, or of any."""
@@ -136,7 +140,7 @@ def _permissions(world: World, _run_id: str) -> None:
     """The hourly run, of a time at which the next days have been delivered: somebody has said stop on one."""
     from rekindle.cli.daily import permissions
 
-    permissions(at=world.published_at(world.delivered.last), json=True)
+    permissions(at=world.published_at(world.new + timedelta(DAYS_AHEAD)), json=True)
 
 
 def _upkeep(world: World, _run_id: str) -> object:

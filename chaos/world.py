@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOME = PROJECT / ".chaos"
-USERS, HISTORY_DAYS, FURTHER_DAYS = 200, 150, 12
+USERS, HISTORY_DAYS, FURTHER_DAYS = 200, 150, 32
 """The models of so short a history say little; that there are some is what counts here."""
 
 KEPT = "scores", "lake", "mlflow"

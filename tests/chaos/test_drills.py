@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from chaos.__main__ import PIECES, main
+from chaos import history
+from chaos.__main__ import ALL, PIECES, main
 from chaos.figures import Figures
 from chaos.kills import arm, clear
 from chaos.readers import State
 from chaos.scheduler import DAY, TRAINING
 from chaos.servers import AT, CUT
-from chaos.steps import OF_GRAPH, STEPS
+from chaos.steps import DAYS_AHEAD, OF_GRAPH, STEPS
+from chaos.world import World
 from rekindle import points
 from tests.rekindle.test_points import names
 
@@ -31,6 +34,14 @@ def test_each_point_that_a_drill_names_is_in_the_code():
 def test_each_step_that_a_drill_names_is_there():
     assert {*AT, *CUT, *OF_GRAPH.values()} <= set(STEPS)
     assert set(STEPS) <= set(PIECES)
+
+
+def test_days_that_a_drill_builds_are_delivered():
+    new, last = World().new, World().delivered.last
+
+    assert new + timedelta(max(history.DAYS, history.LONG) - 1) <= last
+    assert new + timedelta(DAYS_AHEAD) <= last
+    assert set(ALL) - set(PIECES) == {"thirty"}
 
 
 def test_an_unknown_piece_is_refused_before_anything_is_built(capsys: pytest.CaptureFixture[str]):
