@@ -237,17 +237,35 @@ def _promoted(product: Product, number: str, run_id: str, reason: str) -> Versio
 
 
 def rollback(product: Product, *, run_id: str) -> Version:
-    """Go back to the champion before this one, for all days since this one took effect: it should not have been."""
+    """
+    Go back to the champion before this one, for all days since this one took effect: it should not have been.
+
+    Whoever waited while another went back meant the champion that is gone already: one wrong champion is withdrawn, not two.
+    """
+    meant = _last_standing(product)
     with promotion_lock(product.name):
-        return _rolled_back(product, run_id)
+        return _rolled_back(product, run_id, meant)
 
 
-def _rolled_back(product: Product, run_id: str) -> Version:
+def _last_standing(product: Product) -> str | None:
+    """The number of the version that stands last in the log."""
+    standing = records.standing(records.promotions(product.name))
+    return standing[-1].version if standing else None
+
+
+def _rolled_back(product: Product, run_id: str, meant: str | None) -> Version:
     promotions = records.promotions(product.name)
     begun = finish_begun(product)
     if begun and promotions[-1].reason == records.ROLLBACK:
         return begun
     standing = records.standing(promotions)
+    if standing and standing[-1].version != meant:
+        raise InputError(
+            f"The champion of {product.model_name} has changed meanwhile: version {standing[-1].version} is in office.",
+            todo=f"Look at `rekindle models {product.name}`, and roll back again if that one is wrong, too.",
+            safe="The champion stays as it is.",
+            code="champion_changed",
+        )
     if len(standing) < 2:  # noqa: PLR2004 - the one in office and the one before
         raise InputError(
             f"{product.model_name} has no earlier champion to go back to.",

@@ -168,6 +168,27 @@ def test_while_somebody_goes_back_nobody_else_does_or_promotes(office, recall, t
     assert refused and office.agreed == "5"
 
 
+def test_of_two_who_go_back_at_once_one_does(office, recall, trained, monkeypatch):
+    """Both mean version 6. The second has to wait, and finds 5 in office, which nobody has called wrong."""
+    for number in "456":
+        trained(number)
+    turns = []
+
+    @contextmanager
+    def second_in_line(product: str) -> Iterator[None]:
+        if not turns:
+            turns.append(product)
+            registry.rollback(recall, run_id="who was first")
+        with office.lock(product):
+            yield
+
+    monkeypatch.setattr(champions, "promotion_lock", second_in_line)
+    with pytest.raises(InputError, match="champion_changed"):
+        registry.rollback(recall, run_id="who was second")
+
+    assert office.agreed == "5"
+
+
 def test_a_rollback_in_the_log_before_any_promotion_withdraws_nothing(office, recall):
     office.append("recall", "4", "d4", SUNDAY, records.ROLLBACK, "a run")
     registry.promote(recall, "5", run_id="a person", reason="by hand")
