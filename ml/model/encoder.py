@@ -4,14 +4,15 @@ From a row of features to what a learner reads: encoders, fitted on the training
 Training and the Spark workers run this same code on Arrow data. `Dense` makes a matrix. What a column becomes follows
 from its type, so a new feature needs no entry here: numbers stay as they are (missing is NaN), text becomes one flag per
 frequent level, a map of text the same per key, a map of counts one number per frequent key. Levels that training did not
-see, or saw rarely, are "other"; dates and ids are not features, a model must not learn the calendar or a user. A list is a
-sequence, which is for an encoder of its own.
+see, or saw rarely or of few users, are "other"; dates and ids are not features, a model must not learn the calendar or a
+user. A list is a sequence, which is for an encoder of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -29,6 +30,9 @@ KEY = ("day", "user_id")
 
 MIN_SHARE = 0.01
 """A level, key or event type is frequent when it is in this share of the training rows: below, its weight is noise."""
+
+MIN_USERS = 10
+"""And of so many users: a stored model names no level or key by which fewer could be told."""
 
 MAX_LEVELS = 20
 """At most so many levels a column, keys a map: 1e5 categories must not become 1e5 columns."""
@@ -145,7 +149,10 @@ class Dense:
         """
         left_out = {*KEY, *leave_out}
         columns = [f for f in table.schema if f.name not in left_out and not _is_no_number(f.type)]
-        features = [feature for f in columns for feature in _features(f.name, _flat(table.column(f.name)), left_out)]
+        named = Frequent.of(table)
+        features = [
+            feature for f in columns for feature in _features(f.name, _flat(table.column(f.name)), left_out, named)
+        ]
         everything = cls(tuple((f.name, type_name(f.type)) for f in columns), tuple(features))
         matrix = everything.encode(table)
         kept = (i for i in (_first_of_equals(matrix) if distinct else range(len(features))) if _varies(matrix[:, i]))
@@ -211,7 +218,7 @@ def _is_no_number(type_: pa.DataType) -> bool:
     return pa.types.is_date(type_) or pa.types.is_list(type_)
 
 
-def _features(name: str, column: pa.Array, left_out: Collection[str]) -> list[Feature]:
+def _features(name: str, column: pa.Array, left_out: Collection[str], frequent: Frequent) -> list[Feature]:
     """Say what a column of the training rows becomes."""
     type_ = column.type
     if pa.types.is_decimal(type_):
@@ -219,13 +226,13 @@ def _features(name: str, column: pa.Array, left_out: Collection[str]) -> list[Fe
     if pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_):
         return [Feature(name, "number")]
     if pa.types.is_string(type_):
-        return _flags(name, None, column)
+        return _flags(name, None, column, frequent)
     if pa.types.is_map(type_) and pa.types.is_string(type_.item_type):
         barred = [source.removeprefix(f"{name}:") for source in left_out if source.startswith(f"{name}:")]
-        keys = column.keys.filter(pc.invert(pc.is_in(column.keys, value_set=pa.array(barred, pa.string()))))
-        return [flag for key in _frequent(keys, len(column)) for flag in _flags(name, key, lookup(column, key))]
+        keys = frequent.keys(column, barred)
+        return [flag for key in keys for flag in _flags(name, key, lookup(column, key), frequent)]
     if pa.types.is_map(type_) and pa.types.is_integer(type_.item_type):
-        counts = [Feature(name, "number", key=key) for key in _frequent(column.keys, len(column))]
+        counts = [Feature(name, "number", key=key) for key in frequent.keys(column)]
         return [*counts, Feature(name, "number", rest="other")]
     raise InputError(
         f"The feature {name} has the type {type_}, which the encoder cannot turn into numbers.",
@@ -234,17 +241,50 @@ def _features(name: str, column: pa.Array, left_out: Collection[str]) -> list[Fe
     )
 
 
-def _flags(column: str, key: str | None, texts: pa.Array) -> list[Feature]:
-    levels = [Feature(column, "flag", key=key, level=level) for level in _frequent(texts, len(texts))]
+def _flags(column: str, key: str | None, texts: pa.Array, frequent: Frequent) -> list[Feature]:
+    levels = [Feature(column, "flag", key=key, level=level) for level in frequent.levels(texts)]
     rest = [Feature(column, "flag", key=key, rest="other"), Feature(column, "flag", key=key, rest="missing")]
     return [*levels, *rest]
 
 
-def _frequent(texts: pa.Array, row_count: int) -> list[str]:
-    """Return the texts in at least `MIN_SHARE` of the rows, the most frequent first, equal counts by the text."""
-    counted = pc.value_counts(texts.drop_null()).to_pylist()
-    often = [(-c["counts"], c["values"]) for c in counted if c["counts"] >= MIN_SHARE * row_count]
-    return [text for _, text in sorted(often)[:MAX_LEVELS]]
+@dataclass(frozen=True)
+class Frequent:
+    """
+    Which texts of some training rows are frequent: in `MIN_SHARE` of the rows, and of `MIN_USERS` users.
+
+    At most `MAX_LEVELS` of a column, the most frequent first, equal counts by the text.
+    """
+
+    users: pa.Array | None
+    """The user of each row; None where rows are of no user, and each counts as one."""
+    row_count: int
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Self:
+        users = _flat(table.column("user_id")) if "user_id" in table.column_names else None
+        return cls(users, table.num_rows)
+
+    def levels(self, texts: pa.Array) -> list[str]:
+        return self._first(text for text in self._often(texts) if self._is_of_many(pc.equal(texts, text)))
+
+    def keys(self, maps: pa.MapArray, barred: Collection[str] = ()) -> list[str]:
+        """Return the frequent keys of maps, but for some."""
+        often = (key for key in self._often(maps.keys) if key not in barred)
+        return self._first(key for key in often if self._is_of_many(pc.is_valid(lookup(maps, key))))
+
+    @staticmethod
+    def _first(texts: Iterable[str]) -> list[str]:
+        return list(islice(texts, MAX_LEVELS))
+
+    def _often(self, texts: pa.Array) -> list[str]:
+        counted = pc.value_counts(texts.drop_null()).to_pylist()
+        often = [(-c["counts"], c["values"]) for c in counted if c["counts"] >= MIN_SHARE * self.row_count]
+        return [text for _, text in sorted(often)]
+
+    def _is_of_many(self, rows: pa.Array) -> bool:
+        if self.users is None:
+            return pc.sum(rows).as_py() >= MIN_USERS
+        return pc.count_distinct(self.users.filter(rows)).as_py() >= MIN_USERS
 
 
 class _Columns:

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml.model.encoder import MAX_LEVELS, MIN_SHARE, Dense
+from ml.model.encoder import MAX_LEVELS, MIN_SHARE, MIN_USERS, Dense
 from ml.objectives import OBJECTIVES
 from ml.training import fitting
 from rekindle.errors import InputError
@@ -217,6 +217,7 @@ def _limits(sample: Sample) -> list[str]:
     A user has a row on many days: intervals must draw users, not rows.
     The encoder saw the training rows only; a column that is the same in all of them is left out.
     A level or key in less than {MIN_SHARE:.0%} of them, or beyond the {MAX_LEVELS} most frequent, is counted as other.
+    So is one of fewer than {MIN_USERS} users.
     A feature is what was known at the end of the day; a label counts no delivery after its lateness allowance.
     These are personal data under a pseudonym: what somebody did can tell who they are.
     No erasure reaches a copy, so delete the folder when you are done.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.model.encoder import MAX_LEVELS, Dense, Feature
+from ml.model.encoder import MAX_LEVELS, MIN_USERS, Dense, Feature
 from rekindle.errors import InputError
 from tests.bad_inputs import bad_input
 
@@ -37,7 +37,7 @@ def flags(encoder: Dense, rows: pa.Table, column: str) -> dict[str, list[float]]
 @given(train=ROWS, later=ROWS, at=st.integers(0, 29))
 def test_a_row_is_encoded_the_same_wherever_it_stands(train, later, at):
     """On its own, in a slice of a batch, and by an encoder that went through JSON."""
-    encoder, rows = Dense.fit(table(train)), table(later)
+    encoder, rows = Dense.fit(table(train * MIN_USERS)), table(later)
     again = Dense.from_json(json.loads(json.dumps(encoder.to_json())))
     at = at % len(later)
     whole = encoder.encode(rows)
@@ -50,7 +50,7 @@ def test_a_row_is_encoded_the_same_wherever_it_stands(train, later, at):
 @given(train=ROWS, later=ROWS)
 def test_every_text_is_one_level_and_every_count_is_counted_once(train, later):
     """Whatever training saw: one flag of a column is up unless the flag was the same for all training rows."""
-    encoder, rows = Dense.fit(table(train)), table(later)
+    encoder, rows = Dense.fit(table(train * MIN_USERS)), table(later)
     everything = Dense(encoder.inputs, (*encoder.features, *_left_out(encoder)))
     matrix = everything.encode(rows)
     texts = [i for i, f in enumerate(everything.features) if f.column == "text"]
@@ -75,6 +75,29 @@ def test_a_level_that_training_did_not_see_is_other():
     found = flags(encoder, pa.table({"country": ["DE", "FR", "IT", None]}), "country")
 
     assert found == {"AT": [0, 0, 0, 0], "DE": [1, 0, 0, 0], "other": [0, 1, 1, 0], "missing": [0, 0, 0, 1]}
+
+
+@pytest.mark.parametrize(("users", "named"), [(MIN_USERS - 1, {"AT"}), (MIN_USERS, {"AT", "IT"})])
+def test_what_few_users_have_is_other_however_many_rows_say_it(users: int, named: set[str]):
+    """A stored model is read by more people than the rows that it has learnt from."""
+    countries = ["IT"] * 200 + ["AT"] * 200
+    ids = [f"u{i % users}" for i in range(200)] + [f"v{i}" for i in range(200)]
+    maps = pa.map_(pa.string(), pa.string()), pa.map_(pa.string(), pa.int64())
+    rows = pa.table(
+        {
+            "user_id": ids,
+            "country": countries,
+            "traits": pa.array([[(country, country)] for country in countries], maps[0]),
+            "counts": pa.array([[(country, i)] for i, country in enumerate(countries)], maps[1]),
+        }
+    )
+
+    found = Dense.fit(rows, distinct=False).features
+
+    assert {f.level for f in found if f.column == "country" and f.level} == named
+    assert {f.key for f in found if f.column == "traits"} == named
+    assert {f.level for f in found if f.column == "traits" and f.level} == named
+    assert {f.key for f in found if f.column == "counts" and f.key} == named
 
 
 def test_many_categories_do_not_become_many_columns():
@@ -109,9 +132,8 @@ def test_what_never_varies_is_left_out():
 
 def test_what_says_the_same_stands_once_unless_it_is_asked_for_by_name():
     """Days of a year and days ever are the same in a business of one year; a flag that equals a number goes too."""
-    rows = pa.table(
-        {"year": [1, 0, 3], "ever": [1, 0, 3], "other": [1, 0, 4], "few": [None, 0, 3], "text": ["a", "b", "b"]}
-    )
+    distinct = {"year": [1, 0, 3], "ever": [1, 0, 3], "other": [1, 0, 4], "few": [None, 0, 3], "text": ["a", "b", "b"]}
+    rows = pa.table({name: values * MIN_USERS for name, values in distinct.items()})
 
     assert Dense.fit(rows).columns == ("year", "other", "few", "text", "text")
     assert Dense.fit(rows.select(["year", "ever"]), distinct=False).columns == ("year", "ever")
