@@ -154,7 +154,11 @@ def lake(spark: SparkSession) -> Iterator[str]:
 
 
 def write(spark: SparkSession, table: str, source: str, rows: list[dict[str, Any]]) -> None:
-    written = spark.createDataFrame(arrow(source, rows)).coalesce(1).writeTo(table)
+    write_arrow(spark, table, arrow(source, rows))
+
+
+def write_arrow(spark: SparkSession, table: str, rows: pa.Table) -> None:
+    written = spark.createDataFrame(rows).coalesce(1).writeTo(table)
     if spark.catalog.tableExists(table):
         written.append()
     else:
@@ -216,6 +220,31 @@ def test_an_iceberg_table_gives_the_same_raw_tables_as_files(
         assert {
             row["day"]: len(row["files"]) for row in warehouse.rows("raw.deliveries", "source = 'orders'")
         } == dict.fromkeys(DAYS, 1)
+    finally:
+        empty(spark)
+
+
+def test_an_iceberg_table_is_loaded_by_the_night_that_its_rows_arrive_in(
+    warehouse: Warehouse, of_files: dict[str, Any], lake: str, declare: Any
+):
+    """A column says when; a job at three in the morning brings the day before, so days close at six."""
+    spark = warehouse.spark
+    night = {day: datetime.combine(day + ONE_DAY, time(3), UTC) for day in (*DAYS, FIVE)}
+    for source in SOURCES:
+        for day, rows in (*ROWS[source].items(), (FIVE, ROWS[source][FOUR])):
+            arrived = arrow(source, rows).append_column("arrived_at", pa.array([night[day]] * len(rows), UTC_TIME))
+            write_arrow(spark, f"{lake}.{source}", arrived)
+    by_night = {"delivered": "arrived_at", "closes_after_hours": 6}
+    declare(users=by_night | {"iceberg": f"{lake}.users"}, orders=by_night | MAPPED | {"iceberg": f"{lake}.orders"})
+    zone = LandingZone()
+
+    assert zone.days_of("users") == zone.days_of("orders") == list(DAYS)
+    assert zone.missing(FIVE) == ["users", "orders"], "Nothing has arrived after it."
+    told = warehouse.ingest(DAYS, SOURCES)
+    try:
+        assert told["orders"].told["late"] == 2, "By when it happened, not by when it arrived."
+        assert in_raw(warehouse) == of_files
+        assert due.redelivered() == {}
     finally:
         empty(spark)
 
