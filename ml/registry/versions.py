@@ -324,10 +324,14 @@ def _create_registered_model(client: MlflowClient, product: Product, name: str) 
 
 
 def mlflow_client() -> MlflowClient:
-    """Return a client of the registry that MLFLOW_TRACKING_URI names, without chatter: what matters is raised."""
-    from mlflow import MlflowClient
+    """
+    Return a client of the registry that MLFLOW_TRACKING_URI names, without chatter: what matters is raised.
+
+    Left to itself MLflow asks the session of Spark that the process has had for a registry, whether that server lives or not.
+    """
+    from mlflow import MlflowClient, get_tracking_uri
 
     be_somebody()
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    return MlflowClient()
+    return MlflowClient(registry_uri=get_tracking_uri())

@@ -1,0 +1,18 @@
+"""Where versions are asked for. No servers."""
+
+import mlflow
+import pyspark.sql
+
+from ml.registry.versions import mlflow_client
+
+
+def test_the_registry_is_asked_for_without_spark(tmp_path, monkeypatch):
+    """The server of the session that a process has had may be gone."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
+    asked = []
+    monkeypatch.setattr(pyspark.sql.SparkSession, "getActiveSession", lambda: asked.append(True))
+    monkeypatch.setattr(mlflow.tracking._tracking_service.utils, "_tracking_uri", None)
+
+    assert mlflow_client()._registry_uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert not asked
