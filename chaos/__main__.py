@@ -90,6 +90,7 @@ def _of_step(name: str, drill: Drill) -> Piece:
     """A piece that does a step undisturbed first, and then what a drill does to it."""
 
     def piece(world: World, reader: Reader, figures: Figures) -> None:
+        reader.expect_nothing()
         with reader.away():
             world.restore(ready_to(name) if name in DAY else PUBLISHED)
         kills = Kills(world, reader, figures, nursery())

@@ -38,7 +38,7 @@ PATIENCE_SECONDS = 1800
 
 def backfills(world: World, reader: Reader, figures: Figures, day_count: int = DAYS) -> None:
     """Build days in order and in random order, and compare."""
-    reader.whole = set()
+    reader.expect_nothing()
     began = time.monotonic()
     days = Days.between(world.new, world.new + timedelta(day_count - 1))
     with reader.away():

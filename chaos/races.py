@@ -71,9 +71,9 @@ def days(world: World, reader: Reader, figures: Figures) -> None:
     """Whole days and histories: two runs of a day, two backfills, and a day that becomes empty."""
     for drill in (_two_runs, _two_backfills, _emptied):
         began = time.monotonic()
+        reader.expect_nothing()
         with reader.away():
             world.restore(PUBLISHED if drill is not _two_runs else OLD)
-        reader.whole = set()
         figures.over((drill.__doc__ or "").rstrip("."), drill(world, reader), time.monotonic() - began)
 
 

@@ -97,6 +97,11 @@ class Reader:
     def stop(self) -> None:
         self._is_over.set()
 
+    def expect_nothing(self) -> None:
+        """Count no read from now on until it is said what is whole: what the drill before knew says nothing of the next."""
+        with self._turn:
+            self.whole = set()
+
     def away(self) -> _Away:
         """Read nothing during the block: the drill brings back what was, which no publish does."""
         return _Away(self)
@@ -123,6 +128,8 @@ class Reader:
             self.reads += 1
             if not self._is_whole(found):
                 self.torn.append(found)
+                nearest = min((found.differing(state) for state in self.whole), key=len)
+                print(f"        a read was torn: {', '.join(nearest)}", flush=True)
 
     def _is_whole(self, found: State) -> bool:
         if found in self.whole:

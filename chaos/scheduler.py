@@ -23,6 +23,7 @@ from chaos.kills import arm, clear
 from chaos.servers import comes_true, kill_server
 from chaos.world import OLD, PUBLISHED
 from rekindle import platform, points
+from rekindle.errors import RekindleError
 from rekindle.platform import airflow, processes, spark_connect
 from rekindle.platform import postgres as server
 from rekindle.platform.credentials import credentials
@@ -158,11 +159,12 @@ class Scheduled:
         comes_true(lambda: not go_on.exists(), HEARD_WITHIN_SECONDS)
 
     def watch(self) -> None:
-        """Start again what has died."""
+        """Start again what has died; a start that a busy machine gave no time is tried anew at the next look."""
         home = self.world.home
         names = (airflow.API_SERVER, *airflow.COMPONENTS, spark_connect.NAME)
         if server.running_port(home) is None or not all(processes.running(home, name) for name in names):
-            self.pages = platform.ui(home.path)
+            with suppress(RekindleError):
+                self.pages = platform.ui(home.path)
 
     def _try_soon(self, run_id: str) -> None:
         soon = "update task_instance set retry_delay_override = %s where run_id = %s and state = 'up_for_retry'"
@@ -226,6 +228,7 @@ def kill_component(world: World, name: str) -> list[psutil.Process]:
 def day(world: World, reader: Reader, figures: Figures) -> None:
     """A day with ten kills, a training whose attempts are killed for good, and upkeep; all by Airflow's scheduler."""
     began = time.monotonic()
+    reader.expect_nothing()
     with reader.away():
         world.restore(PUBLISHED)
         new, tables = readers.read_once(world.reader()), tuple(contents.catalog(world))

@@ -6,11 +6,11 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from chaos import history
+from chaos import history, readers
 from chaos.__main__ import ALL, PIECES, main
 from chaos.figures import Figures
 from chaos.kills import arm, clear
-from chaos.readers import State
+from chaos.readers import Reader, State
 from chaos.scheduler import DAY, TRAINING
 from chaos.servers import AT, CUT
 from chaos.steps import DAYS_AHEAD, OF_GRAPH, STEPS
@@ -69,6 +69,21 @@ def test_a_read_is_torn_that_is_of_two_states():
 
     assert torn not in {old, new}
     assert torn.differing(old) == ["a"]
+
+
+def test_what_the_drill_before_knew_is_not_held_against_the_next(monkeypatch, capsys: pytest.CaptureFixture[str]):
+    """Between two drills the platform is brought back to a state that only the next one knows."""
+    old, new = State((("a", "1"), ("b", "1"))), State((("a", "1"), ("b", "2")))
+    reader = Reader(lambda: "", whole={old})
+    monkeypatch.setattr(readers, "_read", lambda *_: new)
+    reader._one(None, "")
+    assert (reader.reads, reader.torn) == (1, [new])
+    assert capsys.readouterr().out.strip() == "a read was torn: b"
+
+    reader.expect_nothing()
+    reader._one(None, "")
+
+    assert (reader.reads, reader.torn) == (1, [new])
 
 
 def test_the_last_line_has_the_figures(capsys: pytest.CaptureFixture[str]):
