@@ -80,19 +80,20 @@ class Platt:
     intercept: float
 
     @classmethod
-    def fit(cls, raw: np.ndarray, outcome: np.ndarray) -> Platt:
+    def fit(cls, raw: np.ndarray, outcome: np.ndarray, weight: np.ndarray | None = None) -> Platt:
         """
         Maximise the likelihood, with Platt's smoothed outcomes and a weak prior on slope 1: both keep it finite.
 
         The loss is convex, but Newton's step on it overshoots where chances are near 0: with 32 returns among 4,557 rows
-        it ran to slopes of 1e11. So a step is halved until it leads downhill.
+        it ran to slopes of 1e11. So a step is halved until it leads downhill. `weight` is how much each row counts.
         """
-        positives, negatives = float(outcome.sum()), float((1 - outcome).sum())
+        counts = 1.0 if weight is None else weight
+        positives, negatives = float((counts * outcome).sum()), float((counts * (1 - outcome)).sum())
         smooth = np.where(outcome > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
         centre, spread = float(raw.mean()), float(raw.std()) or 1.0
         # Standardised, so that neither a score in days nor one in thousandths makes the curvature singular.
         design = np.column_stack([(raw - centre) / spread, np.ones(len(raw))])
-        slope, intercept = _maximum(design, smooth, spread, np.log((positives + 1) / (negatives + 1)))
+        slope, intercept = _maximum(design, smooth, counts, spread, np.log((positives + 1) / (negatives + 1)))
         return cls(slope=slope / spread, intercept=intercept - slope / spread * centre)
 
     @classmethod
@@ -121,19 +122,22 @@ class Platt:
         return np.clip(logistic(self.slope * raw + self.intercept), NEVER, 1 - NEVER)
 
 
-def _maximum(design: np.ndarray, smooth: np.ndarray, spread: float, level: float) -> tuple[float, float]:
+def _maximum(
+    design: np.ndarray, smooth: np.ndarray, counts: np.ndarray | float, spread: float, level: float
+) -> tuple[float, float]:
     """Find slope and intercept of a standardised score by damped Newton steps, from the base rate's `level` on."""
 
     def loss(weights: np.ndarray) -> float:
         odds = design @ weights
-        return float((np.logaddexp(0, odds) - smooth * odds).sum() + PRIOR_WEIGHT * (weights[0] / spread - 1) ** 2 / 2)
+        lost = counts * (np.logaddexp(0, odds) - smooth * odds)
+        return float(lost.sum() + PRIOR_WEIGHT * (weights[0] / spread - 1) ** 2 / 2)
 
     weights = np.array([0.0, level])
     for _ in range(NEWTON_STEPS):
         chance = logistic(design @ weights)
-        gradient = design.T @ (chance - smooth)
+        gradient = design.T @ (counts * (chance - smooth))
         gradient[0] += PRIOR_WEIGHT * (weights[0] / spread - 1) / spread
-        curvature = design.T @ (design * np.maximum(chance * (1 - chance), 1e-12)[:, None])
+        curvature = design.T @ (design * (counts * np.maximum(chance * (1 - chance), 1e-12))[:, None])
         curvature[0, 0] += PRIOR_WEIGHT / spread**2
         step = -np.linalg.solve(curvature, gradient)
         before, downhill = loss(weights), 1e-4 * float(gradient @ step)

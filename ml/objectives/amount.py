@@ -14,8 +14,10 @@ def _spenders(outcome: np.ndarray) -> int:
     return int((outcome > 0).sum())
 
 
-def _worth(raw: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
-    return Level.fit(raw, outcome).factor, 0.0
+def _worth(raw: np.ndarray, outcome: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float]:
+    # A factor is a ratio of two sums: a row that counts half is as one of half its size.
+    counts = 1.0 if weight is None else weight
+    return Level.fit(counts * raw, counts * outcome).factor, 0.0
 
 
 def nearness(outcome: np.ndarray, predicted: np.ndarray) -> float:

@@ -45,12 +45,13 @@ def _minus_deviance(outcome: np.ndarray, prediction: np.ndarray) -> float:
     return -figures.deviance(outcome, prediction)
 
 
-def _worth(raw: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
+def _worth(raw: np.ndarray, outcome: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float]:
     """Fit a Poisson regression on the rule alone, standardised so that no unit is too small to be learnt."""
     from sklearn.linear_model import PoissonRegressor
 
     centre, spread = float(raw.mean()), float(raw.std()) or 1.0
-    fitted = PoissonRegressor(alpha=0.0, solver="newton-cholesky").fit(((raw - centre) / spread)[:, None], outcome)
+    fitted = PoissonRegressor(alpha=0.0, solver="newton-cholesky")
+    fitted.fit(((raw - centre) / spread)[:, None], outcome, sample_weight=weight)
     slope = float(fitted.coef_[0]) / spread
     return slope, float(fitted.intercept_) - slope * centre
 

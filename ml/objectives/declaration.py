@@ -69,8 +69,8 @@ class Objective:
     """By file name."""
     rule_scale: Scale
     """How the sum of a naive rule counts."""
-    rule_worth: Callable[[np.ndarray, np.ndarray], tuple[float, float]]
-    """What a step of that sum is worth in the unit of a raw score, and where it begins."""
+    rule_worth: Callable[[np.ndarray, np.ndarray, np.ndarray | None], tuple[float, float]]
+    """What a step of that sum is worth in the unit of a raw score, and where it begins; given last how much each row counts."""
     thorough: Thorough | None = None
     """What a backtest shows beyond the figures of the gate. It costs too much for each training."""
     calibrations: tuple[Callable[[np.ndarray, np.ndarray], Calibration], ...] = ()

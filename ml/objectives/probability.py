@@ -22,8 +22,8 @@ def _minus_log_loss(outcome: np.ndarray, prediction: np.ndarray) -> float:
     return -figures.log_loss(outcome, prediction)
 
 
-def _worth(raw: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
-    fit = Platt.fit(raw, outcome)
+def _worth(raw: np.ndarray, outcome: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float]:
+    fit = Platt.fit(raw, outcome, weight)
     return fit.slope, fit.intercept
 
 

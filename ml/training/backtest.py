@@ -198,7 +198,7 @@ def backtest(
 def of_first_target(sample: Sample) -> Sample:
     """Leave the labels of later horizons out: days on which only the first is known can be judged, too."""
     first, *others = sample.targets
-    return replace(sample, targets=(first,), rows=sample.rows.drop_columns([target.label for target in others]))
+    return replace(sample.without([target.label for target in others]), targets=(first,))
 
 
 def thorough(objective: Objective) -> Thorough:

@@ -21,6 +21,7 @@ from ml import inputs
 from ml.model.encoder import Dense
 from ml.model.uplift import Uplift
 from ml.training import samples
+from ml.training.strata import BUCKETS
 from ml.uplift import Trial, learning
 from rekindle.days import Days
 from rekindle.experiments import sample_ratio
@@ -193,4 +194,4 @@ def read(spark: SparkSession, product: Product, sample: Sample) -> Assigned:
 def _drawn(members: DataFrame) -> DataFrame:
     """Draw as many rows as a sample may have, by a hash of the cluster: who was assigned as one stays together."""
     share = min(1.0, samples.MAX_ROWS / max(1, members.count()))
-    return members.where(f"pmod(xxhash64('trial', cluster), {samples.BUCKETS}) < {round(share * samples.BUCKETS)}")
+    return members.where(f"pmod(xxhash64('trial', cluster), {BUCKETS}) < {round(share * BUCKETS)}")

@@ -238,7 +238,7 @@ def settled(product: Product, sample: Sample, split: Split) -> Sample:
 
 def encoders_of(sample: Sample, split: Split) -> Encoders:
     """Return the encoders of the training rows of all targets."""
-    encoders = encoders_on(sample, [sample.of(split.train[target.label], target) for target in sample.targets])
+    encoders = encoders_on(sample, [sample.to_learn(split.train[target.label], target) for target in sample.targets])
     if not encoders.of(Dense).features:
         raise _refused("features_constant", "No feature differs between any two training rows.")
     return encoders
@@ -340,10 +340,10 @@ def refit(product: Product, sample: Sample, judged: Scorer, days: RefitDays) -> 
     the test days, and how those came out corrects it. The parameters of the validation days would correct twice for what
     the business did since the training days, which the new fit has seen; and on its own rows every learner is right.
     """
-    everything = [sample.of(days.everything[target.label], target) for target in sample.targets]
+    everything = [sample.to_learn(days.everything[target.label], target) for target in sample.targets]
     encoders, forecasts = encoders_on(sample, everything), []
     for target, forecast, rows in zip(sample.targets, judged.forecasts, everything, strict=True):
-        parts = _again(product, target, forecast, encoders, examples_of(rows, target))
+        parts = _again(product, target, forecast, encoders, examples_of(rows, target, sample.weight(rows)))
         fitted = _out_of_time(product, sample, target, forecast, days)
         if fitted is None or parts is None:
             return Refitted(
@@ -597,7 +597,7 @@ def _memory(product: Product, trials: Sequence[_OfTrial], blocks: Sequence[Told]
         if asked.is_better(Memory(weeks), found):
             found = Memory(weeks)
     weighed = found
-    for half_life in HALF_LIVES if LEARNERS[name].weighs else ():
+    for half_life in HALF_LIVES:
         faded = found._replace(half_life_weeks=half_life)
         if trials[0].can_tell(product.objective, faded) and not asked.beside(faded, weighed):
             break
@@ -815,14 +815,14 @@ def before_and_after(
 
     Messages that were sent are learnt from; the later rows are of who was sent none.
     """
-    rows = sample.of(before[target.label], target), sample.unmessaged(after[target.label], target)
-    learnt_from, compared_by = (examples_of(some, target) for some in rows)
-    return learnt_from, compared_by
+    rows = sample.to_learn(before[target.label], target)
+    compared_by = examples_of(sample.unmessaged(after[target.label], target), target)
+    return examples_of(rows, target, sample.weight(rows)), compared_by
 
 
-def examples_of(rows: pa.Table, target: Target) -> Examples:
-    """Put what came true of a target beside rows."""
-    return Examples(Encoded(rows), _outcomes(rows, target))
+def examples_of(rows: pa.Table, target: Target, weight: np.ndarray | None = None) -> Examples:
+    """Put what came true of a target beside rows, and how much each counts."""
+    return Examples(Encoded(rows), _outcomes(rows, target), weight)
 
 
 def _outcomes(rows: pa.Table, target: Target) -> np.ndarray:

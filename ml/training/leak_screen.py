@@ -114,7 +114,8 @@ def _shuffled(product: Product, sample: Sample, split: Split, fitted: Fitted, as
     step = _step(sample, asked.shuffle_rows)
     if step is None or not asked.shuffles:
         return
-    few = replace(sample, rows=sample.rows.take(np.arange(0, sample.rows.num_rows, step)))
+    # Of the plain sample: what came of a row that was drawn by it would still be told by how much it counts.
+    few = replace(sample.plain, rows=sample.rows.take(np.arange(0, sample.rows.num_rows, step)))
     draw = np.random.default_rng(0)
     # Outcomes are dealt, features are not: what encodes them is the same each time.
     encoders = fitting.encoders_of(few, split)

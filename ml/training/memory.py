@@ -55,11 +55,12 @@ class Memory(NamedTuple):
         return f"{weeks}, half as much every {self.half_life_weeks}" if self.half_life_weeks else weeks
 
     def kept(self, examples: Examples) -> Examples:
-        """Leave out what is forgotten, and let the rest count by its age: a row of the last day as one."""
+        """Leave out what is forgotten, and let the rest count by its age: a row of the last day as much as it did."""
         rows = latest(examples, self.history_weeks)
         if self.half_life_weeks is None:
             return rows
-        return replace(rows, weight=0.5 ** (weeks_before_last(rows) / self.half_life_weeks))
+        faded = 0.5 ** (weeks_before_last(rows) / self.half_life_weeks)
+        return replace(rows, weight=faded if rows.weight is None else faded * rows.weight)
 
 
 ALL = Memory()
@@ -70,7 +71,8 @@ def latest(examples: Examples, weeks: int | None) -> Examples:
     if weeks is None:
         return examples
     kept = np.flatnonzero(weeks_before_last(examples) < weeks)
-    return Examples(Encoded(examples.rows.rows.take(pa.array(kept))), examples.outcome[kept])
+    weight = None if examples.weight is None else examples.weight[kept]
+    return Examples(Encoded(examples.rows.rows.take(pa.array(kept))), examples.outcome[kept], weight)
 
 
 def weeks_before_last(examples: Examples) -> np.ndarray:

@@ -39,12 +39,14 @@ LEARNT_FROM = 20_000
 """Rows that are learnt from who is sent messages: of more a stratum moves by less than its own noise."""
 
 
-def with_messaged(rows: pa.Table, target: Target, leave_out: Sequence[str]) -> pa.Table:
+def with_messaged(
+    rows: pa.Table, target: Target, leave_out: Sequence[str], weight: np.ndarray | None = None
+) -> pa.Table:
     """
     Put for `COLUMNS` one column that says 1 of who was, or would have been, sent a message on the days of a target, else 0.
 
     A message of the day of the return counts as before it: it was decided on by what was known the day before. Where nobody was
-    sent any there is no such column. `leave_out` are columns that nobody is told apart by.
+    sent any there is no such column. `leave_out` are columns that nobody is told apart by; `weight` is how much each row counts.
     """
     message, active = (np.nan_to_num(doubles(rows[name]), nan=np.inf) for name in COLUMNS[1:])
     told = rows.drop_columns(list(COLUMNS))
@@ -53,13 +55,15 @@ def with_messaged(rows: pa.Table, target: Target, leave_out: Sequence[str]) -> p
         return told
     returned = np.isfinite(active) & ~sent
     groups = _groups(told, sent, np.isfinite(active), leave_out=leave_out)
-    stays = staying(groups, np.minimum(active, target.to_day), message, target.to_day)
+    stays = staying(groups, np.minimum(active, target.to_day), message, target.to_day, weight)
     would = np.zeros(len(sent), bool)
     would[returned] = _drawn(told, np.flatnonzero(returned)) >= stays[returned]
     return told.append_column(target.messaged, pa.array((sent | would).astype(np.int8)))
 
 
-def staying(groups: np.ndarray, until: np.ndarray, message: np.ndarray, last: int) -> np.ndarray:
+def staying(
+    groups: np.ndarray, until: np.ndarray, message: np.ndarray, last: int, weight: np.ndarray | None = None
+) -> np.ndarray:
     """
     Estimate the chance of being sent no message after a day, up to the last, of who was sent none up to it, by group.
 
@@ -70,9 +74,10 @@ def staying(groups: np.ndarray, until: np.ndarray, message: np.ndarray, last: in
     for day in range(1, last + 1):
         at_risk = (until >= day) & (message >= day)
         risk, sent = (
-            np.bincount(groups[rows], minlength=len(stayed)) for rows in (at_risk, at_risk & (message == day))
+            np.bincount(groups[rows], None if weight is None else weight[rows], minlength=len(stayed))
+            for rows in (at_risk, at_risk & (message == day))
         )
-        stayed[:, day] = stayed[:, day - 1] * (1 - sent / np.maximum(risk, 1))
+        stayed[:, day] = stayed[:, day - 1] * (1 - sent / np.where(risk > 0, risk, 1))
     upto = stayed[groups, until.astype(int)]
     return np.divide(stayed[groups, last], upto, out=np.zeros(len(groups)), where=upto > 0)
 

@@ -104,7 +104,7 @@ def recalibrate(
         samples.refuse_undelivered(spark, day)
         conf = settings()
         sample = samples.sample(
-            spark, product, day, conf.model_copy(update={"training_weeks": weeks_of(product, conf)})
+            *(spark, product, day, conf.model_copy(update={"training_weeks": weeks_of(product, conf)})), to_learn=False
         )
         records.record_snapshots(run_id, {table: read for table, read in sample.snapshots.items() if read is not None})
     _refuse_other_targets(product, champion, scorer, sample)

@@ -35,7 +35,7 @@ def fit_rule(rule: Rule, objective: Objective, train: Examples) -> Part | None:
     matrix, scaled = train.rows.by(dense), SCALES[objective.rule_scale]
     missing = float(scaled(np.array([rule.missing]))[0])
     x = np.column_stack([scaled(np.nan_to_num(matrix[:, i], nan=rule.missing)) for i in used])
-    slope, intercept = objective.rule_worth(x @ np.array([*used.values()]), train.outcome)
+    slope, intercept = objective.rule_worth(x @ np.array([*used.values()]), train.outcome, train.weight)
     if not slope > 0:
         return None
     means = x.mean(axis=0).tolist()

@@ -44,6 +44,8 @@ COLUMNS = "columns.json"
 CHUNK = 20_000
 """Rows that are encoded at once: a few hundred columns of them are some 50 MB."""
 
+WEIGHT = "weight"
+
 SPLIT = "split_{label}"
 PARTS = ("train", "validation", "test")
 
@@ -69,13 +71,14 @@ def write(product: Product, sample: Sample, split: Split, folder: Path) -> Writt
     refuse_other_files(folder)
     sample = fitting.settled(product, sample, split)
     encoder = fitting.encoders_of(sample, split).of(Dense)
-    parts = {SPLIT.format(label=target.label): _parts(sample, split, target) for target in sample.targets}
+    drawn = sample.whole
+    parts = {SPLIT.format(label=target.label): _parts(drawn, split, target) for target in sample.targets}
     counts = {
         target.label: {name: int((part == name).sum()) for name in PARTS}
         for target, part in zip(sample.targets, parts.values(), strict=True)
     }
     with _whole(folder) as unfinished:
-        row_count = _write_rows(unfinished / ROWS, product, sample, encoder, parts)
+        row_count = _write_rows(unfinished / ROWS, product, drawn, encoder, parts)
         dictionary = {
             **_about(product, sample, split),
             "rows": row_count,
@@ -135,10 +138,12 @@ def _write_rows(path: Path, product: Product, sample: Sample, encoder: Dense, pa
     order = pc.sort_indices(pa.table({"day": sample.rows["day"], **keys}), sorted_by).to_numpy()
     order = order[np.logical_or.reduce([part != "" for part in parts.values()])[order]]
     labels, names = [target.label for target in sample.targets], feature_names(encoder.features)
+    weights = {} if (weight := sample.weight(sample.rows)) is None else {WEIGHT: weight}
     types = {
         **dict.fromkeys(keys, pa.string()),
         "day": pa.date32(),
         **dict.fromkeys(labels, pa.float64()),
+        **dict.fromkeys(weights, pa.float64()),
         **dict.fromkeys(parts, pa.string()),
         **dict.fromkeys(names, pa.float64()),
     }
@@ -150,6 +155,7 @@ def _write_rows(path: Path, product: Product, sample: Sample, encoder: Dense, pa
             columns = [
                 *(key.take(pa.array(at)) for key in keys.values()),
                 *(rows[name].cast(types[name]) for name in ("day", *labels)),
+                *(pa.array(counts[at]) for counts in weights.values()),
                 *(pa.array([name or None for name in part[at]], pa.string()) for part in parts.values()),
                 # What is missing has no value here, rather than the NaN that the matrix holds.
                 *(pa.array(column, from_pandas=True) for column in matrix.T),
@@ -209,7 +215,8 @@ def _about(product: Product, sample: Sample, split: Split) -> dict[str, Any]:
 
 def _limits(sample: Sample) -> list[str]:
     """Say what these rows cannot tell, before somebody finds out by a figure that is too good."""
-    drawn = f"{sample.user_share:.2%} of the users, drawn by a hash, with all their days"
+    their = "on days that are not drawn by what came of them" if sample.strata else "with all their days"
+    drawn = f"{sample.user_share:.2%} of the users, drawn by a hash, {their}"
     told = f"""
     Days are weekly, and users are {"all" if sample.user_share == 1 else drawn}.
     The split is by time, with gaps of a label's whole reach that hold no rows.
@@ -228,7 +235,7 @@ def _limits(sample: Sample) -> list[str]:
         limits.append(
             f"Nobody knows {sample.messaged} when a user is scored: there it is 0, as of validation and test rows."
         )
-    return [*limits, sample.about_messages] if sample.about_messages else limits
+    return [*limits, *(told for told in (sample.about_messages, sample.about_strata) if told)]
 
 
 def _key_columns(product: Product, sample: Sample) -> list[dict[str, Any]]:
@@ -259,7 +266,13 @@ def _key_columns(product: Product, sample: Sample) -> list[dict[str, Any]]:
         )
         for target in sample.targets
     ]  # fmt: skip
-    return [*keys, dates, *labels, *splits]
+    weights = [
+        _column(
+            WEIGHT, "weight", is_="How much the row counts where it is learnt from: train rows were drawn by what came of them, "
+            "and each stands for as many as its weight says.", type_="double",
+        )
+    ] if sample.strata else []  # fmt: skip
+    return [*keys, dates, *labels, *weights, *splits]
 
 
 def _feature_columns(product: Product, sample: Sample, encoder: Dense) -> list[dict[str, Any]]:

@@ -20,8 +20,10 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from ml import inputs
+from ml.model.encoder import doubles
 from ml.model.protected import Protected
-from ml.training import messages
+from ml.training import messages, strata
+from ml.training.strata import BUCKETS, Strata
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.warehouse import tables
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
+    import numpy as np
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
@@ -45,8 +48,8 @@ DELIVERIES = "raw.deliveries"
 
 PROFILING = "staging.stg_profiling"
 
-BUCKETS = 1_000_000
-"""Users are sampled in steps of a millionth."""
+BESIDE = "lies beside the plain sample"
+"""A column of what Spark reads, and of no sample; no table has a column of such a name."""
 
 LABELLED = 0.9
 """
@@ -86,17 +89,25 @@ class Sample:
     """Features of its rows that no model may read, for they are of a protected kind."""
     about_messages: str = ""
     """What `fitting.settled` made of messages on the days that labels are about; empty where none was sent."""
+    strata: Strata | None = None
+    """How rows to learn from were drawn where the outcome is rare; None of a sample that is plain on all days."""
+    beside: pa.Table | None = None
+    """More rows to learn from, of the rarer kind: they are no part of the plain sample that `rows` are."""
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the rows, as one Parquet file that holds nothing else: equal rows have equal digests."""
+        """SHA-256 of the rows, as a Parquet file that holds nothing else, and of their strata: equal samples have equal ones."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         sha = _Sha256()
-        whole = self.rows.combine_chunks().replace_schema_metadata(None)
-        with pa.PythonFile(sha, "w") as sink:
-            pq.write_table(whole, sink, compression="none", use_dictionary=False, store_schema=False)
+        for rows in (self.rows, self.beside):
+            if rows is not None:
+                whole = rows.combine_chunks().replace_schema_metadata(None)
+                with pa.PythonFile(sha, "w") as sink:
+                    pq.write_table(whole, sink, compression="none", use_dictionary=False, store_schema=False)
+        if self.strata is not None:
+            sha.write(repr(self.strata).encode())
         return sha.hexdigest()
 
     def days_known(self, target: Target) -> list[date]:
@@ -113,8 +124,29 @@ class Sample:
 
     def as_days_were(self, about_messages: str = "") -> Sample:
         """Forget who was sent a message: nobody is left out, and no model learns what messages change."""
-        rows = self.rows.drop_columns([self.messaged]) if self.messaged else self.rows
-        return replace(self, rows=rows, about_messages=about_messages)
+        asked = [self.messaged] if self.messaged else []
+        return replace(self.without(asked), about_messages=about_messages)
+
+    def without(self, columns: Sequence[str]) -> Sample:
+        """Leave some columns out of all rows."""
+        if not columns:
+            return self
+        beside = None if self.beside is None else self.beside.drop_columns(list(columns))
+        return replace(self, rows=self.rows.drop_columns(list(columns)), beside=beside)
+
+    @property
+    def whole(self) -> Sample:
+        """All rows, those beside the plain sample among them: how much each counts is `weight`."""
+        import pyarrow as pa
+
+        if self.beside is None:
+            return self
+        return replace(self, rows=pa.concat_tables([self.rows, self.beside]), beside=None)
+
+    @property
+    def plain(self) -> Sample:
+        """The plain sample alone."""
+        return replace(self, strata=None, beside=None)
 
     def unmessaged(self, days: Days, target: Target) -> pa.Table:
         """Return the rows of some days to choose, calibrate and judge by: those of `of`, but for who was sent a message."""
@@ -126,15 +158,32 @@ class Sample:
         return rows.filter(pc.equal(rows[self.messaged], 0)) if self.messaged else rows
 
     def of(self, days: Days, target: Target) -> pa.Table:
-        """Return the rows of some days that have the label of a target."""
+        """Return the rows of some days that have the label of a target, as the population has them."""
+        return _of(self.rows, days, target)
+
+    def to_learn(self, days: Days, target: Target) -> pa.Table:
+        """Return the rows of some days to learn a target from, as many of the rarer kind as were kept: see `weight`."""
+        import pyarrow as pa
+
+        rows = self.of(days, target)
+        return rows if self.beside is None else pa.concat_tables([rows, _of(self.beside, days, target)])
+
+    def weight(self, rows: pa.Table) -> np.ndarray | None:
+        """Say how much each of some rows to learn from counts; None where all count alike."""
+        return self.strata and self.strata.weight(rows)
+
+    @property
+    def about_strata(self) -> str:
+        """Say how many rows to learn from stand for how many; empty of a plain sample."""
+        import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        there = pc.and_(
-            pc.is_in(self.rows["day"], value_set=pa.array(list(days), pa.date32())),
-            pc.is_valid(self.rows[target.label]),
-        )
-        return self.rows.filter(there)
+        if self.strata is None or self.beside is None:
+            return ""
+        on_days = self.rows.filter(pc.is_in(self.rows["day"], value_set=pa.array(list(self.strata.days), pa.date32())))
+        rarer = int(np.count_nonzero(np.nan_to_num(doubles(on_days[self.strata.label])) > 0))
+        return self.strata.told(rarer + self.beside.num_rows, on_days.num_rows - rarer)
 
     def judged(self, test: Days) -> pa.Table:
         """Return the rows of the test days of who was sent no message, with every label known: the same for whoever is judged."""
@@ -145,6 +194,14 @@ class Sample:
         for target in self.targets:
             rows = rows.filter(pc.is_valid(rows[target.label]))
         return self._unmessaged(rows)
+
+
+def _of(rows: pa.Table, days: Days, target: Target) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    there = pc.and_(pc.is_in(rows["day"], value_set=pa.array(list(days), pa.date32())), pc.is_valid(rows[target.label]))
+    return rows.filter(there)
 
 
 class _Sha256:
@@ -210,13 +267,17 @@ def sample(
     day: date,
     settings: Settings,
     snapshots: Mapping[str, int | None] | None = None,
+    *,
+    to_learn: bool = True,
 ) -> Sample:
     """
     Read the sample that was known at the end of `day`, joined and drawn in Spark.
 
     With the `snapshots` of an earlier one it is that one again, row for row: with the same lock file a training on it gives the
-    same scores.
+    same scores. Where the first outcome is rare, days that nothing but learning reads are drawn by it, unless nothing is learnt.
     """
+    from pyspark.sql import functions as F
+
     targets = product.targets(settings)
     names = (*product.features, product.population, LABELS)
     snapshots = snapshots or {name: tables.snapshot_id(spark, name) for name in names}
@@ -229,19 +290,62 @@ def sample(
     # Also from days on which they had not objected yet: of who objects now, nothing is learnt any more.
     member = member.join(objecting(spark, day), "user_id", "left_anti").select("day", *product.key)
     user_share = min(1.0, MAX_ROWS / max(1, member.count()))
-    drawn = member.where(f"pmod(xxhash64('training sample', user_id), {BUCKETS}) < {round(user_share * BUCKETS)}")
+    known = [_known(labels, target, days, day) for target in targets]
+    drawn = Sample(product.name, day, targets, rows=None, snapshots=snapshots, user_share=user_share)
+    if to_learn and user_share < 1:
+        drawn = replace(drawn, strata=_strata(member, known, drawn, settings))
+    is_kept = F.expr(f"pmod(xxhash64('training sample', user_id), {BUCKETS}) < {round(user_share * BUCKETS)}")
+    if drawn.strata:
+        member = member.join(known[0], ["day", "user_id"], "left")
+        is_kept = F.when(drawn.strata.on_days, drawn.strata.is_kept).otherwise(is_kept)
     rows = inputs.with_features(
-        product, drawn, lambda table: as_read(spark, table, snapshots[table]).where(tables.day_in(days))
+        product, member.where(is_kept), lambda table: as_read(spark, table, snapshots[table]).where(tables.day_in(days))
     )
-    for target in targets:
-        rows = rows.join(_known(labels, target, days, day), ["day", "user_id"], "left")
-    table = rows.toArrow().sort_by([("day", "ascending"), ("user_id", "ascending")])
-    refuse_unlabelled(table, targets)
-    kept_out = Protected.of(settings).kept_out_of(table)
-    for target in targets:
+    for its in known:
+        rows = rows.join(its, ["day", "user_id"], "left")
+    if drawn.strata:
+        rows = rows.withColumn(BESIDE, drawn.strata.is_beside)
+    return _found(rows.toArrow().sort_by([("day", "ascending"), ("user_id", "ascending")]), drawn, settings)
+
+
+def _found(table: pa.Table, drawn: Sample, settings: Settings) -> Sample:
+    """Part a sample from what lies beside it, once all of it has been told who was sent a message."""
+    import pyarrow.compute as pc
+
+    kept_out, beside, weight = Protected.of(settings).kept_out_of(table), None, None
+    if drawn.strata:
+        beside, table = table[BESIDE], table.drop_columns([BESIDE])
+        weight = drawn.strata.weight(table)
+    refuse_unlabelled(table if beside is None else table.filter(pc.invert(beside)), drawn.targets)
+    leave_out = [*(target.label for target in drawn.targets), *kept_out]
+    for target in drawn.targets:
         if target.without_messages:
-            table = messages.with_messaged(table, target, [*(other.label for other in targets), *kept_out])
-    return Sample(product.name, day, targets, table, snapshots, user_share, kept_out)
+            table = messages.with_messaged(table, target, leave_out, weight)
+    if beside is None:
+        return replace(drawn, rows=table, kept_out=kept_out)
+    return replace(drawn, rows=table.filter(pc.invert(beside)), beside=table.filter(beside), kept_out=kept_out)
+
+
+def _strata(member: DataFrame, known: Sequence[DataFrame], drawn: Sample, settings: Settings) -> Strata | None:
+    """Count what came of the population's rows, day by day, and plan by which shares to draw those that are only learnt from."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyspark.sql import functions as F
+
+    labels = [target.label for target in drawn.targets]
+    for its in known:
+        member = member.join(its.drop(*messages.COLUMNS), ["day", "user_id"], "left")
+    counted = member.groupBy("day").agg(
+        F.count("*").alias("members"),
+        F.count_if(F.col(labels[0]) > 0).alias("rarer"),
+        *(F.when(F.count(label) > 0, 1.0).alias(label) for label in labels),
+    )
+    calendar = counted.toArrow().sort_by("day")
+    first = min(days.first for days in split(replace(drawn, rows=calendar), settings).validation.values())
+    before = calendar.filter(pc.less(calendar["day"], pa.scalar(first, pa.date32())))
+    rarer, members = (int(pc.sum(before[name]).as_py()) for name in ("rarer", "members"))
+    days = Days(tuple(before["day"].to_pylist()))
+    return strata.planned(labels[0], days, rarer=rarer, others=members - rarer, user_share=drawn.user_share)
 
 
 def last_day(spark: SparkSession) -> date:

@@ -230,7 +230,7 @@ def _record(
         verdict=verdict,
         params={
             "day": sample.day.isoformat(),
-            "rows": str(sample.rows.num_rows),
+            "rows": str(sample.whole.rows.num_rows),
             "user_share": f"{sample.user_share:.6f}",
             "features": str(sum(len(encoder.columns) for encoder in fitted.scorer.encoders)),
             **{f"snapshot.{table}": str(snapshot) for table, snapshot in sample.snapshots.items()},
@@ -246,6 +246,7 @@ def _record(
             "test_days": str(split.test),
             "last_label_day": f"{last_label_day}, {(sample.day - last_label_day).days} days before",
             **({"kept_out": ", ".join(sample.kept_out)} if sample.kept_out else {}),
+            **({"drawn": sample.about_strata} if sample.strata else {}),
             **({"route": verdict.route} if verdict.route else {}),
             **{f"refitted_days.{label}": days for label, days in refitted.to_json()["days"].items()},
             **({"not_refitted": refitted.why_not} if refitted.why_not else {}),
@@ -283,7 +284,8 @@ def _learnt(sample: Sample, split: Split, refitted: Refitted) -> str:
     again = f"Then the same recipe was fitted again on all days with a known label ({days}): that scores."
     judged = f"Judged on the days {split.test}, which it had not seen, with what was known at the end of {sample.day}."
     kept_out = f" {protected.told(sample.kept_out)}" if sample.kept_out else ""
-    return f"{judged} {again if days else f'Not fitted again on later days: {refitted.why_not}.'}{kept_out}"
+    drawn = f" {sample.about_strata}" if sample.strata else ""
+    return f"{judged} {again if days else f'Not fitted again on later days: {refitted.why_not}.'}{kept_out}{drawn}"
 
 
 def _last_label_day(split: Split, refitted: Refitted) -> date:

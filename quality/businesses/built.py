@@ -101,7 +101,8 @@ def _write_samples(first: date, last: date, folder: Path) -> None:
     spark = session()
     for name in PRODUCTS:
         try:
-            sample = samples.sample(spark, product_named(name), last, settings())
+            # What is read from a file again is rows alone, so they are a plain sample.
+            sample = samples.sample(spark, product_named(name), last, settings(), to_learn=False)
         except CheckFailedError as error:
             print(f"{name}: {error}", flush=True)
             continue

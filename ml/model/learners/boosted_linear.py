@@ -65,6 +65,5 @@ LEARNER = Learner(
     fit=_fit,
     predictors=(BoostedLinear,),
     losses=("regression",),
-    weighs=True,
     hyper=HYPER,
 )

@@ -112,4 +112,4 @@ def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop, **hyper: fl
     return (Part(dense, boosted(dense, loss, train, stop, **hyper)),)
 
 
-LEARNER = Learner("boosting", "boosted trees (LightGBM)", fit=_fit, predictors=(Boosting,), weighs=True, hyper=HYPER)
+LEARNER = Learner("boosting", "boosted trees (LightGBM)", fit=_fit, predictors=(Boosting,), hyper=HYPER)

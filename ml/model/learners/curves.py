@@ -201,5 +201,4 @@ LEARNER = Learner(
     fit=_fit,
     predictors=(Curves,),
     losses=("binary",),
-    weighs=True,
 )

@@ -32,7 +32,7 @@ class Examples:
     rows: Encoded
     outcome: np.ndarray
     weight: np.ndarray | None = None
-    """How much each row counts, no more than 1, for learners that weigh rows; None is one and the same for all."""
+    """How much each row counts, no more than 1; None is one and the same for all."""
 
     def of(self, outcome: np.ndarray) -> Examples:
         """Return the same rows with another outcome: what another part leaves over."""
@@ -60,7 +60,8 @@ class Learner:
     What competes for a product, by its name.
 
     `fit` is given encoders of the training rows, the objective's loss, the training examples and when to stop, and by name the
-    values of `hyper` that are not as declared; it returns parts whose raw scores add up. Everything is seeded and
+    values of `hyper` that are not as declared; it returns parts whose raw scores add up. It learns from each row as much as its
+    weight says: rows that were drawn by their outcome, and older ones, count less. Everything is seeded and
     single-valued: the same sample gives the same bytes. Heavy libraries are imported within it, because the workers import the
     file and only score.
     """
@@ -75,7 +76,5 @@ class Learner:
     """The losses, by LightGBM's names, that it can minimise; empty means any."""
     encoders: tuple[type[Encoder], ...] = (Dense,)
     """The kinds of encoder that its parts have."""
-    weighs: bool = False
-    """Whether it learns from each row as much as its weight says; of one that does not, all rows count alike."""
     hyper: Mapping[str, Range] = field(default_factory=dict, hash=False)
     """The hyper-parameters that a search may set, by name; empty of a learner that has none worth one."""

@@ -147,6 +147,4 @@ def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Pa
     return (Part(dense, of_amounts(dense, train)),)
 
 
-LEARNER = Learner(
-    "linear", "linear regression on past amounts", fit=_fit, predictors=(Linear,), losses=("regression",), weighs=True
-)
+LEARNER = Learner("linear", "linear regression on past amounts", fit=_fit, predictors=(Linear,), losses=("regression",))

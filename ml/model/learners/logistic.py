@@ -35,4 +35,4 @@ def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Pa
     return (Part(dense, predictor),)
 
 
-LEARNER = Learner("logistic", "logistic regression", fit=_fit, predictors=(Linear,), losses=("binary",), weighs=True)
+LEARNER = Learner("logistic", "logistic regression", fit=_fit, predictors=(Linear,), losses=("binary",))

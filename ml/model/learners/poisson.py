@@ -28,4 +28,4 @@ def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Pa
     return (Part(dense, design.predictor(len(dense.features), fitted.coef_, float(fitted.intercept_))),)
 
 
-LEARNER = Learner("poisson", "Poisson regression", fit=_fit, predictors=(Linear,), losses=("poisson",), weighs=True)
+LEARNER = Learner("poisson", "Poisson regression", fit=_fit, predictors=(Linear,), losses=("poisson",))

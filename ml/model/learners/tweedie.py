@@ -90,6 +90,5 @@ LEARNER = Learner(
     fit=_fit,
     predictors=(Exponential,),
     losses=("regression",),
-    weighs=True,
     hyper={**HYPER, **VARIANCE},
 )

@@ -75,7 +75,11 @@ def card(
         "title": product.title,
         "day": sample.day.isoformat(),
         "use": list(product.use),
-        "limits": [*product.limits, *([sample.about_messages] if sample.about_messages else []), *_limits(tested.days)],
+        "limits": [
+            *product.limits,
+            *(told for told in (sample.about_messages, sample.about_strata) if told),
+            *_limits(tested.days),
+        ],
         "moves": objective.moves,
         "counted_in": objective.counted_in.format(currency=settings.currency),
         "kept_out": list(sample.kept_out),

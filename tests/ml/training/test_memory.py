@@ -19,8 +19,6 @@ from ml.training import evaluation, fitting, samples
 from ml.training.memory import ALL, Memory
 from tests.ml.conftest import FIRST_SUNDAY, feature_rows, sample_of, sundays
 
-WEIGHING = sorted(name for name, learner in LEARNERS.items() if learner.weighs)
-
 
 @given(st.lists(st.integers(0, 80), min_size=1, max_size=30), st.sampled_from([None, 26]), st.sampled_from([None, 8]))
 def test_a_row_counts_half_after_each_half_life_and_nothing_before_the_history(weeks, history, half_life):
@@ -44,11 +42,7 @@ def test_a_memory_is_said_in_words():
     ]
 
 
-def test_the_learners_of_all_products_weigh():
-    assert set(WEIGHING) >= {"logistic", "curves", "boosting", "linear", "boosted_linear", "tweedie", "poisson"}
-
-
-@pytest.mark.parametrize("name", WEIGHING)
+@pytest.mark.parametrize("name", sorted(LEARNERS))
 def test_a_row_that_counts_nothing_teaches_nothing(name):
     """Whatever came of it; where it counts, it does."""
     rows = feature_rows(sundays(8), 150)
@@ -115,13 +109,6 @@ def test_all_days_weigh_alike_where_nothing_changes(logistic, business, seed):
 
     assert Memory.of(found.scorer.forecasts[0]) == ALL
     assert b"half_life_weeks" not in found.scorer.to_files()["model.json"], "its digest stays what it was"
-
-
-def test_a_learner_that_does_not_weigh_is_not_asked_to(logistic, business, monkeypatch):
-    monkeypatch.setitem(LEARNERS, "logistic", replace(LEARNERS["logistic"], weighs=False))
-    sample = sample_of(logistic, of_a_business(changes=True), business)
-
-    assert fitting.fit(logistic, sample, samples.split(sample, business)).contests[0].half_life_weeks is None
 
 
 @pytest.mark.slow

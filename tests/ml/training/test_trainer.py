@@ -172,6 +172,86 @@ def test_a_large_population_is_sampled_by_user(spark, recall, business, monkeypa
     assert set(days_of) == {len(WEEKS)}
 
 
+@pytest.fixture(scope="module")
+def rarely(spark, world, recall, business):
+    """A product of a label of its own, which comes true of one row in fifty."""
+    (target,) = recall.targets(business)
+    own = replace(recall, targets=lambda _: (replace(target, to_day=5, without_messages=False),))
+    on_sundays = world.filter(pc.is_in(world["day"], value_set=pa.array(WEEKS))).select(["day", "user_id"])
+    rare = np.random.default_rng(0).random(on_sundays.num_rows) < 0.02
+    labels = pa.table(
+        {
+            "day": [day + KNOWN_AFTER for day in on_sundays["day"].to_pylist()],
+            "feature_day": on_sundays["day"],
+            "user_id": on_sundays["user_id"],
+            "label": ["active_1_5"] * on_sundays.num_rows,
+            "value": rare.astype(float),
+            **{name: pa.nulls(on_sundays.num_rows, pa.int32()) for name in messages.COLUMNS},
+        }
+    )
+    spark.createDataFrame(labels).select(*spark.table("marts.labels").columns).writeTo("marts.labels").append()
+    return own, on_sundays.append_column("active_1_5", labels["value"])
+
+
+def keys(rows: pa.Table) -> set[tuple]:
+    return set(zip(rows["day"].to_pylist(), rows["user_id"].to_pylist(), strict=True))
+
+
+def test_of_a_rare_outcome_every_row_that_came_true_is_learnt_from_and_no_more_rows_are_kept(
+    spark, rarely, business, monkeypatch
+):
+    product, rows = rarely
+    monkeypatch.setattr(samples, "MAX_ROWS", 1000)
+    found, plain = (samples.sample(spark, product, DAY, business, to_learn=one) for one in (True, False))
+    (target,), strata = found.targets, found.strata
+    came = rows.filter(pc.equal(rows["active_1_5"], 1))
+    learnt = found.to_learn(strata.days, target)
+
+    assert strata.days.last < samples.split(plain, business).validation["active_1_5"].first
+    assert (strata.rarer_share, strata.rarer + strata.others) == (1.0, 150 * len(strata.days))
+    assert keys(learnt.filter(pc.equal(learnt["active_1_5"], 1))) == {
+        key for key in keys(came) if key[0] in set(strata.days)
+    }
+    assert not keys(found.rows) & keys(found.beside) and found.beside.schema == found.rows.schema
+    assert learnt.num_rows == pytest.approx(strata.later_share * 150 * len(strata.days), rel=0.2)
+    assert found.weight(learnt).sum() / strata.others_share == pytest.approx(strata.rarer + strata.others, rel=0.2)
+
+
+def test_all_that_chooses_calibrates_or_judges_is_a_plain_sample_still(spark, rarely, business, monkeypatch):
+    product, _ = rarely
+    monkeypatch.setattr(samples, "MAX_ROWS", 1000)
+    found, plain = (samples.sample(spark, product, DAY, business, to_learn=one) for one in (True, False))
+    (target,), split = found.targets, samples.split(found, business)
+
+    assert split == samples.split(plain, business)
+    for days in (split.validation["active_1_5"], split.test):
+        assert found.unmessaged(days, target).equals(plain.unmessaged(days, target))
+        assert found.to_learn(days, target).equals(found.of(days, target))
+    assert found.judged(split.test).equals(plain.judged(split.test))
+
+
+def test_a_draw_by_what_came_true_is_the_same_each_time_and_its_digest_covers_it(spark, rarely, business, monkeypatch):
+    product, _ = rarely
+    monkeypatch.setattr(samples, "MAX_ROWS", 1000)
+    once, twice = (samples.sample(spark, product, DAY, business) for _ in range(2))
+    strata = replace(once.strata, others_share=once.strata.others_share / 2)
+
+    assert once.digest == twice.digest
+    assert len({one.digest for one in (once, once.plain, once.whole, replace(once, strata=strata))}) == 4
+
+
+@pytest.mark.parametrize(("max_rows", "rare"), [(1000, False), (1_000_000, True)], ids=["common", "all are kept"])
+def test_where_nothing_is_gained_a_sample_is_as_it_was_to_the_bit(
+    spark, recall, rarely, business, monkeypatch, *, max_rows, rare
+):
+    monkeypatch.setattr(samples, "MAX_ROWS", max_rows)
+    product = rarely[0] if rare else recall
+    found, plain = (samples.sample(spark, product, DAY, business, to_learn=one) for one in (True, False))
+
+    assert (found.strata, found.beside) == (None, None)
+    assert found.digest == plain.digest
+
+
 def test_only_the_latest_weeks_are_learnt_from(spark, recall, business):
     found = samples.sample(spark, recall, DAY, business.model_copy(update={"training_weeks": 6}))
 
