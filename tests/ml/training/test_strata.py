@@ -18,7 +18,7 @@ from ml.model.calibration import Platt, logistic
 from ml.model.encoder import Encoded
 from ml.model.scorer import raw_of
 from ml.objectives import OBJECTIVES
-from ml.training import card, fitting, messages, sample_rows, samples, strata
+from ml.training import card, fitting, messages, sample_rows, samples, strata, trainer
 from ml.training.memory import ALL, Memory
 from ml.training.rules import fit_rule
 from ml.training.strata import RARE, ROOM
@@ -158,6 +158,7 @@ def test_chances_are_those_of_the_whole_before_any_calibration(recall, whole, ea
         f"one in fifty, drawn by what came: chances {ratios.mean():.3f} ± {error:.3f} of the whole's (simulated)",
     )
 
+    # Fewer rows are shrunk a little more.
     assert abs(ratios.mean() - 1) < error + 0.02
     assert level_of(recall, draws[0], split, test, weighed=False) > 2 * of_whole
 
@@ -207,14 +208,19 @@ def test_amounts_of_rare_spenders_are_those_of_the_whole_in_each_increment(ltv, 
     assert (error < 0.1).all()
 
 
-def test_whoever_fits_again_weighs_alike(recall, sample, business):
+def test_whoever_fits_again_weighs_alike(recall, whole, sample, business):
+    """The gate, and the refit on all days, of which the later ones are a plain sample."""
     own, split = replace(recall, candidates=("logistic",)), samples.split(sample, business)
-    found = fitting.fit(own, sample, split).scorer
+    found, rows = fitting.fit(own, sample, split).scorer, Encoded(sample.judged(split.test))
+
+    def refitted(one: Sample) -> float:
+        again = fitting.refit(own, one, found, samples.refit_days(one, split, business)).scorer
+        return float(logistic(raw_of(again.forecasts[0].parts, rows)).mean())
 
     assert fitting.fit_recipe(own, sample, split, found).forecasts == found.forecasts
     assert fitting.fit_recipe(own, sample.plain, split, found).forecasts != found.forecasts
-    refitted = fitting.refit(own, sample, found, samples.refit_days(sample, split, business)).scorer
-    assert fitting.fit_recipe(own, sample.whole, split, refitted) != refitted
+    assert refitted(sample) == pytest.approx(refitted(whole), rel=0.15)
+    assert refitted(replace(sample.whole, strata=None)) > 1.5 * refitted(whole)
 
 
 def test_an_older_row_of_the_rarer_kind_counts_less_by_both(sample, early):
@@ -290,6 +296,7 @@ def test_the_card_says_how_many_rows_stand_for_how_many(recall, sample, early, b
     rarer = int(rows[LABEL].to_numpy().sum())
 
     assert sample.about_strata in told["limits"]
+    assert sample.about_strata in trainer._learnt(sample, split, fitting.Refitted(fitted.scorer, None, "it was not"))
     assert f"{rarer:,} of the rarer kind stand for {sample.strata.rarer:,}, " in sample.about_strata
     assert f" {rows.num_rows - rarer:,} others for {sample.strata.others:,}." in sample.about_strata
     assert sample.strata.rarer == rarer, "all of the rarer kind are kept"
