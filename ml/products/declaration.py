@@ -177,7 +177,7 @@ def labels_of(products: Iterable[Product], business: Business) -> list[dict[str,
 
 
 def outcomes_of(products: Iterable[Product], business: Business) -> list[dict[str, str | int]]:
-    """List what products predict of labels, as dbt gets it to say what came true."""
+    """List what products predict of labels, and of whom, as dbt gets it to say what came true."""
     return [
         {
             "product": product.name,
@@ -185,6 +185,7 @@ def outcomes_of(products: Iterable[Product], business: Business) -> list[dict[st
             "label": target.label,
             "from_day": target.from_day,
             "to_day": target.to_day,
+            "without_messages": target.without_messages,
             "predicted": product.predicted(business)[target.label],
         }
         for product in products

@@ -54,7 +54,7 @@ def build(  # noqa: PLR0917 - what a build is about
 
     The range has no holes, because every day completes labels and brings activity, also one without features. `labels`
     are the windows that score products train on: [{name, from_day, to_day, kind: <a file of macros/labels>}], `outcomes` what
-    scores predict of them: [{product, table, label, from_day, to_day, predicted}].
+    scores predict of them: [{product, table, label, from_day, to_day, without_messages, predicted}].
 
     Raises CheckFailedError, with every mart left as it was, if a data test fails, and where a mart reads what its yml does not
     say: what it was built from must be known before anybody reads it.

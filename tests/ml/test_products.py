@@ -49,8 +49,10 @@ def test_labels_are_named_after_their_windows(business):
 
 def test_each_label_has_what_a_score_predicts_of_it(business):
     """LTV is published by horizon and comes true in increments; a row about another horizon predicts nothing."""
-    predicted = {(o["table"], o["label"], o["to_day"]): o["predicted"] for o in outcomes_of(PRODUCTS, business)}
+    outcomes = outcomes_of(PRODUCTS, business)
+    predicted = {(o["table"], o["label"], o["to_day"]): o["predicted"] for o in outcomes}
 
+    assert {o["table"] for o in outcomes if o["without_messages"]} == {"scores.recall_daily"}
     assert predicted == {
         ("scores.ltv_daily", "net_revenue_1_30", 30): "case when ltv_30_status = 'modelled' then ltv_30 end",
         ("scores.ltv_daily", "net_revenue_31_90", 90): "case when ltv_90_status = 'modelled' then ltv_90 end - ltv_30",

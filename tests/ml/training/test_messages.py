@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product as combined
 
 import numpy as np
@@ -19,6 +20,7 @@ from ml.training import backtest, fitting, messages, recalibration, sample_rows,
 from ml.training.gate import criteria
 from rekindle.errors import InputError
 from tests.ml.conftest import WORDING, feature_rows, sample_of, sundays
+from tests.reference.outcomes import User, chance_of_none
 
 HORIZON = 7
 MESSAGED = "messaged_1_7"
@@ -137,25 +139,15 @@ PEOPLE = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(PEOPLE)
 def test_the_chance_to_be_sent_nothing_more_is_the_product_of_its_days(people):
-    """By group, day by day, of those who are still away and without a message."""
+    """By group, day by day, of those who are still away and without a message; what came true is told by the same reference."""
     groups, until = (np.array(values) for values in list(zip(*people, strict=True))[:2])
     message = np.array([np.inf if day is None else day for _, _, day in people], float)
     found = messages.staying(groups, until, message, 5)
 
     for at, (group, away_until, _) in enumerate(people):
-        chance = 1.0
-        for day in range(away_until + 1, 6):
-            risk = [m for g, u, m in people if g == group and u >= day and (m is None or m >= day)]
-            chance *= 1 - sum(m == day for m in risk) / len(risk) if risk else 1.0
-        days = range(1, away_until + 1)
-        came_to = np.prod(
-            [
-                1 - sum(m == day for m in risk) / len(risk) if risk else 1.0
-                for day in days
-                for risk in [[m for g, u, m in people if g == group and u >= day and (m is None or m >= day)]]
-            ]
-        )
-        assert found[at] == pytest.approx(chance if came_to > 0 else 0.0)
+        alike = [User(0, 0, sent, active=came, lot=Fraction(0)) for of, came, sent in people if of == group]
+        came_to, chance = (chance_of_none(alike, days) for days in (range(1, away_until + 1), range(away_until + 1, 6)))
+        assert found[at] == pytest.approx(float(chance) if came_to > 0 else 0.0)
 
 
 def test_without_a_message_sample_and_model_are_what_they_were(only_logistic, business):

@@ -214,15 +214,14 @@ def test_a_mart_on_a_whole_schema_reads_of_each_table_only_what_its_product_fore
         "marts.labels": (DAY, DAY),
         "scores.recall_daily": (back(7 + lateness), back(7 + lateness)),
         "scores.ltv_daily": (back(90 + lateness), back(30 + lateness)),
-        # Whoever was sent a message meanwhile is left out.
-        "raw.messages": (back(90 + lateness), DAY),
     }
-    assert set(graph.windows("marts.score_outcomes", DAY, LABELS)) == {"marts.labels", "raw.messages"}
+    # Who was sent a message meanwhile the labels say.
+    assert set(graph.windows("marts.score_outcomes", DAY, LABELS)) == {"marts.labels"}
 
 
 def test_what_came_true_is_made_after_all_scores():
     (step,) = [step for step in lineage.graph().steps(SCORED) if step.name == "outcomes"]
 
-    assert set(step.after) == {*(f"score {product}" for product in SCORED.values()), "ingest messages"}
-    assert step.tolerates == ("ingest messages",)
+    assert set(step.after) == {f"score {product}" for product in SCORED.values()}
+    assert step.tolerates == ()
     assert "marts outcomes" not in {step.id for step in lineage.graph().steps({})}

@@ -2,9 +2,12 @@
   The scores of a day meet what their users did once it is known. Predictions are taken by label, not by horizon: those of
   horizons are sums of increments, and so are theirs here. A day that nobody scored has no rows.
 
-  Scores say what users do by themselves: who was sent a message before the window was over is left out.
+  A product counts the users that its training judges by: all of them, or, where it foretells what happens without a message of
+  ours, those without one as ml/training/messages.py says who they are. Not whoever was sent none: who comes back is sent no
+  more, so these have come back more often. A message counts that came no later than the first return, and of those who came
+  back before any, as many are left out as would have been sent one on the days left: one minus the product-limit estimate of
+  staying without. Users who are alike are those of a decile here, by which tools choose whom to send to.
 #}
-{% set longest = var('outcomes') | map(attribute='to_day') | max | default(0) %}
 with scored as (
     {% for outcome in var('outcomes') %}
     select
@@ -12,7 +15,8 @@ with scored as (
         '{{ outcome.product }}' as product,
         '{{ outcome.label }}' as label,
         day as scored_on,
-        date_add(day, {{ outcome.to_day }}) as window_ends,
+        {{ outcome.to_day }} as last_day,
+        {{ outcome.without_messages }} as without_messages,
         user_id,
         decile,
         is_backfilled,
@@ -26,7 +30,8 @@ with scored as (
         '' as product,
         label,
         feature_day as scored_on,
-        feature_day as window_ends,
+        0 as last_day,
+        false as without_messages,
         user_id,
         1 as decile,
         false as is_backfilled,
@@ -39,42 +44,86 @@ known as (
     select * from {{ ref('labels') }} where {{ being_built() }}
 ),
 
-messaged as (
+met as (
     select
-        user_id,
-        date(sent_at) as sent_on,
-        min(day) as told_on
-    from {{ ref('stg_messages') }}
-    where {{ was_sent() }}
-        and date(sent_at) > date_sub({{ from_day() }}, {{ longest + var('lateness_days') }})
-        -- Nothing is told of a message more than minutes before it is sent: earlier deliveries need not be read.
-        and day between date_sub({{ from_day() }}, {{ longest + var('lateness_days') }}) and {{ to_day() }}
-    group by user_id, date(sent_at)
-),
-
-came_true as (
-    select
-        scored.day,
-        scored.product,
-        scored.label,
-        scored.scored_on,
-        scored.decile,
-        scored.is_backfilled,
-        scored.predicted,
-        known.value as actual
+        scored.*,
+        known.value as actual,
+        -- Nobody is, where it does not matter, nor by a label that an earlier Rekindle built, which does not say it.
+        if(scored.without_messages, known.message_after_days, null) as message_after_days,
+        if(scored.without_messages, known.active_after_days, null) as active_after_days
     from scored
     inner join known
         on known.day = scored.day
             and known.feature_day = scored.scored_on
             and known.label = scored.label
             and known.user_id = scored.user_id
-    left anti join messaged
-        on messaged.user_id = scored.user_id
-            and messaged.sent_on > scored.scored_on
-            and messaged.sent_on <= scored.window_ends
-            and messaged.told_on <= scored.day
     -- A score about another horizon, or one that was not to be had, predicted nothing of this label.
     where scored.predicted is not null
+),
+
+told as (
+    select
+        *,
+        -- A message of the day of the return counts as before it: it was decided on by what was known the day before.
+        coalesce(message_after_days <= coalesce(active_after_days, message_after_days), false) as is_messaged,
+        -- The last day on which the first message could come.
+        least(message_after_days, active_after_days, last_day) as away_until
+    from met
+),
+
+-- Who came back without a message is drawn by a hash of user and day: the same at each build, whatever else is built.
+alike as (
+    select
+        day,
+        product,
+        label,
+        scored_on,
+        decile,
+        away_until,
+        is_messaged,
+        if(
+            active_after_days is null or is_messaged,
+            null,
+            pmod(xxhash64('without a message', user_id, scored_on), 1000000) / 1000000
+        ) as drawn,
+
+        bool_or(is_backfilled) as is_backfilled,
+        count(*) as users,
+
+        sum(predicted) as predicted,
+        sum(actual) as actual,
+        sum(power(actual - predicted, 2)) as squared_error
+    from told
+    group by all
+),
+
+at_risk as (
+    select
+        *,
+        sum(users) over (
+            partition by day, product, label, decile
+            order by away_until desc
+            range between unbounded preceding and current row
+        ) as still_away
+    from alike
+),
+
+-- Of a day of the window one row at most is messaged. The logarithm of nothing is null, and not what a product needs.
+staying as (
+    select
+        *,
+        exp(coalesce(
+            sum(case
+                when is_messaged and users < still_away then ln(1 - users / still_away)
+                when is_messaged then double('-infinity')
+            end) over (
+                partition by day, product, label, decile
+                order by away_until desc
+                range between unbounded preceding and 1 preceding
+            ),
+            0
+        )) as stays
+    from at_risk
 ),
 
 by_decile as (
@@ -86,12 +135,13 @@ by_decile as (
         cast(decile as int) as decile,
 
         bool_or(is_backfilled) as is_backfilled,
-        count(*) as users,
+        sum(users) as users,
 
         sum(predicted) as predicted,
         sum(actual) as actual,
-        sum(power(actual - predicted, 2)) as squared_error
-    from came_true
+        sum(squared_error) as squared_error
+    from staying
+    where not is_messaged and (drawn is null or drawn < stays)
     group by day, product, label, scored_on, decile
 )
 

@@ -56,7 +56,8 @@ sent as (
         date(sent_at) as sent_on,
         min(day) as told_on
     from {{ ref('stg_messages') }}
-    where {{ was_sent() }}
+    where arm = 'treatment'
+        and sent_at is not null
         -- Nothing is told of a message more than minutes before it is sent: earlier deliveries need not be read.
         and ({% for label in about_unmessaged %}
             day between date_add({{ first_feature_day(label) }}, {{ label.from_day - 1 }}) and {{ to_day() }}
