@@ -48,7 +48,7 @@ met as (
     select
         scored.*,
         known.value as actual,
-        -- Nobody is, where it does not matter, nor by a label that an earlier Rekindle built, which does not say it.
+        -- Null where training asks for neither, and of labels that an earlier Rekindle built: nobody was sent any then.
         if(scored.without_messages, known.message_after_days, null) as message_after_days,
         if(scored.without_messages, known.active_after_days, null) as active_after_days
     from scored
@@ -108,13 +108,14 @@ at_risk as (
     from alike
 ),
 
--- Of a day of the window one row at most is messaged. The logarithm of nothing is null, and not what a product needs.
+-- The chance of no message on any later day: a product, as a sum of logarithms. Of a day one row of a decile at most is messaged.
 staying as (
     select
         *,
         exp(coalesce(
             sum(case
                 when is_messaged and users < still_away then ln(1 - users / still_away)
+                -- The logarithm of 0 is null to Spark, and would count as 1.
                 when is_messaged then double('-infinity')
             end) over (
                 partition by day, product, label, decile
