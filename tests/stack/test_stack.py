@@ -362,13 +362,12 @@ def test_older_code_does_not_start_on_newer_tables(stack):
 @pytest.mark.usefixtures("scored")
 def test_one_machine_scores_the_same_days_the_same(stack, tmp_path):
     """
-    The same deliveries on the local platform: the same model, the same rows, doubles to 1e-9.
+    The same deliveries on the local platform: the same rows, doubles to 1e-9.
 
-    Of the stack's days one was broken into and one ran on a cluster.
+    Of the stack's days one was broken into and one ran on a cluster. A model's digest is not compared: the last bits of what a
+    regression learns are those of the kernels that linear algebra takes for a processor, or is told to take by a variable.
     """
-    compared = (
-        "day::text, user_id, return_probability::text, percentile, decile, reason_1, reason_2, reason_3, model_digest"
-    )
+    compared = "day::text, user_id, return_probability::text, percentile, decile, reason_1, reason_2, reason_3"
     query = f"select {compared} from sms.recall_scores_history where day <= '{ALL_DAYS[-1]}' order by day, user_id"
     there, scores_there = read(stack, query), json.loads(stack.tool("python", "-c", SCORES).splitlines()[-1])
     # Both at once are more than this machine has memory for.
