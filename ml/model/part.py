@@ -85,6 +85,12 @@ class Contributions:
         """Multiply all of a row, by a number each or by one for all."""
         return Contributions(self.encoder, self.by_column * np.reshape(scale, (-1, 1)))
 
+    def above(self, by: np.ndarray) -> Contributions:
+        """Raise the baseline of each row."""
+        raised = self.by_column.copy()
+        raised[:, -1] += by
+        return Contributions(self.encoder, raised)
+
     @property
     def baseline(self) -> np.ndarray:
         return self.by_column[:, -1]

@@ -22,6 +22,7 @@ from ml.model import artifact, calibration, learners
 from ml.model.encoder import Dense, Encoded, check_signature
 from ml.model.outlook import READS, Outlook
 from ml.model.part import ACTIVE_DAYS, Handover, Part, Whole, total
+from ml.model.season import Season
 from ml.model.uplift import Uplift
 from ml.objectives import calibration_of
 from rekindle.errors import InputError
@@ -36,14 +37,22 @@ if TYPE_CHECKING:
     from ml.model.reasons import Wording
     from ml.products import Target
 
-FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK, FORMAT_BY_ROW, FORMAT_UPLIFT, FORMAT_UNMESSAGED = 1, 2, 3, 4, 5, 6
+FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK, FORMAT_BY_ROW, FORMAT_UPLIFT, FORMAT_UNMESSAGED, FORMAT_SEASON = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+)
 """
 Of model.json. A worker refuses one it does not know.
 
 1: every part reads the one dense encoder. 2: a part may name an encoder of its own. 3: it has an outlook, which an earlier
 Rekindle would not publish. 4: a part counts for some rows more than for others, which an earlier one would add up in full, or
 amounts are bent, which it could not read. 5: it has an uplift, of which an earlier one would publish nothing. 6: a part has
-learnt from who was sent messages, and reads them as none.
+learnt from who was sent messages, and reads them as none. 7: levels follow the year, which an earlier one would leave out.
 What fits into 1 is written as 1: its digest stays what it was, and an earlier Rekindle reads it.
 """
 
@@ -69,6 +78,8 @@ class Forecast:
     """After so many weeks a training row counted half, and does in a refit; None where all counted alike."""
     hyper: Hyper = field(default_factory=dict, hash=False)
     """Hyper-parameters of the candidate that are not as its learner declares them, by name; a refit has the same."""
+    season: Season | None = None
+    """How the level of its raw scores follows the year; None where it does not."""
 
     @property
     def trees(self) -> int:
@@ -80,7 +91,7 @@ class Forecast:
         return next((part.handover.days for part in self.parts if part.handover), None)
 
     def uncalibrated(self, rows: Encoded) -> np.ndarray:
-        return raw_of(self.parts, rows)
+        return raw_of(self.parts, rows, self.season)
 
     def raw(self, rows: Encoded) -> np.ndarray:
         raw = self.uncalibrated(rows)
@@ -91,13 +102,15 @@ class Forecast:
 
     def contributions(self, rows: Encoded) -> list[Contributions]:
         said = [part.contributions(rows) for part in self.parts]
+        said = self.season.said(said, rows.rows) if self.season else said
         scale = self.calibration.scale(total([one.raw for one in said]))
         return [one.times(scale) for one in said]
 
 
-def raw_of(parts: Iterable[Part], rows: Encoded) -> np.ndarray:
-    """Add up the raw scores of some parts."""
-    return total([part.raw(rows) for part in parts])
+def raw_of(parts: Iterable[Part], rows: Encoded, season: Season | None = None) -> np.ndarray:
+    """Add up the raw scores of some parts, raised to the level of their days where a season says so."""
+    raw = total([part.raw(rows) for part in parts])
+    return season.put_on(raw, rows.rows) if season else raw
 
 
 @dataclass(frozen=True)
@@ -240,6 +253,7 @@ class Scorer:
             FORMAT_BY_ROW: by_row,
             FORMAT_UPLIFT: self.uplift is not None,
             FORMAT_UNMESSAGED: unmessaged,
+            FORMAT_SEASON: any(forecast.season for forecast in self.forecasts),
         }
         return max((one for one, is_needed in needs.items() if is_needed), default=FORMAT_DENSE)
 
@@ -260,6 +274,8 @@ class Scorer:
                     "calibration": calibration.to_json(forecast.calibration),
                 }
                 entry |= {name: value for name in RECIPE if (value := getattr(forecast, name))}
+                if forecast.season and number == 1:
+                    entry["season"] = forecast.season.to_json()
                 if part.handover:
                     entry["handover"] = vars(part.handover)
                 if part.messaged_at is not None:
@@ -286,9 +302,9 @@ class Scorer:
         model = json.loads(files[artifact.MODEL_FILE])
         if model["format"] == FORMAT_DENSE:
             model["encoders"] = [{"kind": Dense.kind, **model["encoder"]}]
-        elif model["format"] not in range(FORMAT, FORMAT_UNMESSAGED + 1):
+        elif model["format"] not in range(FORMAT, FORMAT_SEASON + 1):
             raise InputError(
-                f"The model has the format {model['format']}; this version of Rekindle reads formats up to {FORMAT_UNMESSAGED}.",
+                f"The model has the format {model['format']}; this version of Rekindle reads formats up to {FORMAT_SEASON}.",
                 todo="Train the product again, or score with the version that trained it.",
                 safe="Nothing was scored; the last good scores stay.",
                 code="model_format",
@@ -305,7 +321,8 @@ class Scorer:
                 parts.append(Part(encoders[entry.get("encoder", 0)], predictor, handover, messaged_at))
             fitted = calibration_of(entries[0]["calibration"])
             recipe = {name: entries[0][name] for name in RECIPE if name in entries[0]}
-            forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted, **recipe))
+            season = Season.from_json(entries[0]["season"]) if "season" in entries[0] else None
+            forecasts.append(Forecast(label, entries[0]["candidate"], tuple(parts), fitted, **recipe, season=season))
         outlook = Outlook.from_json(model["outlook"]) if "outlook" in model else None
         uplift = Uplift.from_json(model["uplift"]) if "uplift" in model else None
         return cls(model["product"], tuple(forecasts), outlook, uplift)

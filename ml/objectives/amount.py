@@ -14,6 +14,12 @@ def _spenders(outcome: np.ndarray) -> int:
     return int((outcome > 0).sum())
 
 
+def _level(raw: np.ndarray, outcome: np.ndarray) -> float:
+    """Infinite where nothing was foretold, or nothing came."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.log(Level.fit(raw, outcome).factor))
+
+
 def _worth(raw: np.ndarray, outcome: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float]:
     # A factor is a ratio of two sums: a row that counts half is as one of half its size.
     counts = 1.0 if weight is None else weight
@@ -69,6 +75,7 @@ OBJECTIVE = Objective(
     calibrate_by=nearness,
     # The squared error of amounts is that of a few large customers; the order of all is what the gate reads, too.
     choose_by=figures.gini,
+    level=_level,
     rarer=_spenders,
     figures=FIGURES,
     thorough=Thorough(_thorough, ("gini", "spearman", "top_decile_share"), NOISE),

@@ -45,6 +45,12 @@ def _minus_deviance(outcome: np.ndarray, prediction: np.ndarray) -> float:
     return -figures.deviance(outcome, prediction)
 
 
+def _level(raw: np.ndarray, outcome: np.ndarray) -> float:
+    """Infinite where nothing came."""
+    with np.errstate(divide="ignore"):
+        return float(np.log(Rate.fit(raw, outcome).slope))
+
+
 def _worth(raw: np.ndarray, outcome: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float]:
     """Fit a Poisson regression on the rule alone, standardised so that no unit is too small to be learnt."""
     from sklearn.linear_model import PoissonRegressor
@@ -62,6 +68,7 @@ OBJECTIVE = Objective(
     loss="poisson",
     calibration=Rate,
     choose_by=_minus_deviance,
+    level=_level,
     rarer=_counted,
     figures=Figures(
         primary="gini",

@@ -62,6 +62,8 @@ class Objective:
     """Fitted to raw scores and outcomes of days that the learner was not fitted on."""
     choose_by: Metric
     """What candidates are compared by on validation days; more is better."""
+    level: Callable[[np.ndarray, np.ndarray], float]
+    """By how much raw scores lie below what came: in log-odds, or as a logarithm of what they would have to be multiplied by."""
     rarer: Callable[[np.ndarray], int]
     """How many outcomes are of the kind that may be too rare."""
     figures: Figures

@@ -22,6 +22,10 @@ def _minus_log_loss(outcome: np.ndarray, prediction: np.ndarray) -> float:
     return -figures.log_loss(outcome, prediction)
 
 
+def _level(raw: np.ndarray, outcome: np.ndarray) -> float:
+    return Platt.shifted(raw, outcome).intercept
+
+
 def _worth(raw: np.ndarray, outcome: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float]:
     fit = Platt.fit(raw, outcome, weight)
     return fit.slope, fit.intercept
@@ -72,6 +76,7 @@ OBJECTIVE = Objective(
     # By what they move: nothing, the level, the level and how far chances lie apart.
     calibrations=(Platt.as_it_is, Platt.shifted, Platt.fit),
     choose_by=_minus_log_loss,
+    level=_level,
     rarer=_rarer,
     figures=FIGURES,
     thorough=Thorough(_thorough, COMPARED, FIGURES.noise),

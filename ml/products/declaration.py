@@ -66,6 +66,12 @@ class Target:
     none in scoring, and what is predicted is chosen, calibrated and judged on rows without one: see ml.training.messages.
     """
 
+    total: str = ""
+    """
+    What all users of the business together do on a date, as Spark SQL over a tile (features.user_day), to be added up. Where it
+    rises and falls with the year, so may the level of predictions: see ml.training.seasons. Empty: it does not.
+    """
+
     def __post_init__(self) -> None:
         """Refuse a window that holds the day itself or what lies before it: features would foretell what they are made of."""
         if not 1 <= self.from_day <= self.to_day:

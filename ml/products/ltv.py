@@ -29,7 +29,7 @@ def _targets(business: Business) -> tuple[Target, ...]:
     targets, after = [], 0
     for horizon in _modelled_horizons(business):
         rules = tuple(_spending(window, horizon - after) for window in SPENDING_WINDOWS)
-        targets.append(Target("net_revenue", after + 1, horizon, rules))
+        targets.append(Target("net_revenue", after + 1, horizon, rules, total="sale_amount - refund_amount"))
         after = horizon
     return tuple(targets)
 

@@ -26,7 +26,9 @@ RULES = (
 
 
 def _targets(business: Business) -> tuple[Target, ...]:
-    return (Target("active", 1, business.recall_horizon_days, RULES, without_messages=True),)
+    return (
+        Target("active", 1, business.recall_horizon_days, RULES, without_messages=True, total="cast(is_first as int)"),
+    )
 
 
 def _columns(business: Business) -> Mapping[str, str]:

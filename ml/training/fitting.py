@@ -10,7 +10,8 @@ rule is what the model has to beat, and what is published where it does not. All
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from ml.model.encoder import Dense, Encoded, Encoders
 from ml.model.learners import LEARNERS, Examples
 from ml.model.scorer import Forecast, Scorer, raw_of
 from ml.objectives import OBJECTIVES
-from ml.training import evaluation, new_users, outlooks
+from ml.training import evaluation, new_users, outlooks, seasons
 from ml.training.evaluation import Evaluation, Judged
 from ml.training.memory import ALL, HALF_LIVES, HISTORIES, Memory, latest, weeks_of
 from ml.training.new_users import FIGURES, Start
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ml.model.calibration import Calibration
     from ml.model.learners.declaration import Hyper, Stop
     from ml.model.part import Part
+    from ml.model.season import Season
     from ml.objectives import Objective
     from ml.objectives.declaration import Metric
     from ml.products import Product, Rule, Target
@@ -78,9 +80,15 @@ class Contest:
     """The hyper-parameters of candidates that were not fitted as they declare."""
     new_users: Start | None = None
     """What came of beginning with registration data; None of a product that declares none."""
+    season: seasons.Found | None = None
+    """What came of letting levels follow the year; None of a target that declares no total, and where nothing was chosen."""
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "new_users": self.new_users and self.new_users.to_json()}
+        told = {
+            "new_users": self.new_users and self.new_users.to_json(),
+            "season": self.season and self.season.to_json(),
+        }
+        return {**vars(self), **told}
 
 
 @dataclass(frozen=True)
@@ -181,7 +189,7 @@ def fit(product: Product, sample: Sample, split: Split, tuned: Tuned = DECLARED)
             code="several_targets",
         )
     encoders, test = encoders_of(sample, split), Encoded(sample.judged(split.test))
-    contested = []
+    contested: list[_Contested] = []
     for target in sample.targets:
         training, validation = before_and_after(sample, target, split.train, split.validation)
         rows = _Rows(
@@ -194,7 +202,7 @@ def fit(product: Product, sample: Sample, split: Split, tuned: Tuned = DECLARED)
             check_examples(product.objective, days, getattr(rows, days))
         check_no_label(product.objective, encoders.of(Dense), rows.training)
         newest = _OfTrial(encoders, rows.training, rows.validation, tuned.unseen(split.test))
-        contested.append(_contest(product, sample, target, rows, newest))
+        contested.append(_contest(product, sample, target, rows, newest, _lent(target, sample, contested)))
     contests = tuple(c.contest for c in contested)
     model, rule = (_scorer(product, found) for found in zip(*((c.model, c.rule) for c in contested), strict=True))
     fitted = model or rule
@@ -264,7 +272,8 @@ def fit_recipe(
         train, validation = before_and_after(sample, target, split.train, split.validation)
         if (parts := _again(product, target, forecast, encoders, train)) is None:
             return None
-        again = _calibrated(product, target, forecast.candidate, parts, validation)
+        season = _season_again(product, sample, target, forecast)
+        again = _calibrated(product, target, forecast.candidate, parts, validation, season)
         forecasts.append(replace(again, hyper=forecast.hyper, **Memory.of(forecast)._asdict()))
     return Scorer(product.name, tuple(forecasts))
 
@@ -278,7 +287,7 @@ def recalibrated(product: Product, sample: Sample, scorer: Scorer, days: Mapping
     forecasts = []
     for target, forecast in zip(sample.targets, scorer.forecasts, strict=True):
         rows = examples_of(sample.unmessaged(days[target.label], target), target)
-        fitted = calibrate(OBJECTIVES[product.objective], raw_of(forecast.parts, rows.rows), rows)
+        fitted = calibrate(OBJECTIVES[product.objective], forecast.uncalibrated(rows.rows), rows)
         if calibration.why_refused(fitted):
             return None
         forecasts.append(replace(forecast, calibration=fitted))
@@ -400,7 +409,12 @@ def _out_of_time(
     parts = _again(product, target, forecast, encoders_on(sample, [before.rows.rows]), before)
     if parts is None:
         return None
-    return calibrate(OBJECTIVES[product.objective], raw_of(parts, after.rows), after)
+    return calibrate(OBJECTIVES[product.objective], raw_of(parts, after.rows, forecast.season), after)
+
+
+def _season_again(product: Product, sample: Sample, target: Target, forecast: Forecast) -> Season | None:
+    """Return the season of a recipe over the year that a sample knows."""
+    return seasons.again(sample, target, forecast.season, multiplies=OBJECTIVES[product.objective].adds_up)
 
 
 def check_examples(objective: str, days: str, examples: Examples) -> None:
@@ -450,17 +464,36 @@ class _Contested:
     contenders: Mapping[str, Forecast]
 
 
-def _contest(product: Product, sample: Sample, target: Target, rows: _Rows, newest: _OfTrial) -> _Contested:
+def _lent(target: Target, sample: Sample, earlier: Sequence[_Contested]) -> float | None:
+    """Return the coefficient of the season of the target before, where it is of the same totals."""
+    if not earlier or sample.targets[len(earlier) - 1].total != target.total:
+        return None
+    before = earlier[-1].contest.season
+    return before.season.coefficient if before and before.season else None
+
+
+def _contest(  # noqa: PLR0917 - what is contested
+    product: Product, sample: Sample, target: Target, rows: _Rows, newest: _OfTrial, lent: float | None
+) -> _Contested:
     """Fit every candidate and rule, calibrate it on the validation days and choose by them; the test days only show."""
     objective, validation, tuned = OBJECTIVES[product.objective], rows.validation, newest.tuned
+    trials = [newest]
+    trials += [
+        _OfTrial(encoders_on(sample, [before.rows.rows]), before, after, tuned) for before, after in rows.earlier
+    ]
     fits = {name: newest.learnt(product, name) for name in product.candidates}
     by_rule = {rule.name: fit_rule(rule, objective, rows.training) for rule in target.rules}
     told = {
         name: "its features do not vary, or rank the wrong way round" for name, fit in by_rule.items() if fit is None
     }
     fits |= {name: (part,) for name, part in by_rule.items() if part is not None}
+    learn = _Seasons(objective, sample, target, trials, lent)
+    found = {name: learn.of_candidate(product, name) for name in product.candidates}
+    found |= {rule.name: learn.of_rule(rule) for rule in target.rules if rule.name in fits}
     forecasts = {
-        name: replace(_calibrated(product, target, name, parts, validation), hyper=tuned.get(name, {}))
+        name: replace(
+            _calibrated(product, target, name, parts, validation, found[name].season), hyper=tuned.get(name, {})
+        )
         for name, parts in fits.items()
     }
     rank = objective.figures.ranking[objective.figures.primary]
@@ -468,30 +501,31 @@ def _contest(product: Product, sample: Sample, target: Target, rows: _Rows, newe
     why = {name: _why_refused(product, its, ranks[name]) for name, its in forecasts.items()}
 
     allowed = [name for name in product.candidates if why[name] is None]
-    trials = [newest]
-    trials += [
-        _OfTrial(encoders_on(sample, [before.rows.rows]), before, after, tuned) for before, after in rows.earlier
-    ]
     blocks = [
-        Told.of(objective, trial.after, {name: trial.learnt(product, name) for name in allowed}) for trial in trials
+        Told.of(objective, trial.after, {name: (trial.learnt(product, name), found[name].season) for name in allowed})
+        for trial in trials
     ]
     rules = sorted((name for name in by_rule if name in forecasts), key=lambda name: -ranks[name])
     to_beat = next((name for name in rules if ranks[name] > objective.figures.chance), None)
     chosen = choose(objective.choose_by, blocks, allowed)
     rule = next((name for name in rules if why[name] is None), None)
-    memory = _memory(product, trials, blocks, chosen) if chosen else ALL
+    season = found[chosen].season if chosen else None
+    memory = _memory(product, trials, blocks, chosen, season) if chosen else ALL
     beside: Sequence[Told] = blocks
     if chosen and any(memory):
-        forgetful = [trial.learnt(product, chosen, memory) for trial in trials]
+        forgetful = [(trial.learnt(product, chosen, memory), season) for trial in trials]
         beside = _beside(objective, blocks, trials, chosen, forgetful)
-        calibrated = _calibrated(product, target, chosen, forgetful[0], validation)
-        forecasts[chosen] = replace(calibrated, hyper=tuned.get(chosen, {}), **memory._asdict())
-    start, beside = _start(product, trials, beside, chosen, memory) if chosen else (Start(), beside)
-    if chosen and start.days:
+    start, beside = _start(product, trials, beside, chosen, memory, season) if chosen else (Start(), beside)
+    if chosen and (any(memory) or start.days):
+        found[chosen] = learn.of_candidate(product, chosen, start.days, memory)
         parts = trials[0].begun(product, chosen, start.days, memory)
-        calibrated = _calibrated(product, target, chosen, parts, validation)
+        calibrated = _calibrated(product, target, chosen, parts, validation, found[chosen].season)
         forecasts[chosen] = replace(calibrated, hyper=tuned.get(chosen, {}), **memory._asdict())
-    if chosen and rule and _is_rule_ahead(objective, beside, trials, chosen, _rule_named(target, rule)):
+    if (
+        chosen
+        and rule
+        and _is_rule_ahead(objective, beside, trials, chosen, _rule_named(target, rule), found[rule].season)
+    ):
         told[chosen] = f"on validation days the naive rule {rule} is ahead of it by more than a standard error"
         chosen, memory = None, ALL
     contest = Contest(
@@ -506,6 +540,7 @@ def _contest(product: Product, sample: Sample, target: Target, rows: _Rows, newe
         rules={name: ranks[name] for name in rules},
         hyper={name: hyper for name, hyper in tuned.items() if name in fits},
         new_users=start if product.registration and chosen else None,
+        season=found[made_by] if target.total and (made_by := chosen or rule) else None,
         **memory._asdict(),
     )
     model, allowed_rule, beaten = (forecasts.get(name) if name else None for name in (chosen or rule, rule, to_beat))
@@ -516,39 +551,57 @@ def _rule_named(target: Target, name: str) -> Rule:
     return next(rule for rule in target.rules if rule.name == name)
 
 
-def _is_rule_ahead(
-    objective: Objective, blocks: Sequence[Told], trials: Sequence[_OfTrial], chosen: str, rule: Rule
+def _is_rule_ahead(  # noqa: PLR0917 - what is compared
+    objective: Objective,
+    blocks: Sequence[Told],
+    trials: Sequence[_OfTrial],
+    chosen: str,
+    rule: Rule,
+    season: Season | None,
 ) -> bool:
     """
     Say whether a naive rule is ahead of the chosen candidate by more than a standard error.
 
     Where neither is, the candidate stays: a rule ranks, and how much is to be expected of whom it cannot say.
     """
-    parts = [fit_rule(rule, objective, trial.before) for trial in trials]
-    fits = [(part,) for part in parts if part is not None]
+    parts = [_by_rule(rule, objective, trial) for trial in trials]
+    fits = [(some, season) for some in parts if some]
     if len(fits) < len(trials):
         return False
     both = _beside(objective, blocks, trials, rule.name, fits)
     return choose(objective.choose_by, both, [chosen, rule.name]) == rule.name
 
 
+def _by_rule(rule: Rule, objective: Objective, trial: _OfTrial) -> tuple[Part, ...]:
+    """Return the rule on the rows of a trial; no part where they do not vary in it, or it ranks the wrong way round."""
+    part = fit_rule(rule, objective, trial.before)
+    return (part,) if part else ()
+
+
 def _beside(
-    objective: Objective,
-    blocks: Sequence[Told],
-    trials: Sequence[_OfTrial],
-    name: str,
-    fits: Sequence[tuple[Part, ...]],
+    objective: Objective, blocks: Sequence[Told], trials: Sequence[_OfTrial], name: str, fits: Sequence[Fit]
 ) -> list[Told]:
     """Put what one more predicts, fitted anew for each block, beside what the others do."""
     return [
-        replace(block, predictions={**block.predictions, **Told.of(objective, trial.after, {name: parts}).predictions})
-        for block, trial, parts in zip(blocks, trials, fits, strict=True)
+        replace(block, predictions={**block.predictions, **Told.of(objective, trial.after, {name: fit}).predictions})
+        for block, trial, fit in zip(blocks, trials, fits, strict=True)
     ]
 
 
-def _calibrated(product: Product, target: Target, name: str, parts: tuple[Part, ...], validation: Examples) -> Forecast:
-    fitted = calibrate(OBJECTIVES[product.objective], raw_of(parts, validation.rows), validation)
-    return Forecast(target.label, name, parts, fitted)
+def _calibrated(  # noqa: PLR0917 - what a forecast is made of
+    product: Product,
+    target: Target,
+    name: str,
+    parts: tuple[Part, ...],
+    validation: Examples,
+    season: Season | None = None,
+) -> Forecast:
+    fitted = calibrate(OBJECTIVES[product.objective], raw_of(parts, validation.rows, season), validation)
+    return Forecast(target.label, name, parts, fitted, season=season)
+
+
+Fit: TypeAlias = "tuple[tuple[Part, ...], Season | None]"
+"""What was fitted, and how its level follows the year."""
 
 
 @dataclass(frozen=True)
@@ -578,20 +631,22 @@ class _OfTrial:
         is_much = weeks_of(there) > (decides if memory.half_life_weeks else 1.25 * decides)
         return is_much and are_enough(objective, latest(there, decides).outcome)
 
-    def begun(self, product: Product, name: str, days: int, memory: Memory) -> tuple[Part, ...]:
-        """Fit a candidate with a part of new users, which hands over within so many active days."""
+    def begun(self, product: Product, name: str, days: int | None, memory: Memory) -> tuple[Part, ...]:
+        """Fit a candidate with a part of new users, which hands over within so many active days; without one at None."""
         return new_users.begun(
             product, self.encoders, self.learnt(product, name, memory), memory.kept(self.before), days
         )
 
 
-def _memory(product: Product, trials: Sequence[_OfTrial], blocks: Sequence[Told], name: str) -> Memory:
+def _memory(
+    product: Product, trials: Sequence[_OfTrial], blocks: Sequence[Told], name: str, season: Season | None
+) -> Memory:
     """
     Say how much of the past a candidate should learn from: the most that nothing less beats beyond chance.
 
     `blocks` hold what candidates that have learnt from all of it predict of each trial.
     """
-    asked = _Asked(product, trials, blocks, name)
+    asked = _Asked(product, trials, blocks, name, season)
     found = ALL
     for weeks in HISTORIES:
         if asked.is_better(Memory(weeks), found):
@@ -614,6 +669,7 @@ class _Asked:
     trials: Sequence[_OfTrial]
     blocks: Sequence[Told]
     name: str
+    season: Season | None
     predictions: dict[tuple[int, Memory], np.ndarray] = field(default_factory=dict)
     """What was predicted already, by block and memory."""
 
@@ -641,12 +697,19 @@ class _Asked:
             return self.blocks[at].predictions[self.name]
         if (at, memory) not in self.predictions:
             after, parts = self.trials[at].after, self.trials[at].learnt(self.product, self.name, memory)
-            self.predictions[at, memory] = calibrated_by_others(self._objective, raw_of(parts, after.rows), after)
+            self.predictions[at, memory] = calibrated_by_others(
+                self._objective, raw_of(parts, after.rows, self.season), after
+            )
         return self.predictions[at, memory]
 
 
-def _start(
-    product: Product, trials: Sequence[_OfTrial], blocks: Sequence[Told], name: str, memory: Memory
+def _start(  # noqa: PLR0917 - what a fit is made of
+    product: Product,
+    trials: Sequence[_OfTrial],
+    blocks: Sequence[Told],
+    name: str,
+    memory: Memory,
+    season: Season | None,
 ) -> tuple[Start, Sequence[Told]]:
     """
     Say whether a candidate should begin with registration data, and put what it then predicts in its place.
@@ -662,7 +725,7 @@ def _start(
     ]
     if not product.registration or not enough:
         return Start(why_not="too few rows of users who were never active"), blocks
-    told = [_by_handover(product, trial, block, name, memory) for trial, block in enough]
+    told = [_by_handover(product, trial, block, name, memory, season) for trial, block in enough]
     among = [block.where(new_users.are_new(trial.after)) for (trial, _), block in zip(enough, told, strict=True)]
     names = [new_users.WITHOUT, *map(str, new_users.HANDOVERS)]
     validation = {
@@ -673,14 +736,63 @@ def _start(
     if best in {None, new_users.WITHOUT}:
         return Start(None, validation, "among new users none is nearer by more than a standard error"), blocks
     days = int(str(best))
-    begun = [trial.begun(product, name, days, memory) for trial in trials]
+    begun = [(trial.begun(product, name, days, memory), season) for trial in trials]
     return Start(days, validation), _beside(objective, blocks, trials, name, begun)
 
 
-def _by_handover(product: Product, trial: _OfTrial, block: Told, name: str, memory: Memory) -> Told:
+@dataclass(frozen=True)
+class _Seasons:
+    """Learns from all blocks of validation days whether the level of something should follow the year."""
+
+    objective: Objective
+    sample: Sample
+    target: Target
+    trials: Sequence[_OfTrial]
+    lent: float | None
+
+    def of_candidate(self, product: Product, name: str, days: int | None = None, memory: Memory = ALL) -> seasons.Found:
+        """Say it of a candidate, fitted for each block as it is to predict."""
+        return self._found([(trial.after, trial.begun(product, name, days, memory)) for trial in self._telling])
+
+    def of_rule(self, rule: Rule) -> seasons.Found:
+        """Say it of a naive rule, of the blocks before which it ranks at all."""
+        return self._found([(trial.after, _by_rule(rule, self.objective, trial)) for trial in self._telling])
+
+    @cached_property
+    def _telling(self) -> list[_OfTrial]:
+        """The trials with a block of which a year ago is known: of others nothing has to be fitted."""
+        year = seasons.of_totals(self.sample, self.target, 1.0, multiplies=self.objective.adds_up)
+        if year is None:
+            return []
+        return [
+            trial
+            for trial in self.trials
+            if np.isfinite(year.log_of(trial.after.rows.rows["day"].to_numpy().astype("datetime64[D]"))).any()
+        ]
+
+    def _found(self, told: Sequence[tuple[Examples, tuple[Part, ...]]]) -> seasons.Found:
+        """Learn from the blocks. Where the newest is not nearer with it, calibrated by others of its days, it is not taken."""
+        blocks = [(raw_of(parts, after.rows), after) for after, parts in told if parts]
+        found = seasons.learnt(self.objective, self.sample, self.target, blocks, self.lent)
+        if found.season is None:
+            return found
+        raw, after = blocks[0]
+        metric = self.objective.calibrate_by or self.objective.choose_by
+        without, within = (
+            metric(after.outcome, calibrated_by_others(self.objective, some, after))
+            for some in (raw, found.season.put_on(raw, after.rows.rows))
+        )
+        return (
+            found if within > without else replace(found, season=None, why_not="the newest days are no nearer with it")
+        )
+
+
+def _by_handover(  # noqa: PLR0917 - what a fit is made of
+    product: Product, trial: _OfTrial, block: Told, name: str, memory: Memory, season: Season | None
+) -> Told:
     """Put what a candidate predicts with each handover beside what it does without."""
     objective = OBJECTIVES[product.objective]
-    fits = {str(days): trial.begun(product, name, days, memory) for days in new_users.HANDOVERS}
+    fits = {str(days): (trial.begun(product, name, days, memory), season) for days in new_users.HANDOVERS}
     told = Told.of(objective, trial.after, fits)
     return replace(told, predictions={new_users.WITHOUT: block.predictions[name], **told.predictions})
 
@@ -694,8 +806,11 @@ class Told:
     predictions: Mapping[str, np.ndarray]
 
     @classmethod
-    def of(cls, objective: Objective, after: Examples, fits: Mapping[str, tuple[Part, ...]]) -> Told:
-        told = {name: calibrated_by_others(objective, raw_of(parts, after.rows), after) for name, parts in fits.items()}
+    def of(cls, objective: Objective, after: Examples, fits: Mapping[str, Fit]) -> Told:
+        told = {
+            name: calibrated_by_others(objective, raw_of(parts, after.rows, season), after)
+            for name, (parts, season) in fits.items()
+        }
         return cls(after.rows.rows["user_id"].to_numpy(zero_copy_only=False), after.outcome, told)
 
     def where(self, rows: np.ndarray) -> Told:

@@ -87,8 +87,9 @@ def recipe_of(scorer: Scorer) -> tuple[Recipe, ...]:
     """
     Say of each target which candidate learns it, from how much of the past, how it begins and with what hyper-parameters.
 
-    How many trees there are, and how raw scores are bent into predictions, is found anew by the validation days: another number
-    is the same recipe on newer days. The rest are choices: who makes another has to be better, not only no worse.
+    How many trees there are, how raw scores are bent into predictions, and how their level follows the year, is found anew by the
+    validation days: another number is the same recipe on newer days. The rest are choices: who makes another has to be better,
+    not only no worse.
     """
     return tuple(
         Recipe(one.candidate, Memory.of(one), one.handover_days, tuple(sorted(one.hyper.items())))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from ml import inputs
 from ml.model.encoder import doubles
 from ml.model.protected import Protected
-from ml.training import messages, strata
+from ml.training import messages, seasons, strata
 from ml.training.strata import BUCKETS, Strata
 from rekindle.days import Days
 from rekindle.errors import CheckFailedError, InputError
@@ -43,6 +43,8 @@ MAX_ROWS = 200_000
 """More rows moved no figure of the samples by more than its interval, and this many fit on a laptop with their maps."""
 
 LABELS = "marts.labels"
+
+TILES = "features.user_day"
 
 DELIVERIES = "raw.deliveries"
 
@@ -93,15 +95,17 @@ class Sample:
     """How rows to learn from were drawn where the outcome is rare; None of a sample that is plain on all days."""
     beside: pa.Table | None = None
     """More rows to learn from, of the rarer kind: they are no part of the plain sample that `rows` are."""
+    totals: pa.Table | None = None
+    """What all users together did, by date, a column for each label whose target declares one: see ml.training.seasons."""
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the rows, as a Parquet file that holds nothing else, and of their strata: equal samples have equal ones."""
+        """SHA-256 of the rows, as a Parquet file that holds nothing else, and of strata and totals: equal samples have equal ones."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         sha = _Sha256()
-        for rows in (self.rows, self.beside):
+        for rows in (self.rows, self.beside, self.totals):
             if rows is not None:
                 whole = rows.combine_chunks().replace_schema_metadata(None)
                 with pa.PythonFile(sha, "w") as sink:
@@ -279,7 +283,8 @@ def sample(
     from pyspark.sql import functions as F
 
     targets = product.targets(settings)
-    names = (*product.features, product.population, LABELS)
+    asked = {target.label: target.total for target in targets if target.total}
+    names = (*product.features, product.population, LABELS, *([TILES] if asked else []))
     snapshots = snapshots or {name: tables.snapshot_id(spark, name) for name in names}
     population, labels = (as_read(spark, name, snapshots[name]) for name in (product.population, LABELS))
     for table in product.features:
@@ -305,6 +310,9 @@ def sample(
         rows = rows.join(its, ["day", "user_id"], "left")
     if drawn.strata:
         rows = rows.withColumn(BESIDE, drawn.strata.is_beside)
+    # An earlier sample that is read again may be of before totals were read.
+    if asked and TILES in snapshots:
+        drawn = replace(drawn, totals=_totals(as_read(spark, TILES, snapshots[TILES]), asked, day))
     return _found(rows.toArrow().sort_by([("day", "ascending"), ("user_id", "ascending")]), drawn, settings)
 
 
@@ -479,6 +487,17 @@ def _weekly_days(labels: DataFrame, targets: Sequence[Target], day: date, settin
     if not days:
         raise _not_enough_history(0, _reach(_longest(targets), settings))
     return Days(days)
+
+
+def _totals(tiles: DataFrame, asked: Mapping[str, str], day: date) -> pa.Table | None:
+    """Add up tiles by date, of dates that were told of by a day: a few numbers a date, not rows of a table. None of no tile."""
+    from pyspark.sql import functions as F
+
+    is_told = F.datediff("day", seasons.DATE) <= seasons.TOLD_DAYS
+    known = tiles.where(is_told & (F.col(seasons.DATE) <= F.lit(day - timedelta(days=seasons.TOLD_DAYS))))
+    summed = [F.sum(F.expr(sql)).cast("double").alias(label) for label, sql in asked.items()]
+    found = known.groupBy(seasons.DATE).agg(*summed).toArrow().sort_by(seasons.DATE)
+    return found if found.num_rows else None
 
 
 def _known(labels: DataFrame, target: Target, days: Days, day: date) -> DataFrame:

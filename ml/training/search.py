@@ -116,8 +116,8 @@ class _Block:
 
     def told(self, product: Product, learner: str, **by_name: Hyper) -> Told:
         """Let a learner tell the later rows with hyper-parameters that have a name."""
-        fits = {
-            name: fitting.learnt(product, learner, self.encoders, self.before, self.after, hyper)
+        fits: dict[str, fitting.Fit] = {
+            name: (fitting.learnt(product, learner, self.encoders, self.before, self.after, hyper), None)
             for name, hyper in by_name.items()
         }
         return Told.of(OBJECTIVES[product.objective], self.after, fits)

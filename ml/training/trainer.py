@@ -241,6 +241,7 @@ def _record(
             **{
                 f"new_users.{contest.label}": contest.new_users.told for contest in fitted.contests if contest.new_users
             },
+            **{f"season.{contest.label}": contest.season.told for contest in fitted.contests if contest.season},
             **{f"train_days.{label}": str(days) for label, days in split.train.items()},
             **{f"validation_days.{label}": str(days) for label, days in split.validation.items()},
             "test_days": str(split.test),

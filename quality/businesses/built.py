@@ -68,10 +68,23 @@ def sample_of(business: Business, product_name: str) -> Sample | None:
     path, product = folder_of(business) / f"{product_name}.parquet", product_named(product_name)
     if not path.exists():
         return None
-    about = json.loads(path.with_suffix(".json").read_text())
+    about, totals = json.loads(path.with_suffix(".json").read_text()), _totals_beside(path)
     targets, rows = product.targets(settings()), pq.read_table(path)
     day, kept_out = date.fromisoformat(about["day"]), tuple(about["kept_out"])
-    return Sample(product_name, day, targets, rows, about["snapshots"], about["user_share"], kept_out)
+    return Sample(
+        product_name,
+        day,
+        targets,
+        rows,
+        about["snapshots"],
+        about["user_share"],
+        kept_out,
+        totals=pq.read_table(totals) if totals.exists() else None,
+    )
+
+
+def _totals_beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}_totals.parquet")
 
 
 def main(name: str, folder: Path) -> None:
@@ -109,6 +122,8 @@ def _write_samples(first: date, last: date, folder: Path) -> None:
         about = {"day": last.isoformat(), "user_share": sample.user_share, "kept_out": sample.kept_out}
         path = folder / f"{name}.parquet"
         pq.write_table(sample.rows, path)
+        if sample.totals is not None:
+            pq.write_table(sample.totals, _totals_beside(path))
         path.with_suffix(".json").write_text(json.dumps(about | {"snapshots": dict(sample.snapshots)}))
     spark.stop()
 

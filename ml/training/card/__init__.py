@@ -78,6 +78,7 @@ def card(
         "limits": [
             *product.limits,
             *(told for told in (sample.about_messages, sample.about_strata) if told),
+            *_seasons(sample, scorer),
             *_limits(tested.days),
         ],
         "moves": objective.moves,
@@ -132,6 +133,19 @@ def _about(product: Product, source: str) -> dict[str, str]:
             found = contract.column(column)
             return {"is": "" if source != column else found.description.partition(";")[0].rstrip(".")}
     return {"is": ""}
+
+
+def _seasons(sample: Sample, scorer: Scorer) -> Iterator[str]:
+    """Say of each target that might whether its level follows the year."""
+    for target, forecast in zip(sample.targets, scorer.forecasts, strict=True):
+        if season := forecast.season:
+            yield (
+                f"The level of {target.label} follows the year: {season.coefficient:.2f} of what the same days of a year ago "
+                f"were above or below their year is expected again, on days from {season.first} to {season.last}. On other days "
+                "it knows no season."
+            )
+        elif target.total:
+            yield f"The level of {target.label} does not follow the time of the year."
 
 
 def _limits(days: Days) -> Iterator[str]:

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
@@ -159,7 +160,35 @@ def test_a_sample_names_the_snapshots_it_read(spark, recall, business):
     found = samples.sample(spark, recall, DAY, business).snapshots
 
     assert found == {name: tables.snapshot_id(spark, name) for name in found}
-    assert set(found) == {"features.user", "marts.recall_population", "marts.labels"}
+    assert set(found) == {"features.user", "features.user_day", "marts.recall_population", "marts.labels"}
+
+
+def test_totals_are_of_whoever_was_active_as_it_was_told_of_within_a_week(spark, recall, business):
+    """Also of who is in no population; of dates that not all is told of yet there are none."""
+    first, late, after = DAY - timedelta(days=20), timedelta(days=8), DAY - timedelta(days=6)
+    told = [
+        ("u1", first, first, True),
+        ("u2", first, first + timedelta(days=7), True),
+        ("u3", first, first + late, True),
+        ("u1", first, first + timedelta(days=1), False),
+        ("u1", after - timedelta(days=1), after, True),
+        ("u1", after, after, True),
+    ]
+    schema = spark.table("features.user_day").schema
+    tiles = [
+        {"day": day, "user_id": user, "activity_on": on, "is_first": is_first, "event_counts": {}, "orders": 0}
+        | {"sale_amount": Decimal(0), "refund_amount": Decimal(0)}
+        for user, on, day, is_first in told
+    ]
+    rows = [tuple(tile[name] for name in schema.names) for tile in tiles]
+    spark.createDataFrame(rows, schema).writeTo("features.user_day").append()
+    try:
+        found = samples.sample(spark, recall, DAY, business).totals
+    finally:
+        spark.sql(f"DELETE FROM features.user_day WHERE day <= DATE '{DAY}'")
+
+    assert found.to_pydict() == {"activity_on": [first, after - timedelta(days=1)], "active_1_7": [2.0, 1.0]}
+    assert samples.sample(spark, recall, DAY, business).totals is None
 
 
 def test_a_large_population_is_sampled_by_user(spark, recall, business, monkeypatch):
