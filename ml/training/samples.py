@@ -100,7 +100,7 @@ class Sample:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the rows, as a Parquet file that holds nothing else, of strata and of totals: equal samples have equal ones."""
+        """SHA-256 of the rows, as a Parquet file that holds nothing else, of strata and of totals: equal samples have equals."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
