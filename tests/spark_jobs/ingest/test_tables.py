@@ -232,8 +232,9 @@ def test_an_iceberg_table_is_loaded_by_the_night_that_its_rows_arrive_in(
     night = {day: datetime.combine(day + ONE_DAY, time(3), UTC) for day in (*DAYS, FIVE)}
     for source in SOURCES:
         for day, rows in (*ROWS[source].items(), (FIVE, ROWS[source][FOUR])):
-            arrived = arrow(source, rows).append_column("arrived_at", pa.array([night[day]] * len(rows), UTC_TIME))
-            write_arrow(spark, f"{lake}.{source}", arrived)
+            if rows:
+                arrived = arrow(source, rows).append_column("arrived_at", pa.array([night[day]] * len(rows), UTC_TIME))
+                write_arrow(spark, f"{lake}.{source}", arrived)
     by_night = {"delivered": "arrived_at", "closes_after_hours": 6}
     declare(users=by_night | {"iceberg": f"{lake}.users"}, orders=by_night | MAPPED | {"iceberg": f"{lake}.orders"})
     zone = LandingZone()
