@@ -37,15 +37,7 @@ if TYPE_CHECKING:
     from ml.model.reasons import Wording
     from ml.products import Target
 
-FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK, FORMAT_BY_ROW, FORMAT_UPLIFT, FORMAT_UNMESSAGED, FORMAT_SEASON = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-)
+FORMAT_DENSE, FORMAT, FORMAT_OUTLOOK, FORMAT_BY_ROW, FORMAT_UPLIFT, FORMAT_UNMESSAGED, FORMAT_SEASON = range(1, 8)
 """
 Of model.json. A worker refuses one it does not know.
 

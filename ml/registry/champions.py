@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ml.products import Product
     from ml.registry.versions import Version
+    from rekindle.records import Promotion
 
 CHAMPION = "champion"
 
@@ -57,11 +58,17 @@ def find_champion(product: Product) -> Version | None:
 
 def _begun(product: Product, named: Version | None) -> Version | None:
     """The version that the log promoted last, if whoever did so never came to the alias; one moved by hand is no such."""
-    standing = records.standing(records.promotions(product.name))
-    if not standing or (named and named.version == standing[-1].version):
+    last = _last_standing(product)
+    if last is None or (named and named.version == last.version):
         return None
-    logged = version_numbered(product, standing[-1].version)
+    logged = version_numbered(product, last.version)
     return logged if is_promoting(product, logged) else None
+
+
+def _last_standing(product: Product) -> Promotion | None:
+    """The last promotion in the log that no rollback has withdrawn."""
+    standing = records.standing(records.promotions(product.name))
+    return standing[-1] if standing else None
 
 
 def finish_begun(product: Product) -> Version | None:
@@ -100,9 +107,8 @@ def was_in_office(product: Product, found: Version) -> bool:
 
 def in_effect_since(product: Product, found: Version) -> date:
     """The first day whose data a champion is for; of one that was named in MLflow alone, the day it was trained on."""
-    standing = records.standing(records.promotions(product.name))
-    is_last = standing and standing[-1].version == found.version
-    return standing[-1].effective_from_day if is_last else found.trained_day
+    last = _last_standing(product)
+    return last.effective_from_day if last and last.version == found.version else found.trained_day
 
 
 def overview(product: Product) -> dict[str, Any]:
@@ -221,11 +227,11 @@ def _promoted(product: Product, number: str, run_id: str, reason: str) -> Versio
     files_of(chosen)
     if finish_begun(product) == chosen:
         return chosen
-    standing = records.standing(records.promotions(product.name))
+    last = _last_standing(product)
     # An alias that somebody set in MLflow alone is no champion of ours yet: promoting it writes the log.
-    if find_champion(product) == chosen and standing and standing[-1].version == chosen.version:
+    if find_champion(product) == chosen and last and last.version == chosen.version:
         raise InputError(
-            f"Version {number} of {product.model_name} is the champion already, since {standing[-1].effective_from_day}.",
+            f"Version {number} of {product.model_name} is the champion already, since {last.effective_from_day}.",
             todo=f"Name another version: `rekindle models {product.name}` lists them.",
             safe="The champion stays as it was.",
             code="already_champion",
@@ -247,19 +253,13 @@ def rollback(product: Product, *, run_id: str) -> Version:
         return _rolled_back(product, run_id, meant)
 
 
-def _last_standing(product: Product) -> str | None:
-    """The number of the version that stands last in the log."""
-    standing = records.standing(records.promotions(product.name))
-    return standing[-1].version if standing else None
-
-
-def _rolled_back(product: Product, run_id: str, meant: str | None) -> Version:
+def _rolled_back(product: Product, run_id: str, meant: Promotion | None) -> Version:
     promotions = records.promotions(product.name)
     begun = finish_begun(product)
     if begun and promotions[-1].reason == records.ROLLBACK:
         return begun
     standing = records.standing(promotions)
-    if standing and standing[-1].version != meant:
+    if standing and (meant is None or standing[-1].version != meant.version):
         raise InputError(
             f"The champion of {product.model_name} has changed meanwhile: version {standing[-1].version} is in office.",
             todo=f"Look at `rekindle models {product.name}`, and roll back again if that one is wrong, too.",
@@ -291,8 +291,8 @@ def _move(product: Product, chosen: Version, effective_from_day: date, reason: s
         with durable("promotion", product.name):
             records.append_promotion(product.name, chosen.version, chosen.digest, effective_from_day, reason, run_id)
         # One that the log has from an attempt of before adds no row; what came after it in the log would still hold.
-        standing = records.standing(records.promotions(product.name))
-        if not standing or standing[-1].version != chosen.version:
+        last = _last_standing(product)
+        if last is None or last.version != chosen.version:
             unmark(product, chosen)
             raise InputError(
                 f"The promotion log of {product.model_name} has this promotion of version {chosen.version}, and later ones.",

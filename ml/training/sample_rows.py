@@ -235,7 +235,7 @@ def _limits(sample: Sample) -> list[str]:
         limits.append(
             f"Nobody knows {sample.messaged} when a user is scored: there it is 0, as of validation and test rows."
         )
-    return [*limits, *(told for told in (sample.about_messages, sample.about_strata) if told)]
+    return [*limits, *sample.limits]
 
 
 def _key_columns(product: Product, sample: Sample) -> list[dict[str, Any]]:

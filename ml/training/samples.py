@@ -152,6 +152,11 @@ class Sample:
         """The plain sample alone."""
         return replace(self, strata=None, beside=None)
 
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What was made of messages and of a rare outcome, for whoever reads of a model or of its rows."""
+        return tuple(told for told in (self.about_messages, self.about_strata) if told)
+
     def unmessaged(self, days: Days, target: Target) -> pa.Table:
         """Return the rows of some days to choose, calibrate and judge by: those of `of`, but for who was sent a message."""
         return self._unmessaged(self.of(days, target))

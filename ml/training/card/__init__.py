@@ -77,7 +77,7 @@ def card(
         "use": list(product.use),
         "limits": [
             *product.limits,
-            *(told for told in (sample.about_messages, sample.about_strata) if told),
+            *sample.limits,
             *_seasons(sample, scorer),
             *_limits(tested.days),
         ],
