@@ -88,7 +88,7 @@ def of_totals(sample: Sample, target: Target, coefficient: float, *, multiplies:
     From the first day with such a year to the last whose coming days, a year ago, are told of by now. After the last total the
     year is the one that ends with it.
     """
-    if sample.totals is None or target.to_day + TOLD_DAYS > YEAR_DAYS:
+    if sample.totals is None or not sample.totals.num_rows or target.to_day + TOLD_DAYS > YEAR_DAYS:
         return None
     totals = _by_date(sample.totals, target.label)
     first, mean, last = YEAR_DAYS - 1 + TOLD_DAYS, _Means(totals), len(totals) - 1
@@ -121,10 +121,11 @@ class _Means:
         self._there = np.concatenate([[0], np.cumsum(~np.isnan(totals))])
 
     def of(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-        """Return the means; NaN where a window has too few dates with a total, or nothing came of it."""
+        """Return the means; NaN where a window begins before the totals do, has too few of them, or nothing came of it."""
         dates = last - first + 1
-        there, found = (sums[last + 1] - sums[first] for sums in (self._there, self._sums))
-        return np.where((there >= ACTIVE_SHARE * dates) & (found > 0), found, np.nan) / dates
+        begun = np.maximum(first, 0)
+        there, found = (sums[last + 1] - sums[begun] for sums in (self._there, self._sums))
+        return np.where((first >= 0) & (there >= ACTIVE_SHARE * dates) & (found > 0), found, np.nan) / dates
 
 
 def learnt(

@@ -89,6 +89,15 @@ def test_before_a_business_has_a_year_nothing_is_known():
     )
 
 
+@pytest.mark.parametrize("day_count", [0, 1, 30, 140, 200, 300, YEAR - 1])
+def test_of_a_history_of_less_than_a_year_nothing_is_known_and_nothing_breaks(day_count):
+    """Neither days before the first total nor those of its end stand for last year's."""
+    none = totals_of(drawn(1)).slice(1)
+    totals = totals_of(drawn(day_count)) if day_count else none
+
+    assert seasons.of_totals(replace(EMPTY, totals=totals), TARGET, 1.0, multiplies=False) is None
+
+
 def test_a_day_without_a_single_order_is_told_with_bounds():
     values = drawn(800)
     values[10:17] = 0.001
