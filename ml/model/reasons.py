@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml.model.protected import NOTHING
-from rekindle.warehouse.contracts import count
+from rekindle.warehouse.contracts import count, duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +80,8 @@ class Wording:
             return _cut(value)
         if said.unit == "money":
             return f"{value:.2f} {self.currency}".rstrip()
+        if said.unit == "time":
+            return duration(value)
         return number(value) if said.unit is None else count(value, said.unit).replace("{key}", key)
 
 

@@ -56,7 +56,7 @@ def build(business: Business) -> None:
         command = [sys.executable, "-m", __name__, business.name, str(folder)]
         done = subprocess.run(command, cwd=PROJECT, env=environment, stdout=log, stderr=log, check=False)  # noqa: S603 - ours
     if done.returncode:
-        raise RuntimeError(f"{business.name} could not be built: see {folder / LOG}")
+        raise RuntimeError(f"{business.name} could not be built: see {(folder / LOG).relative_to(PROJECT)}")
     (folder / "done").touch()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from quality.businesses import built, page
@@ -29,23 +30,30 @@ LEVELLED = "completejourney"
 
 
 def figures(_size: float = 1.0, businesses: tuple[Business, ...] = BUSINESSES) -> Iterator[Figure]:
-    """Build each business, let all contend for it, tell what came of it, and write the page."""
+    """Let all contend for each business while the next one is built, tell what came of it, and write the page."""
     contests, left_out = [], []
-    for business in businesses:
-        if why := business.why_not():
-            left_out.append(f"{business.name}: {why}")
-            yield Figure(f"not judged: {left_out[-1]}", 1, digits=0)
-            continue
-        built.build(business)
-        for product in PRODUCTS:
-            found = contest(business, product)
-            if isinstance(found, str):
-                left_out.append(f"{business.name}, {product}: {found}")
-                # A business that is too thin to be judged is no failure; another is.
-                yield Figure(f"not judged: {left_out[-1]}", 1, at_most=1 if business.name == THIN else 0, digits=0)
+    # Spark builds while models learn in this process.
+    pool = ThreadPoolExecutor(1)
+    try:
+        begun = {one.name: pool.submit(built.build, one) for one in businesses if not one.why_not()}
+        for business in businesses:
+            why = business.why_not() or begun[business.name].exception()
+            if why:
+                left_out.append(f"{business.name}: {why}")
+                # Data that are not at hand are no failure; what cannot be built is.
+                yield Figure(f"not judged: {left_out[-1]}", 1, at_most=0 if business.name in begun else None, digits=0)
                 continue
-            contests.append(found)
-            yield from told(found)
+            for product in PRODUCTS:
+                found = contest(business, product)
+                if isinstance(found, str):
+                    left_out.append(f"{business.name}, {product}: {found}")
+                    # A business that is too thin to be judged is no failure; another is.
+                    yield Figure(f"not judged: {left_out[-1]}", 1, at_most=1 if business.name == THIN else 0, digits=0)
+                    continue
+                contests.append(found)
+                yield from told(found)
+    finally:
+        pool.shutdown(cancel_futures=True)
     if businesses == BUSINESSES:
         page.write(contests, left_out)
 

@@ -71,19 +71,23 @@ CONDITIONS = {
 }
 
 
+Measure = Literal["money", "time"]
+"""Units that a number is said in, and not counted in."""
+
+
 @dataclass(frozen=True)
 class Words:
     """
     How people would say a value: with `{value}`, the number and its unit, `{w}`, the days of its window, and `{key}`.
 
-    `negative` and `missing` say what `value` does not fit; `unit` is what is counted, one and many of it, or money. `beside` is
-    another column, and how its value is said behind this one: what is usual.
+    `negative` and `missing` say what `value` does not fit; `unit` is what is counted, one and many of it, or money, or time in
+    seconds. `beside` is another column, and how its value is said behind this one: what is usual.
     """
 
     value: str
     negative: str | None = None
     missing: str | None = None
-    unit: tuple[str, str] | Literal["money"] | None = None
+    unit: tuple[str, str] | Measure | None = None
     window: int | None = None
     beside: tuple[str, str] | None = None
 
@@ -390,7 +394,7 @@ def _between(edges: Sequence[Any], window: int | None) -> tuple[float | None, fl
 def _words(spec: Mapping[str, Any], window: int | None) -> Words:
     said = spec["says"]
     unit = spec.get("unit")
-    if isinstance(unit, str) and unit != "money":
+    if isinstance(unit, str) and unit not in get_args(Measure):
         unit = (unit, f"{unit}s")
     told: dict[str, Any] = {"value": said} if isinstance(said, str) else dict(said)
     (beside,) = told.pop("beside", {}).items() or (None,)
@@ -401,6 +405,12 @@ def count(number: float, unit: tuple[str, str]) -> str:
     """Say how many there are: `1 day`, `6.2 days`. Whole numbers have no point, others one decimal."""
     said = f"{number:.0f}" if float(number).is_integer() else f"{number:.1f}"
     return f"{said} {unit[number != 1]}"
+
+
+def duration(seconds: float) -> str:
+    """Say how long it took: `1 second`, `12 minutes`, `3.4 hours`."""
+    unit, long = next((unit for unit in (("hour", 3600), ("minute", 60)) if seconds >= unit[1]), ("second", 1))
+    return count(round(seconds / long, 1), (unit, f"{unit}s"))
 
 
 def _refuse_unknown(where: str, spec: Mapping[str, Any], known: set[str]) -> None:

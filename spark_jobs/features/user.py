@@ -24,6 +24,7 @@ from pyspark.sql import functions as F
 from rekindle.warehouse import builds, contracts, lineage
 from rekindle.warehouse.tables import read_between, replace_days
 from spark_jobs.features.states import holds_on, spans
+from spark_jobs.features.user_day import PARTS, activities_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -97,6 +98,11 @@ def _active_days(condition: Column) -> Column:
     return F.count_if(F.col("is_first") & condition)
 
 
+def _active_weekend_days(condition: Column) -> Column:
+    # Sunday is 1 and Saturday 7.
+    return _active_days(condition & F.dayofweek("activity_on").isin(1, 7))
+
+
 def _total(column: str) -> Callable[[Column], Column]:
     def within_window(condition: Column) -> Column:
         return F.sum(F.when(condition, F.col(column)).otherwise(0))
@@ -109,6 +115,10 @@ TILE_FAMILIES: Mapping[str, Callable[[Column], Column]] = {
     "orders_{w}d": _total("orders"),
     "sale_amount_{w}d": _total("sale_amount"),
     "refund_amount_{w}d": _total("refund_amount"),
+    "sessions_{w}d": _total("sessions"),
+    "stay_seconds_{w}d": _total("stay_seconds"),
+    **{f"{activities_in(part)}_{{w}}d": _total(activities_in(part)) for part in PARTS},
+    "active_weekend_days_{w}d": _active_weekend_days,
 }
 """What a window adds up of its tiles, given the condition that a tile is in it."""
 

@@ -20,7 +20,7 @@ from rekindle.warehouse.tables import day_in, read_between, replace_days
 from spark_jobs.features.facts import earliest_late_on, looked_up_since, read_facts, told_apart
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from rekindle.days import Days
     from rekindle.warehouse.tables import Release
@@ -32,6 +32,15 @@ LONGEST_WINDOW_DAYS = 365
 """Activity older than this enters no window, so nobody asks which delivery was the first to bring it."""
 
 TILE = ["day", "user_id", "activity_on"]
+
+HOURS_OF_PARTS = 6
+PARTS = {name: HOURS_OF_PARTS * at for at, name in enumerate(("night", "morning", "afternoon", "evening"))}
+"""First hour, UTC, of each part of a day."""
+
+
+def activities_in(part: str) -> str:
+    """Name of the column that counts what was done in a part of a day."""
+    return f"activities_{part}"
 
 
 def user_day(
@@ -47,25 +56,36 @@ def user_day(
     of which an earlier delivery brought a sale line; `active` (user_id, activity_on, active_since) are dates with
     activity of other deliveries than these, with the first such delivery.
     """
-    is_sale = F.col("kind") == "sale"
+    is_sale, on = F.col("kind") == "sale", F.col("occurred_on").alias("activity_on")
     lines = orders.join(
         counted_orders.withColumn("is_counted", F.lit(True)), ["day", "user_id", "order_id", "occurred_on"], "left"
     )
-    bought = lines.groupBy("day", "user_id", F.col("occurred_on").alias("activity_on")).agg(
+    bought = lines.groupBy("day", "user_id", on).agg(
         F.count_distinct(F.when(is_sale & F.col("is_counted").isNull(), F.col("order_id"))).alias("orders"),
         F.sum(F.when(is_sale, F.col("amount")).otherwise(0)).alias("sale_amount"),
         F.sum(F.when(is_sale, 0).otherwise(F.col("amount"))).alias("refund_amount"),
         F.max(F.expr(activity.order)).alias("has_order"),
+        *[F.count_if(F.expr(activity.order) & one).alias(f"bought {part}") for part, one in _in_parts().items()],
     )
     did = (
-        events.groupBy("day", "user_id", F.col("occurred_on").alias("activity_on"), "type")
-        .count()
+        events.groupBy("day", "user_id", on, "type")
+        .agg(F.count("*").alias("count"), *[F.count_if(one).alias(part) for part, one in _in_parts().items()])
         .groupBy(*TILE)
         .agg(
             F.map_from_entries(F.sort_array(F.collect_list(F.struct("type", "count")))).alias("event_counts"),
             F.max(F.expr(activity.event)).alias("has_event"),
+            *[F.sum(F.when(F.expr(activity.event), F.col(part)).otherwise(0)).alias(f"did {part}") for part in PARTS],
         )
     )
+    second = F.unix_seconds("occurred_at")
+    stayed = (
+        events.where(F.col("session_id").isNotNull())
+        .groupBy("day", "user_id", on, "session_id")
+        .agg((F.max(second) - F.min(second)).alias("seconds"))
+        .groupBy(*TILE)
+        .agg(F.count("*").alias("sessions"), F.sum("seconds").alias("stay_seconds"))
+    )
+    did = did.join(stayed, TILE, "left")
     tiles = bought.join(did, TILE, "full").withColumn(
         "is_active", F.coalesce("has_order", F.lit(False)) | F.coalesce("has_event", F.lit(False))
     )
@@ -80,8 +100,22 @@ def user_day(
             F.coalesce("orders", F.lit(0)).alias("orders"),
             F.coalesce("sale_amount", F.lit(0)).alias("sale_amount"),
             F.coalesce("refund_amount", F.lit(0)).alias("refund_amount"),
+            F.coalesce("sessions", F.lit(0)).alias("sessions"),
+            F.coalesce("stay_seconds", F.lit(0)).alias("stay_seconds"),
+            *[
+                (F.coalesce(f"bought {part}", F.lit(0)) + F.coalesce(f"did {part}", F.lit(0))).alias(
+                    activities_in(part)
+                )
+                for part in PARTS
+            ],
         )
     )
+
+
+def _in_parts() -> dict[str, Column]:
+    """For each part of a day the condition that a fact occurred in it."""
+    hour = F.hour("occurred_at")
+    return {part: hour.between(first, first + HOURS_OF_PARTS - 1) for part, first in PARTS.items()}
 
 
 def main(spark: SparkSession, days: Days, run_id: str) -> Release:

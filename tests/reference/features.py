@@ -6,7 +6,7 @@ Nothing here adds up tiles: tiles and features are both counted from the facts, 
 
 from collections import Counter
 from collections.abc import Collection
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
 from statistics import fmean, pstdev
@@ -17,6 +17,9 @@ from tests.reference.ingestion import ONE_DAY, World, occurred_on, state, winnin
 WINDOWS = (1, 7, 28, 90, 365)
 DISTINCT_WINDOWS = (1, 7, 28)
 YEAR = 365
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PARTS = {"night": range(6), "morning": range(6, 12), "afternoon": range(12, 18), "evening": range(18, 24)}
+SATURDAY = 5
 
 
 class Fact(NamedTuple):
@@ -32,6 +35,8 @@ class Fact(NamedTuple):
     sale_amount: Decimal
     refund_amount: Decimal
     is_activity: bool
+    at: datetime
+    session_id: str | None
 
 
 class Decided(TypedDict, total=False):
@@ -67,6 +72,8 @@ def facts(world: World, **decided: Unpack[Decided]) -> list[Fact]:
                 is_activity=event["type"] in set(activity) - {"sales"}
                 if activity
                 else event["type"] not in decided["not_activity"],
+                at=event["occurred_at"].astimezone(UTC),
+                session_id=event["session_id"],
             )
         )
     for day, line in winning(world, "orders", dedup_days=dedup_days):
@@ -84,6 +91,8 @@ def facts(world: World, **decided: Unpack[Decided]) -> list[Fact]:
                 sale_amount=line["amount"] if is_sale else nothing,
                 refund_amount=nothing if is_sale else line["amount"],
                 is_activity=is_sale and (not activity or "sales" in activity),
+                at=line["occurred_at"].astimezone(UTC),
+                session_id=None,
             )
         )
     return found
@@ -95,6 +104,21 @@ def total(amounts: list[Decimal]) -> Decimal:
 
 def events_by_type(among: list[Fact]) -> dict[str, int]:
     return dict(Counter(fact.event_type for fact in among if fact.event_type is not None))
+
+
+def visits(among: list[Fact]) -> tuple[int, int]:
+    """How many sessions, and their seconds: a delivery and a date each for itself."""
+    seconds: dict[tuple[object, ...], list[int]] = {}
+    for fact in among:
+        if fact.session_id is not None:
+            session = (fact.day, fact.activity_on, fact.session_id)
+            seconds.setdefault(session, []).append(int((fact.at - EPOCH).total_seconds() // 1))
+    return len(seconds), sum(max(one) - min(one) for one in seconds.values())
+
+
+def done_in(among: list[Fact], hours: range) -> list[Fact]:
+    """The activities of some hours."""
+    return [fact for fact in among if fact.is_activity and fact.at.hour in hours]
 
 
 def user_day_tiles(world: World, day: date, **decided: Unpack[Decided]) -> list[dict[str, Any]]:
@@ -116,6 +140,8 @@ def user_day_tiles(world: World, day: date, **decided: Unpack[Decided]) -> list[
                 "sale_amount": total([fact.sale_amount for fact in brought]),
                 "refund_amount": total([fact.refund_amount for fact in brought]),
             }
+            | dict(zip(("sessions", "stay_seconds"), visits(brought), strict=True))
+            | {f"activities_{part}": len(done_in(brought, hours)) for part, hours in PARTS.items()}
         )
     return tiles
 
@@ -179,6 +205,12 @@ def behaviour(known: list[Fact], day: date) -> dict[str, Any]:
             f"refund_amount_{days}d": total([fact.refund_amount for fact in window]),
             f"event_counts_{days}d": events_by_type(window),
         }
+    for days in (28, 90):
+        sessions, seconds = visits(within(known, day, days))
+        columns |= {f"sessions_{days}d": sessions, f"stay_seconds_{days}d": seconds}
+    quarter = within(known, day, 90)
+    columns |= {f"activities_{part}_90d": len(done_in(quarter, hours)) for part, hours in PARTS.items()}
+    columns["active_weekend_days_90d"] = len([on for on in active_dates(quarter) if on.weekday() >= SATURDAY])
     for days in DISTINCT_WINDOWS:
         concerned = [fact for fact in within(known, day, days) if fact.is_activity and fact.item_id is not None]
         columns |= {

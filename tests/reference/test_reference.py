@@ -216,6 +216,40 @@ def test_29_february_is_a_date_like_any_other():
     assert (row["tenure_days"], row["recency_days"], row["active_days_7d"]) == (6, 6, 1)
 
 
+def test_a_session_lasts_from_its_first_to_its_last_event_of_a_date_and_delivery():
+    """One that lasts past midnight, or of which an event comes late, counts in both."""
+
+    def clicked(event_id: str, on: date, clock: str, session_id: str | None = "s") -> Values:
+        return visit(event_id, occurred_at=at(on, clock), session_id=session_id)
+
+    before = [
+        ("a", "10:00:00.9"),
+        ("b", "10:01:30.1"),
+        ("c", "23:59:00"),
+        ("d", "10:00:00", "t"),
+        ("e", "10:00:00", None),
+    ]
+    brought = {back(1): [clicked(name, back(1), *said) for name, *said in before]}
+    visited = events(brought | {DAY: [clicked("f", DAY, "00:02:00"), clicked("g", back(1), "09:00:00")]})
+    tiles = [tile for day in (back(1), DAY) for tile in features.user_day_tiles(visited, day, **CONF)]
+
+    assert [(tile["sessions"], tile["stay_seconds"]) for tile in tiles] == [(2, 50_340), (1, 0), (1, 0)]
+    assert (features_of_ada(visited)["sessions_28d"], features_of_ada(visited)["stay_seconds_90d"]) == (4, 50_340)
+
+
+def test_what_was_done_is_counted_by_the_part_of_the_day_and_at_weekends():
+    saturday = date(2017, 6, 3)
+    moments = ["05:59:59.999999", "06:00:00", "12:00:00", "18:00:00"]
+    done = together(
+        of("events", {saturday: [visit(clock, occurred_at=at(saturday, clock)) for clock in moments]}),
+        of("orders", {DAY - 3 * ONE_DAY: [sale("o", on=DAY - 3 * ONE_DAY), sale("o", "1", on=DAY - 3 * ONE_DAY)]}),
+    )
+    row = features_of_ada(done)
+
+    assert [row[f"activities_{part}_90d"] for part in features.PARTS] == [1, 1, 3, 1]
+    assert row["active_weekend_days_90d"] == 1
+
+
 # Users
 
 
@@ -268,6 +302,9 @@ def test_refunds_and_what_we_cause_are_not_activity():
         "orders": 0,
         "sale_amount": Decimal("0.00"),
         "refund_amount": Decimal("4.00"),
+        "sessions": 0,
+        "stay_seconds": 0,
+        **{f"activities_{part}": 0 for part in features.PARTS},
     }
     assert features.user_item_day_tiles(passive, DAY, **CONF) == []
     assert features_of_ada(passive)["active_days_365d"] == 0

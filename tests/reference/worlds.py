@@ -30,6 +30,7 @@ TIMES = (
     time(0, 3),
     time(0, 5),  # the last moment that the delivery of the day before may hold
     time(0, 5, 0, 1),
+    time(6),
     time(12, 30, 15, 500),
     time(23, 59, 59, 999999),
 )
@@ -81,7 +82,7 @@ def event_rows(draw: st.DrawFn, days: Sequence[date]) -> list[tuple[date, Row]]:
         "occurred_at": at,
         "type": draw(st.sampled_from(["visit", *EVENT_TYPES])),
         "item_id": draw(st.sampled_from([None, *ITEMS])),
-        "session_id": draw(st.sampled_from([None, "s1"])),
+        "session_id": draw(st.sampled_from([None, "s1", "s2"])),
         "value": draw(st.sampled_from([None, 0.5])),
         "properties": draw(st.sampled_from([None, {"page": "a,b"}])),
     }
