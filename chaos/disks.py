@@ -41,6 +41,9 @@ STEP = {"features": ("warehouse", "scratch"), "publish": ("Postgres",)}
 
 WATCH_SECONDS = 0.01
 
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
+"""MLflow, whose database has no room either, is else asked again for two minutes, of which nothing is learnt."""
+
 
 def fill_disks(kills: Kills, known: Undisturbed) -> None:
     """Let a step meet a disk that is full, in three sizes each."""
@@ -120,7 +123,7 @@ def _taken(kills: Kills, known: Undisturbed, disk: Disk) -> int:
 def _full(kills: Kills, known: Undisturbed, disk: Disk, *, free_kib: int) -> list[str]:
     """Let a step meet a disk with so much left: what is not as it should be after it was done again with room."""
     disk.resize(disk.taken_kib + free_kib)
-    code = kills.started(known.step, "full").wait(STEP_SECONDS)
+    code = kills.started(known.step, "full", IMPATIENT).wait(STEP_SECONDS)
     disk.resize(AMPLE_KIB)
     # A server that has found no room may be gone.
     kills.world.up()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chaos.kills import Kills, Undisturbed
     from chaos.world import World
 
-PATIENCE_SECONDS, ASKING_SECONDS = 240, 90
+PATIENCE_SECONDS, ASKING_SECONDS = 240, 30
 
 AT = {
     "features": (("after write", "JVM"), ("before release", "Postgres"), ("after release", "JVM")),
