@@ -227,13 +227,14 @@ def _features(name: str, column: pa.Array, left_out: Collection[str], frequent: 
         return [Feature(name, "number")]
     if pa.types.is_string(type_):
         return _flags(name, None, column, frequent)
+    barred = [source.removeprefix(f"{name}:") for source in left_out if source.startswith(f"{name}:")]
     if pa.types.is_map(type_) and pa.types.is_string(type_.item_type):
-        barred = [source.removeprefix(f"{name}:") for source in left_out if source.startswith(f"{name}:")]
         keys = frequent.keys(column, barred)
         return [flag for key in keys for flag in _flags(name, key, lookup(column, key), frequent)]
     if pa.types.is_map(type_) and pa.types.is_integer(type_.item_type):
-        counts = [Feature(name, "number", key=key) for key in frequent.keys(column)]
-        return [*counts, Feature(name, "number", rest="other")]
+        counts = [Feature(name, "number", key=key) for key in frequent.keys(column, barred)]
+        # The sum of all other keys would hold what is left out.
+        return counts if barred else [*counts, Feature(name, "number", rest="other")]
     raise InputError(
         f"The feature {name} has the type {type_}, which the encoder cannot turn into numbers.",
         todo="Use a number, a decimal, a string, map<string,string> or map<string,bigint>.",

@@ -90,9 +90,9 @@ def _groups(rows: pa.Table, sent: np.ndarray, returned: np.ndarray, *, leave_out
     """
     _, days = np.unique(rows["day"].to_numpy(), return_inverse=True)
     whole = np.flatnonzero(~returned)
-    if min(sent[whole].sum(), (~sent[whole]).sum()) < MIN_SENT:
+    some = whole[:: -(-len(whole) // LEARNT_FROM) or 1]
+    if min(sent[some].sum(), (~sent[some]).sum()) < MIN_SENT:
         return days
-    some = whole[:: -(-len(whole) // LEARNT_FROM)]
     learnt = rows.take(pa.array(some))
     encoders = Encoders(learnt, leave_out=leave_out)
     if not encoders.of(Dense).features:

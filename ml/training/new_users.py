@@ -93,9 +93,9 @@ def part(product: Product, encoders: Encoders, parts: Sequence[Part], train: Exa
     rows, weight = train.rows.rows.take(pa.array(there)), weight[there]
     counts = weight**2 if train.weight is None else weight**2 * train.weight[there]
     left_over = train.outcome[there] - total([one.raw(Encoded(rows)) for one in parts])
-    dense = Dense.fit(
-        rows.select([name for name in product.registration if name in rows.column_names]), leave_out=encoders.leave_out
-    )
+    # With whose rows they are: a level is named by its users.
+    asked = [name for name in ("user_id", *product.registration) if name in rows.column_names]
+    dense = Dense.fit(rows.select(asked), leave_out=encoders.leave_out)
     if not dense.features:
         return None
     design = Design.of_all(dense.features, dense.encode(rows))

@@ -79,7 +79,8 @@ def levels(column: pa.ChunkedArray) -> tuple[np.ndarray, Sequence[str]]:
     often = by_count(column)[:MOST_LEVELS]
     texts = np.array([MISSING if text is None else text for text in column.to_pylist()], dtype=object)
     found = np.where(np.isin(texts.astype(str), [*often, MISSING]), texts, OTHER)
-    return found, [name for name in (*often, OTHER, MISSING) if (found == name).any()]
+    # A business may itself deliver `unknown`, or `other`: that is the same segment, and stands there once.
+    return found, [name for name in dict.fromkeys((*often, OTHER, MISSING)) if (found == name).any()]
 
 
 def _spending(column: pa.ChunkedArray) -> tuple[np.ndarray, Sequence[str]]:

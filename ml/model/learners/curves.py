@@ -17,7 +17,7 @@ import numpy as np
 
 from ml.model.encoder import Dense
 from ml.model.learners.declaration import Learner
-from ml.model.learners.linear import SCALES
+from ml.model.learners.linear import SCALES, known
 from ml.model.part import Additive, Part
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Pa
     from sklearn.linear_model import LogisticRegression
 
     dense = encoders.of(Dense)
-    matrix = train.rows.by(dense)
+    matrix = known(train.rows.by(dense))
     bent = [_Bent.of(i, feature, matrix[:, i]) for i, feature in enumerate(dense.features)]
     pairs = _pairs(dense.features, matrix)
     design = np.column_stack([*(one.design for one in bent), *(pair.product(matrix) for pair in pairs)])

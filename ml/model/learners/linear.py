@@ -84,6 +84,17 @@ class Linear(Additive):
         return cls(plain["width"], plain["baseline"], tuple(Column(**column) for column in plain["columns"]))
 
 
+def known(matrix: np.ndarray) -> np.ndarray:
+    """
+    Return columns as they are, but 0 throughout for one that is missing in all of these rows: there it says nothing.
+
+    An encoder that was fitted on more rows has it: a feature that is new, or gone, is missing on all days of some target, or in
+    all weeks that are kept.
+    """
+    nowhere = np.isnan(matrix).all(axis=0)
+    return np.where(nowhere, 0.0, matrix) if nowhere.any() else matrix
+
+
 @dataclass(frozen=True)
 class Design:
     """Standardised columns of the training rows, then an indicator for each that has gaps, and the way back."""
@@ -101,8 +112,9 @@ class Design:
 
     @classmethod
     def of(cls, matrix: np.ndarray, used: np.ndarray, scales: Sequence[Scale], *, tail: float) -> Design:
-        lows, highs = np.nanquantile(matrix[:, used], (tail, 1 - tail), axis=0)
-        inside = np.clip(matrix[:, used], lows, highs)
+        values = known(matrix[:, used])
+        lows, highs = np.nanquantile(values, (tail, 1 - tail), axis=0)
+        inside = np.clip(values, lows, highs)
         scaled = np.column_stack([SCALES[scale](inside[:, i]) for i, scale in enumerate(scales)])
         missing = np.isnan(scaled)
         centres, spreads = np.nanmean(scaled, axis=0), np.nanstd(scaled, axis=0)
@@ -137,6 +149,9 @@ def of_amounts(dense: Dense, train: Examples) -> Linear:
     from sklearn.linear_model import Ridge
 
     used = np.array([i for i, feature in enumerate(dense.features) if feature.kind == "amount"], dtype=int)
+    if not used.size:
+        # Before anybody has spent anything no amount tells people apart.
+        return Linear(len(dense.features), float(np.average(train.outcome, weights=train.weight)), ())
     design = Design.of(train.rows.by(dense), used, ["plain"] * len(used), tail=TAIL)
     fitted = Ridge(RIDGE, solver="cholesky").fit(design.matrix, train.outcome, sample_weight=train.weight)
     return design.predictor(len(dense.features), fitted.coef_, float(fitted.intercept_))

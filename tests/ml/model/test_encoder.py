@@ -100,6 +100,19 @@ def test_what_few_users_have_is_other_however_many_rows_say_it(users: int, named
     assert {f.key for f in found if f.column == "counts" and f.key} == named
 
 
+def test_a_key_that_is_left_out_is_in_no_column():
+    """Neither of texts nor of counts, where the sum of all other keys would hold it."""
+    maps = {"texts": pa.map_(pa.string(), pa.string()), "counts": pa.map_(pa.string(), pa.int64())}
+    values = {"texts": ["x", "y"], "counts": [1, 2]}
+    columns = {
+        name: pa.array([[("kept", value), ("out", value)] for value in values[name] * MIN_USERS], type_)
+        for name, type_ in maps.items()
+    }
+    found = Dense.fit(pa.table(columns), leave_out=["texts:out", "counts:out"])
+
+    assert {feature.source for feature in found.features} == {"texts:kept", "counts:kept"}
+
+
 def test_many_categories_do_not_become_many_columns():
     levels = [f"c{i}" for i in range(100) for _ in range(i + 1)]
     rare = [f"r{i}" for i in range(100_000)]

@@ -124,6 +124,13 @@ def test_each_row_is_in_the_band_of_its_days():
         assert name == "none within 365" if day is None else low <= day <= high
 
 
+def test_a_text_that_is_called_as_the_rest_is_one_segment_with_it():
+    cut, names = segments.levels(pa.chunked_array([["unknown", "unknown", "other", "ads", None]]))
+
+    assert names == ["unknown", "ads", "other"]
+    assert cut.tolist() == ["unknown", "unknown", "other", "ads", "unknown"]
+
+
 def test_spending_is_cut_into_nothing_and_thirds():
     spending = next(one for one in segments.DIMENSIONS if one.name == "spending")
     cut, names = spending.cut(pa.chunked_array([pa.array([0.0, *np.arange(1.0, 10.0)])]))

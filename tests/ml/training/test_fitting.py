@@ -1,4 +1,5 @@
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -255,6 +256,17 @@ def test_constant_features_are_refused(recall, business):
 
     with pytest.raises(CheckFailedError, match=r"features_constant: .*The champion stays"):
         fit(recall, same, business)
+
+
+def test_where_nobody_has_spent_anything_yet_amounts_are_learnt_from_the_rest(ltv, business):
+    """A business that opens its shop after it was looked at for months: what counts as an amount is 0 of everybody."""
+    rows = feature_rows(sundays(34), 250)
+    nothing = [Decimal("0.00")] * rows.num_rows
+    rows = replaced(rows, sale_amount_28d=nothing, sale_amount_90d=nothing)
+    found = fit(replace(ltv, candidates=("linear", "boosted_linear")), rows, business)
+
+    assert [forecast.candidate for forecast in found.scorer.forecasts] == ["boosted_linear"] * 2
+    assert found.primary.model["gini"].value > 0.3
 
 
 @trap("a label's window within that of the features")

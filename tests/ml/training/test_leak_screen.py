@@ -87,6 +87,37 @@ def test_the_limit_is_that_of_the_champions_recipe_on_the_training_days(
         assert told.passed == (sample is recall_sample)
 
 
+def test_a_type_of_event_that_the_champion_has_never_seen_is_left_out_once(
+    recall, business, recall_sample, recall_fitted, split
+):
+    """As of what a business begins to count, or of what has become frequent: the recipe is not fitted again and again."""
+    visits, rows = recall_sample.rows["event_counts_28d"].to_pylist(), recall_sample.rows
+    wishes = [[*of_visits, ("wish", 1 + n % 3)] if n % 4 else of_visits for n, of_visits in enumerate(visits)]
+    column = pa.array(wishes, rows.schema.field("event_counts_28d").type)
+    told = replace(
+        recall_sample, rows=rows.set_column(rows.column_names.index("event_counts_28d"), "event_counts_28d", column)
+    )
+    fits = [fitting.fit_recipe(recall, told, split, recall_fitted.scorer)]
+    again = fitting.fit_recipe
+
+    def counted(*of, **more):
+        assert len(fits) < 3
+        fits.append(again(*of, **more))
+        return fits[-1]
+
+    found = incumbent.Incumbent(None, fits[0], None, is_rule=False, stored=recall_fitted.scorer)
+    asked = ASKED.model_copy(update={"shuffles": 0})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fitting, "fit_recipe", counted)
+        _, alone, _ = leak_screen.screen(recall, told, split, recall_fitted, found, asked=asked, settings=business)
+    read = [{source for encoder in one.encoders for source in encoder.columns} for one in fits]
+
+    assert read == [read[1] | {"event_counts_28d:wish"}, read[1]]
+    assert "event_counts_28d:visit" in read[1]
+    standing = recall_fitted.primary.model["auc"].value
+    assert alone.threshold == pytest.approx(standing + ASKED.leak_over_champion["auc"], abs=0.02)
+
+
 def test_a_champion_whose_rows_were_others_is_no_reference(recall_sample, recall_fitted, split, screened):
     gone = replace(recall_sample, rows=recall_sample.rows.drop_columns(["orders_28d"]))
 

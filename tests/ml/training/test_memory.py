@@ -7,13 +7,15 @@ from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml.model.calibration import Level
 from ml.model.encoder import Encoded, Encoders
 from ml.model.learners import LEARNERS, Examples
-from ml.model.scorer import Scorer, raw_of
+from ml.model.scorer import Forecast, Scorer, raw_of
 from ml.objectives import figures
 from ml.training import evaluation, fitting, samples
 from ml.training.memory import ALL, Memory
@@ -58,6 +60,28 @@ def test_a_row_that_counts_nothing_teaches_nothing(name):
 
     np.testing.assert_array_equal(learnt(outcome, np.where(old, 0.0, 1.0)), learnt(turned, np.where(old, 0.0, 1.0)))
     assert not np.allclose(learnt(outcome, None), learnt(turned, None))
+
+
+@pytest.mark.parametrize("name", sorted(LEARNERS))
+def test_a_feature_that_no_kept_row_has_teaches_nothing(name):
+    """Its encoder has seen rows with it: it is gone from the weeks that are kept, or new since a target's last day."""
+    rows = feature_rows(sundays(8), 150)
+    rows = rows.select([n for n in rows.column_names if n != "current_gap_ratio"])
+    loss, half = (LEARNERS[name].losses or ("binary",))[0], rows.num_rows // 2
+    outcome = rows["net_revenue_1_30" if loss == "regression" else "active_1_7"].to_numpy()[half:]
+    left_out = [n for n in rows.column_names if "_1_" in n]
+
+    def learnt(column: str, leave_out: list[str]) -> np.ndarray:
+        there = pa.array(np.arange(len(rows)) < half)
+        told = pc.if_else(there, rows[column], pa.scalar(None, rows[column].type))
+        table = rows.set_column(rows.column_names.index(column), column, told)
+        train = Examples(Encoded(table.slice(half)), outcome)
+        parts = LEARNERS[name].fit(Encoders(table, leave_out=leave_out), loss, train, 20)
+        assert Scorer("p", (Forecast("l", name, parts, Level(1.0)),)).to_files()
+        return raw_of(parts, Encoded(table))[half:]
+
+    for column in ("gap_mean_days", "recency_days", "sale_amount_28d"):
+        np.testing.assert_allclose(learnt(column, left_out), learnt(column, [*left_out, column]))
 
 
 def of_a_business(*, changes: bool, seed: int = 6, weeks: int = 60, users: int = 100) -> pa.Table:

@@ -150,6 +150,20 @@ def test_the_chance_to_be_sent_nothing_more_is_the_product_of_its_days(people):
         assert found[at] == pytest.approx(float(chance) if came_to > 0 else 0.0)
 
 
+def test_of_few_messages_among_many_rows_nobody_says_who_is_likelier_to_be_sent_one(recall, business, monkeypatch):
+    """Where the rows that are learnt from hold none of them, too."""
+    rows, _ = world(share=0.0)
+    stayed = np.flatnonzero(rows["active_1_7"].to_numpy() == 0)
+    monkeypatch.setattr(messages, "LEARNT_FROM", len(stayed) // 2 + 1)
+    sent = np.full(rows.num_rows, np.inf)
+    sent[stayed[1 : 4 * messages.MIN_SENT : 2]] = 2
+    told = rows.set_column(rows.column_names.index("message_after_days"), "message_after_days", _days(sent))
+    messaged = told_of(recall, told, business).rows[MESSAGED].to_numpy()
+
+    assert np.isfinite(sent).sum() > messages.MIN_SENT
+    assert (messaged[np.isfinite(sent)] == 1).all()
+
+
 def test_without_a_message_sample_and_model_are_what_they_were(only_logistic, business):
     """Also where marts.labels does not say anything of messages: of days that were built before it did."""
     rows, _ = world(share=0.0)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.model.calibration import Level
-from ml.model.encoder import Encoded
-from ml.model.learners import Examples
+from ml.model.encoder import MIN_USERS, Encoded, Encoders
+from ml.model.learners import LEARNERS, Examples
 from ml.model.part import ACTIVE_DAYS, Handover
 from ml.model.scorer import Scorer
 from ml.objectives import figures
@@ -181,6 +181,20 @@ def test_what_no_model_may_read_the_part_of_new_users_does_not_read(product, sam
 
     assert {*fitted.scorer.forecasts[0].parts[-1].encoder.columns} == {*product.registration[:3], "attributes:age"}
     assert {*part.encoder.columns} == {*product.registration[:3]}
+
+
+@pytest.mark.parametrize(("users", "named"), [(MIN_USERS - 1, {"Wien"}), (MIN_USERS, {"Wien", "Lech"})])
+def test_a_level_of_few_users_is_not_named_however_many_rows_they_have(product, users, named):
+    weeks, count = 20, 60
+    city = ["Lech" if n % count < users else "Wien" for n in range(weeks * count)]
+    attributes = [[("city", name)] for name in city]
+    rows = feature_rows(sundays(weeks), count, attributes=attributes, active_days_ever=[0] * len(city))
+    encoders = Encoders(rows, leave_out=[name for name in rows.column_names if "_1_" in name])
+    train = Examples(Encoded(rows), rows[NET].to_numpy())
+    part = new_users.part(product, encoders, LEARNERS["linear"].fit(encoders, "regression", train, 0), train, 4)
+
+    assert {one.level for one in part.encoder.features if one.key == "city" and one.level} == named
+    assert dict(part.encoder.inputs).keys() <= {*product.registration}
 
 
 def test_where_everybody_was_active_nothing_is_tried(product, sample, business):
