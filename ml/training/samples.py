@@ -437,12 +437,18 @@ def blocks(
     known = sample.days_known(_longest(sample.targets))
     earliest = _days_needed(_reach(_longest(sample.targets), settings)) - 1
     possible = known[max(earliest, len(known) // 2 if first is None else 0) :]
-    possible = [d for d in possible if (first is None or d >= first) and (last is None or d <= last)]
     if not possible:
         raise _not_enough_history(len(known), _reach(_longest(sample.targets), settings))
-    count = min(wanted, len(possible))
-    edges = [round(i * len(possible) / count) for i in range(count + 1)]
-    return [possible[a:b] for a, b in pairwise(edges)]
+    asked = [d for d in possible if (first is None or d >= first) and (last is None or d <= last)]
+    if not asked:
+        raise InputError(
+            f"No day that a model can be judged on lies within the days asked for: such days are {Days(tuple(possible))}.",
+            todo="Give other days with --from and --to.",
+            code="no_such_days",
+        )
+    count = min(wanted, len(asked))
+    edges = [round(i * len(asked) / count) for i in range(count + 1)]
+    return [asked[a:b] for a, b in pairwise(edges)]
 
 
 def refuse_labels(table: str, columns: Sequence[str], targets: Sequence[Target]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ml.training import samples
 from ml.training.samples import Sample
-from rekindle.errors import CheckFailedError
+from rekindle.errors import CheckFailedError, InputError
 from tests.bad_inputs import bad_input
 from tests.ml.conftest import feature_rows, sundays
 from tests.traps import trap
@@ -101,6 +101,17 @@ def test_blocks_can_be_bounded(recall, business):
     blocks = samples.blocks(sample, business, 5, first=days[10], last=days[15])
 
     assert list(chain.from_iterable(blocks)) == days[10:16]
+
+
+@pytest.mark.parametrize(("first", "last"), [(40, None), (None, 3), (20, 19)])
+def test_bounds_between_which_nobody_can_be_judged_are_named_and_no_longer_history_asked_for(
+    recall, business, first, last
+):
+    sample, days = known_labels(recall.targets(business), 40), sundays(41)
+    bounds = {"first": None if first is None else days[first], "last": None if last is None else days[last]}
+
+    with pytest.raises(InputError, match=rf"no_such_days: .* such days are {days[20 if first is None else 4]} to "):
+        samples.blocks(sample, business, 5, **bounds)
 
 
 @bad_input("training with the label among the features", gets="refused")

@@ -47,6 +47,15 @@ def test_what_was_learnt_is_stored_as_plain_values_and_says_the_same_again(told,
     assert np.array_equal(again.effect(rows.x), effect.effect(rows.x))
 
 
+@pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
+def test_a_column_that_nobody_of_an_arm_has_a_value_of_is_no_hindrance(told, learner):
+    rows = told.trial.take(np.arange(4_000))
+    x = rows.x.copy()
+    x[~rows.is_treated, 0] = np.nan
+
+    assert np.isfinite(learner.fit(replace(rows, x=x)).effect(rows.x)).all()
+
+
 def test_pseudo_outcomes_have_the_mean_effect_whatever_the_models_say(told):
     """With models that say nothing their mean is the difference of the arms' means."""
     trial, nothing = told.trial, Model(Linear(9, 0.0, ()), is_chance=False)
