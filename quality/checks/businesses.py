@@ -31,31 +31,38 @@ LEVELLED = "completejourney"
 
 def figures(_size: float = 1.0, businesses: tuple[Business, ...] = BUSINESSES) -> Iterator[Figure]:
     """Let all contend for each business while the next one is built, tell what came of it, and write the page."""
-    contests, left_out = [], []
+    contests: list[Contest] = []
+    left_out: list[str] = []
     # Spark builds while models learn in this process.
     pool = ThreadPoolExecutor(1)
     try:
         begun = {one.name: pool.submit(built.build, one) for one in businesses if not one.why_not()}
-        for business in businesses:
-            why = business.why_not() or begun[business.name].exception()
-            if why:
+        for done, business in enumerate(businesses, start=1):
+            if why := business.why_not() or begun[business.name].exception():
                 left_out.append(f"{business.name}: {why}")
                 # Data that are not at hand are no failure; what cannot be built is.
                 yield Figure(f"not judged: {left_out[-1]}", 1, at_most=0 if business.name in begun else None, digits=0)
-                continue
-            for product in PRODUCTS:
-                found = contest(business, product)
-                if isinstance(found, str):
-                    left_out.append(f"{business.name}, {product}: {found}")
-                    # A business that is too thin to be judged is no failure; another is.
-                    yield Figure(f"not judged: {left_out[-1]}", 1, at_most=1 if business.name == THIN else 0, digits=0)
-                    continue
-                contests.append(found)
-                yield from told(found)
+            else:
+                yield from _judged(business, contests, left_out)
+            if businesses == BUSINESSES:
+                # After each: of a run that is broken off it says how far it came.
+                to_come = [f"{one.name}: the run had not come to it" for one in businesses[done:]]
+                page.write(contests, [*left_out, *to_come])
     finally:
         pool.shutdown(cancel_futures=True)
-    if businesses == BUSINESSES:
-        page.write(contests, left_out)
+
+
+def _judged(business: Business, contests: list[Contest], left_out: list[str]) -> Iterator[Figure]:
+    """Let all contend for the products of a business; each is one more contest, or left out."""
+    for product in PRODUCTS:
+        found = contest(business, product)
+        if isinstance(found, str):
+            left_out.append(f"{business.name}, {product}: {found}")
+            # A business that is too thin to be judged is no failure; another is.
+            yield Figure(f"not judged: {left_out[-1]}", 1, at_most=1 if business.name == THIN else 0, digits=0)
+            continue
+        contests.append(found)
+        yield from told(found)
 
 
 def told(found: Contest) -> Iterator[Figure]:
