@@ -52,6 +52,7 @@ def build(business: Business) -> None:
     shutil.rmtree(folder.parent, ignore_errors=True)
     folder.mkdir(parents=True)
     environment = {**os.environ, "REKINDLE_HOME": str(folder / "home"), "REKINDLE_LANDING": str(folder / "landing")}
+    environment |= {"REKINDLE_CURRENCY": business.currency} if business.currency else {}
     with (folder / LOG).open("wb") as log:
         command = [sys.executable, "-m", __name__, business.name, str(folder)]
         done = subprocess.run(command, cwd=PROJECT, env=environment, stdout=log, stderr=log, check=False)  # noqa: S603 - ours

@@ -35,6 +35,8 @@ class Business:
     """What it is declared by, for the digest."""
     data: Path | None = None
     """The file that it is read from; None where it comes with a package, or is simulated."""
+    currency: str | None = None
+    """Of its amounts; None where it is that of the settings."""
 
     def why_not(self) -> str | None:
         """Why it cannot be built here; None where it can."""
@@ -47,8 +49,11 @@ def _sample(name: str, data: Path | None = None, last: date | None = None) -> Da
     return fill.sample(name, data, fill.Options(last=last)).days
 
 
-def _public(name: str, about: str, data: Path | None = None, last: date | None = None) -> Business:
-    return Business(name, about, partial(_sample, name, data, last), {"sample": name, "last": str(last)}, data)
+def _public(
+    name: str, about: str, data: Path | None = None, *, currency: str = "USD", last: date | None = None
+) -> Business:
+    made_of = {"sample": name, "last": str(last)}
+    return Business(name, about, partial(_sample, name, data, last), made_of, data, currency)
 
 
 def _simulate(users: int, day_count: int, changes: Mapping[str, Mapping[str, Any]]) -> Days:
@@ -72,7 +77,7 @@ def _simulated(name: str, about: str, users: int, day_count: int, **changes: Map
 BUSINESSES = (
     _public("completejourney", "a grocery chain, simulated by its authors", last=date(2017, 12, 28)),
     _public("cdnow", "a music shop of 1997, real"),
-    _public("online_retail", "a wholesaler of gifts, real", DATA / "online_retail.parquet"),
+    _public("online-retail", "a wholesaler of gifts, real", DATA / "online_retail.parquet", currency="GBP"),
     _simulated("weekly", "most come every week, as conf/simulation.yml says", 2_000, 280),
     _simulated(
         *("annual", "most come once or twice in a year, more than a third of them in its last quarter", 3_000, 800),

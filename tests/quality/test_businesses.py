@@ -16,6 +16,7 @@ from quality.businesses.contest import Contest
 from quality.businesses.declared import BUSINESSES
 from quality.businesses.others import beside
 from quality.checks import businesses as check
+from rekindle.landing.filling.samples import SAMPLES
 from rekindle.settings import Settings
 from tests.ml.conftest import feature_rows, sample_of, sundays
 
@@ -121,6 +122,12 @@ def test_every_declared_change_of_the_simulation_is_one_of_its_parameters():
         for group, changes in business.made_of.items():
             if isinstance(changes, dict):
                 assert set(changes) <= set(type(getattr(conf, group)).model_fields)
+
+
+def test_a_business_that_is_not_simulated_is_a_sample_in_its_currency():
+    public = {business.name: business.currency for business in BUSINESSES if "sample" in business.made_of}
+
+    assert public == {name: sample.currency for name, sample in SAMPLES.items()}
 
 
 def test_words_about_code_build_nothing_anew_and_code_does():
