@@ -31,7 +31,7 @@ def sale(day: date, user_id: str, item_id: str | None = "tea", kind: str = "sale
 
 def event(day: date, user_id: str, kind: str, item_id: str | None = "mug") -> Row:
     did = {"event_id": f"{day} {user_id} {kind}", "user_id": user_id, "occurred_at": noon(day), "type": kind}
-    return Row(did | {"item_id": item_id})
+    return Row(did | {"item_id": item_id, "session_id": f"{day} {user_id}"})
 
 
 def noon(day: date) -> datetime:
@@ -57,7 +57,7 @@ def test_tiles_are_of_what_counts_as_activity(spark: SparkSession, activity: tup
     not_activity = () if activity else EXCLUDED
     conf = Settings(activity=activity, not_activity=not_activity)
     orders = rows(spark, "orders", "order_id string, line_id string, kind string, amount decimal(18,2)")
-    events = rows(spark, "events", "event_id string, type string")
+    events = rows(spark, "events", "event_id string, type string, session_id string")
     items = spark.createDataFrame([], "day date, item_id string, category string")
     counted = spark.createDataFrame([], "day date, user_id string, order_id string, occurred_on date")
     others = spark.createDataFrame([], "user_id string, activity_on date, active_since date")
@@ -73,7 +73,7 @@ def test_tiles_are_of_what_counts_as_activity(spark: SparkSession, activity: tup
 
 def rows(spark: SparkSession, source: str, columns: str) -> DataFrame:
     """The facts of the shop that count, as the jobs read them."""
-    columns = f"day date, occurred_on date, user_id string, item_id string, {columns}"
+    columns = f"day date, occurred_on date, occurred_at timestamp, user_id string, item_id string, {columns}"
     names = [column.split()[0] for column in columns.split(", ")]
     facts = [{"day": day, "occurred_on": occurred_on(row)} | row for day, row in winning(SHOP, source, dedup_days=90)]
     return spark.createDataFrame([tuple(fact[name] for name in names) for fact in facts], columns)
