@@ -175,9 +175,9 @@ def test_totals_are_of_whoever_was_active_as_it_was_told_of_within_a_week(spark,
         ("u1", after, after, True),
     ]
     schema = spark.table("features.user_day").schema
+    nothing = dict.fromkeys(schema.names, 0) | {"sale_amount": Decimal(0), "refund_amount": Decimal(0)}
     tiles = [
-        {"day": day, "user_id": user, "activity_on": on, "is_first": is_first, "event_counts": {}, "orders": 0}
-        | {"sale_amount": Decimal(0), "refund_amount": Decimal(0)}
+        nothing | {"day": day, "user_id": user, "activity_on": on, "is_first": is_first, "event_counts": {}}
         for user, on, day, is_first in told
     ]
     rows = [tuple(tile[name] for name in schema.names) for tile in tiles]
