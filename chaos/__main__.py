@@ -99,8 +99,10 @@ def _of_step(name: str, drill: Drill) -> Piece:
             world.restore(ready_to(name) if name in DAY else PUBLISHED)
         kills = Kills(world, reader, figures, nursery())
         try:
+            kills.keep()
             # It begins with the same in each piece, so it is looked at undisturbed once.
-            KNOWN[name] = kills.known(name, KNOWN.get(name))
+            if name not in KNOWN:
+                KNOWN[name] = kills.learnt(name)
             drill(kills, KNOWN[name])
         finally:
             kills.close()

@@ -82,12 +82,13 @@ class Kills:
         self.spark: SparkSession | None = None
         self._torn_before = 0
 
-    def known(self, step: str, known: Undisturbed | None) -> Undisturbed:
-        """Keep what a step begins with; do it undisturbed and tell what was found, unless that is known."""
+    def keep(self) -> None:
+        """Keep what there is: each drill of a step begins with it."""
         with self.reader.away():
             self.world.keep(BEFORE)
-        if known:
-            return known
+
+    def learnt(self, step: str) -> Undisturbed:
+        """Do a step undisturbed, from what is kept, and tell what was found."""
         known = self.undisturbed(step)
         print(f"{step}: {STEPS[step].about}; {known.seconds:.0f} s undisturbed, {len(known.points)} points", flush=True)
         return known

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rekindle.days import Days
+from rekindle.landing.filling.samples import SAMPLES
 from rekindle.settings import PROJECT
 
 if TYPE_CHECKING:
@@ -49,11 +50,9 @@ def _sample(name: str, data: Path | None = None, last: date | None = None) -> Da
     return fill.sample(name, data, fill.Options(last=last)).days
 
 
-def _public(
-    name: str, about: str, data: Path | None = None, *, currency: str = "USD", last: date | None = None
-) -> Business:
+def _public(name: str, about: str, data: Path | None = None, last: date | None = None) -> Business:
     made_of = {"sample": name, "last": str(last)}
-    return Business(name, about, partial(_sample, name, data, last), made_of, data, currency)
+    return Business(name, about, partial(_sample, name, data, last), made_of, data, SAMPLES[name].currency)
 
 
 def _simulate(users: int, day_count: int, changes: Mapping[str, Mapping[str, Any]]) -> Days:
@@ -77,7 +76,7 @@ def _simulated(name: str, about: str, users: int, day_count: int, **changes: Map
 BUSINESSES = (
     _public("completejourney", "a grocery chain, simulated by its authors", last=date(2017, 12, 28)),
     _public("cdnow", "a music shop of 1997, real"),
-    _public("online-retail", "a wholesaler of gifts, real", DATA / "online_retail.parquet", currency="GBP"),
+    _public("online-retail", "a wholesaler of gifts, real", DATA / "online_retail.parquet"),
     _simulated("weekly", "most come every week, as conf/simulation.yml says", 2_000, 280),
     _simulated(
         *("annual", "most come once or twice in a year, more than a third of them in its last quarter", 3_000, 800),

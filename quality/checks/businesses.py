@@ -38,10 +38,11 @@ def figures(_size: float = 1.0, businesses: tuple[Business, ...] = BUSINESSES) -
     try:
         begun = {one.name: pool.submit(built.build, one) for one in businesses if not one.why_not()}
         for done, business in enumerate(businesses, start=1):
-            if why := business.why_not() or begun[business.name].exception():
+            building = begun.get(business.name)
+            if why := building.exception() if building else business.why_not():
                 left_out.append(f"{business.name}: {why}")
                 # Data that are not at hand are no failure; what cannot be built is.
-                yield Figure(f"not judged: {left_out[-1]}", 1, at_most=0 if business.name in begun else None, digits=0)
+                yield Figure(f"not judged: {left_out[-1]}", 1, at_most=0 if building else None, digits=0)
             else:
                 yield from _judged(business, contests, left_out)
             if businesses == BUSINESSES:
