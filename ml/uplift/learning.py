@@ -108,7 +108,7 @@ class Learnt:
     checks: Checks
     average: Average
     chosen: tuple[str, ...]
-    """The learner of each fold; none where there are too few users to learn from."""
+    """The learner of each fold; none where there are too few users to learn from, or nothing tells them apart."""
     inner: Mapping[str, float]
     """Mean Qini of each learner on the halves that it was chosen by."""
     judged: Judged | None
@@ -162,11 +162,11 @@ def learn(trial: Trial, planned: Sequence[float | None] = (), seed: int = 0) -> 
 
 
 def is_enough(trial: Trial) -> bool:
-    """Whether there are users enough in each arm of a half to learn from."""
+    """Whether there are users enough in each arm of a half to learn from, and anything that tells them apart."""
     arms = [trial.outcome[chosen] for chosen in (trial.is_treated, ~trial.is_treated)]
     # Of amounts, what is rare is to have any.
     rarer = [min((arm > 0).sum(), (arm <= 0).sum()) if trial.is_binary else (arm != 0).sum() for arm in arms]
-    return min(map(len, arms)) >= MIN_USERS and min(rarer) >= MIN_CAME
+    return bool(trial.features) and min(map(len, arms)) >= MIN_USERS and min(rarer) >= MIN_CAME
 
 
 @dataclass(frozen=True)

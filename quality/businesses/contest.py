@@ -69,7 +69,7 @@ def _both(business: Business, sample: Sample) -> Contest:
     days = samples.blocks(first, settings(), testing.BLOCKS, first=None, last=None)
     with ThreadPoolExecutor(1) as pool:
         asked = [
-            pool.submit(others.foretold, built.landing_of(business), product.name, target.to_day, some)
+            pool.submit(others.foretold, business, product.name, target.to_day, some)
             for some in (days if others.SCRIPT.exists() else [])
         ]
         tuned = searches.of(business, product, first, days)

@@ -6,11 +6,13 @@ It lies beside the checkout, or where REKINDLE_REFERENCE says; without it nothin
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ import pyarrow.parquet as pq
 from ml.objectives import OBJECTIVES
 from ml.training import backtest as testing
 from ml.training.evaluation import Compared, paired
+from quality.businesses import built
 from rekindle.settings import PROJECT, settings
 
 if TYPE_CHECKING:
@@ -30,10 +33,17 @@ if TYPE_CHECKING:
 
     from ml.training.backtest import Backtested, Block
     from ml.training.evaluation import Figure
+    from quality.businesses.declared import Business
 
 SCRIPT = Path(os.environ.get("REKINDLE_REFERENCE", PROJECT.parent / "shared" / "tools" / "reference.py"))
 
 KEYS = ["day", "user_id"]
+
+LIBRARIES = ("lightgbm", "numpy", "pandas", "scikit-learn")
+"""What their script learns with."""
+
+UNREAD_WEEKS = 26
+"""Before the test, that their script learns recall from where LTV is asked for: it does so unasked, and nobody reads it."""
 
 
 class FailedError(Exception):
@@ -51,29 +61,44 @@ class Beside:
     """Rows that only one of both has foretold."""
 
 
-def foretold(landing: Path, product: str, horizon: int, days: Sequence[date]) -> pa.Table | None:
+def foretold(business: Business, product: str, horizon: int, days: Sequence[date]) -> pa.Table | None:
     """
-    Let the others foretell some days, having learnt from what was known before them.
+    Let the others foretell some days of a business that is built, having learnt from what was known before them.
 
-    A row is a user, day and recipe. None where they found too little to learn from. Raises FailedError where their script does.
+    A row is a user, day and recipe. None where they found too little to learn from. Kept beside the business' rows, under a
+    digest of what was asked and of whom: nothing of ours changes what they say. Raises FailedError where their script does.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        asked, told = Path(folder) / "days.txt", Path(folder) / "foretold.parquet"
-        asked.write_text("\n".join(map(str, days)))
-        lapse, horizons = settings().lapse_days, settings().recall_horizon_days
-        command = [sys.executable, SCRIPT, landing, "--lapse", lapse, "--horizons", horizons]
-        command += ["--ltv", horizon if product == "ltv" else "", "--test-days", asked, "--predictions", told]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([*map(str, command)], env=environment, capture_output=True, check=False)  # noqa: S603 - theirs
-        if done.returncode:
-            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            raise FailedError(
-                f"{SCRIPT.name} ended with {done.returncode} for {days[0]} to {days[-1]}: {''.join(last)}"
-            )
-        if not told.exists():
-            return None
-        rows = pq.read_table(told)
+    asked = [product, horizon, *map(str, days), settings().lapse_days, settings().recall_horizon_days]
+    versions = [version(name) for name in LIBRARIES]
+    sha = hashlib.sha256(SCRIPT.read_bytes() + repr([asked, versions]).encode()).hexdigest()[:16]
+    kept = built.folder_of(business) / "others" / f"{sha}.parquet"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            told = Path(folder) / "foretold.parquet"
+            _ask(built.landing_of(business), product, horizon, days, told)
+            if not told.exists():
+                return None
+            told.replace(kept)
+    rows = pq.read_table(kept)
     return rows.filter(pc.and_(pc.equal(rows["task"], product), pc.equal(rows["horizon"], horizon)))
+
+
+def _ask(landing: Path, product: str, horizon: int, days: Sequence[date], told: Path) -> None:
+    """Let their script write what it foretells."""
+    asked = told.with_name("days.txt")
+    asked.write_text("\n".join(map(str, days)))
+    command = [sys.executable, SCRIPT, landing, "--test-days", asked, "--predictions", told]
+    command += ["--lapse", settings().lapse_days, "--horizons", settings().recall_horizon_days]
+    if product == "ltv":
+        command += ["--ltv", horizon, "--weeks", (max(days) - min(days)).days // 7 + UNREAD_WEEKS]
+    else:
+        command += ["--ltv", ""]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*map(str, command)], env=environment, capture_output=True, check=False)  # noqa: S603 - theirs
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise FailedError(f"{SCRIPT.name} ended with {done.returncode} for {days[0]} to {days[-1]}: {''.join(last)}")
 
 
 def beside(found: Backtested, theirs: Sequence[pa.Table | None]) -> Beside | None:

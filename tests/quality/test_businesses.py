@@ -142,12 +142,43 @@ def test_words_about_code_build_nothing_anew_and_code_does():
     )
 
 
+THEIRS = """
+import sys
+from pathlib import Path
+import pyarrow as pa, pyarrow.parquet as pq
+given = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+asked = Path(__file__).with_name("asked.txt")
+asked.write_text(asked.read_text() + "|" if asked.exists() else "once")
+tasks = ["recall", "ltv"] if given["--ltv"] else ["recall"]
+rows = {"task": tasks, "horizon": [int(given["--horizons"]), int(given["--ltv"] or 0)][: len(tasks)]}
+pq.write_table(pa.table(rows), given["--predictions"])
+"""
+
+
+def test_others_are_asked_once_and_only_what_was_asked_is_told(tmp_path, monkeypatch):
+    script = tmp_path / "theirs.py"
+    script.write_text(THEIRS)
+    monkeypatch.setattr(others, "SCRIPT", script)
+    monkeypatch.setattr(built, "KEPT", tmp_path)
+
+    told = [
+        others.foretold(WEEKLY, product, horizon, sundays(2)) for product, horizon in [("recall", 7), ("ltv", 30)] * 2
+    ]
+
+    assert [one.to_pydict() for one in told] == [
+        {"task": ["recall"], "horizon": [7]},
+        {"task": ["ltv"], "horizon": [30]},
+    ] * 2
+    assert (tmp_path / "asked.txt").read_text() == "once|"
+
+
 def test_others_who_fail_are_no_others_who_found_too_little(tmp_path, monkeypatch, found):
     script = tmp_path / "theirs.py"
     script.write_text("raise SystemExit('no such column')")
     monkeypatch.setattr(others, "SCRIPT", script)
+    monkeypatch.setattr(built, "KEPT", tmp_path)
 
     with pytest.raises(others.FailedError, match="no such column"):
-        others.foretold(tmp_path, "recall", 7, sundays(2))
+        others.foretold(WEEKLY, "recall", 7, sundays(2))
     failed = Contest(WEEKLY, "recall", found.to_json(), None, "theirs.py ended with 1")
     assert [figure.name for figure in check.told(failed) if "failed" in figure.name and not figure.holds]

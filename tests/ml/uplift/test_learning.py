@@ -44,6 +44,12 @@ def test_where_all_are_moved_alike_the_mean_effect_is_published(alike):
     assert low[0] < 0.04 < high[0]
 
 
+def test_of_users_whom_nothing_tells_apart_the_mean_effect_is_published(alike):
+    found = learn(replace(alike.trial, features=(), x=np.empty((len(alike.trial), 0))))
+
+    assert (found.status, found.judged) == ("average", None)
+
+
 def test_an_effect_that_cannot_be_told_from_zero_is_not_published(alike):
     few = alike.trial.take(np.arange(100))
     found = learn(few, [0.5])
