@@ -76,9 +76,12 @@ class Courier:
 
     def _delay(self, lots: NDArray[np.float64]) -> NDArray[np.int64]:
         """Days of delay: 0 for most; else a day for half of them, two for a quarter, and so on."""
-        share = self.conf.late_share
-        halvings = 1 + np.floor(-np.log2(np.maximum(lots / share, 2.0**-self.conf.late_most_days)))
-        return np.where(lots < share, np.minimum(halvings, self.conf.late_most_days), 0).astype("int64")
+        share, most = self.conf.late_share, self.conf.late_most_days
+        is_late = lots < share
+        halvings = 1 + np.floor(-np.log2(np.maximum(lots[is_late] / share, 2.0**-most)))
+        delay = np.zeros(len(lots), "int64")
+        delay[is_late] = np.minimum(halvings, most)
+        return delay
 
     def _spoilt(self, table: pa.Table, keys: NDArray[np.uint64]) -> Iterator[pa.Table]:
         """Copy a few rows under ids of their own, each with something in it that no row may have."""

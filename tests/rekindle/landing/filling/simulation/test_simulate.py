@@ -6,6 +6,7 @@ import hashlib
 from datetime import date, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -127,6 +128,16 @@ def worse(conf):
     """More of what goes wrong, so that few users show all of it."""
     delivery = conf.delivery.model_copy(update={"repeated_share": 0.05, "invalid_share": 0.05})
     return conf.model_copy(update={"delivery": delivery})
+
+
+def test_where_nothing_is_late_each_fact_is_delivered_on_its_day(zone, tmp_path):
+    conf = parameters()
+    punctual = conf.delivery.model_copy(update={"late_share": 0.0, "repeated_share": 0.0, "invalid_share": 0.0})
+    simulate(USERS, DAYS, tmp_path / "truth", conf=conf.model_copy(update={"delivery": punctual}))
+    for day in DAYS:
+        events = pq.read_table(zone / "events" / f"day={day}" / "events.parquet", partitioning=None)
+
+        assert pc.unique(events["occurred_at"].cast(pa.timestamp("us")).cast(pa.date32())).to_pylist() == [day]
 
 
 def test_states_keep_their_contracts(zone, tmp_path):
