@@ -37,6 +37,9 @@ LOGS = "stage", "publish_log", "run", "run_snapshot", "alembic_version", "erasur
 OF_DRILLS = "drill "
 """How the runs of single steps are called in our records."""
 
+_opened: list[SparkSession] = []
+"""What `fresh_session` keeps."""
+
 
 def of_postgres(
     world: World, schemas: Collection[str] = ("sms", "rekindle"), without: Collection[str] = ()
@@ -119,7 +122,14 @@ def select(world: World, query: str, *values: object) -> list[tuple[Any, ...]]:
 
 
 def fresh_session() -> SparkSession:
-    """A session of our own, on the server that runs now."""
+    """
+    A session of our own, on the server that runs now; kept until the process ends.
+
+    pyspark closes a session, also one that was stopped, once more when it is garbage collected: where gRPC is starting a thread
+    at that moment, the thread waits for itself for ever.
+    """
     from pyspark.sql import SparkSession
 
-    return SparkSession.builder.remote(os.environ["SPARK_REMOTE"]).create()
+    session = SparkSession.builder.remote(os.environ["SPARK_REMOTE"]).create()
+    _opened.append(session)
+    return session
