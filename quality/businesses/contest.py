@@ -81,5 +81,5 @@ def _both(business: Business, sample: Sample) -> Contest:
             by_days = {tuple(some): one.result() for some, one in zip(days, asked, strict=True)}
         except others.FailedError as error:
             return replace(judged, others_failed=str(error))
-    theirs = [by_days[tuple(block.split.test)] for block in found.blocks]
+    theirs = [others.of_drawn(by_days[tuple(block.split.test)], sample) for block in found.blocks]
     return replace(judged, beside=others.beside(found, theirs))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from ml.training.backtest import Backtested, Block
     from ml.training.evaluation import Figure
+    from ml.training.samples import Sample
     from quality.businesses.declared import Business
 
 SCRIPT = Path(os.environ.get("REKINDLE_REFERENCE", PROJECT.parent / "shared" / "tools" / "reference.py"))
@@ -99,6 +100,13 @@ def _ask(landing: Path, product: str, horizon: int, days: Sequence[date], told: 
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise FailedError(f"{SCRIPT.name} ended with {done.returncode} for {days[0]} to {days[-1]}: {''.join(last)}")
+
+
+def of_drawn(theirs: pa.Table | None, sample: Sample) -> pa.Table | None:
+    """Leave out users whom our sample has not drawn: the others learn from all, and are compared on whom both have judged."""
+    if theirs is None or sample.user_share == 1:
+        return theirs
+    return theirs.filter(pc.is_in(theirs["user_id"], value_set=pc.unique(sample.rows["user_id"])))
 
 
 def beside(found: Backtested, theirs: Sequence[pa.Table | None]) -> Beside | None:

@@ -10,6 +10,7 @@ import pytest
 from ml.products import product_named
 from ml.training import backtest
 from ml.training.backtest import MODEL
+from ml.training.samples import Sample
 from ml.training.tuned import DECLARED, Found, Tuned
 from quality.businesses import built, digest, others, page, searches
 from quality.businesses.contest import Contest
@@ -58,6 +59,15 @@ def test_rows_that_only_one_of_both_has_are_counted_and_not_compared(found):
 
     assert fewer.unmatched == 3 * len(found.blocks)
     assert fewer.difference.value > 0.1
+
+
+@pytest.mark.parametrize(("user_share", "left"), [(1.0, ["ours", "nobody's"]), (0.5, ["ours"])])
+def test_users_whom_our_sample_has_not_drawn_are_not_compared(found, user_share, left):
+    rows = pa.table({"user_id": ["ours", "ours"], "day": [1, 2]})
+    sample = Sample("recall", found.day, (), rows, {}, user_share)
+
+    assert others.of_drawn(pa.table({"user_id": ["ours", "nobody's"]}), sample)["user_id"].to_pylist() == left
+    assert others.of_drawn(None, sample) is None
 
 
 def test_what_loses_fails_and_the_page_says_lost(found):

@@ -56,7 +56,7 @@ def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop, **hyper: fl
         return some.of(some.outcome - linear.raw(some.rows.by(dense)))
 
     until = left(stop) if isinstance(stop, Examples) else stop
-    return (Part(dense, BoostedLinear(linear, boosted(dense, loss, left(train), until, **hyper))),)
+    return (Part(dense, BoostedLinear(linear, boosted(dense, loss, left(train), until, hyper))),)
 
 
 LEARNER = Learner(

@@ -12,11 +12,11 @@ from ml.model.learners.declaration import Learner, Range
 from ml.model.part import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import lightgbm
 
-    from ml.model.encoder import Encoders
+    from ml.model.encoder import Encoded, Encoders
     from ml.model.learners.declaration import Examples, Stop
 
 HYPER: Mapping[str, Range] = {
@@ -87,21 +87,37 @@ class Boosting:
         return cls(text, lgb.Booster(model_str=text))
 
 
-def boosted(dense: Dense, loss: str, train: Examples, stop: Stop, **hyper: float) -> Boosting:
-    """Boost trees, as many as go on improving the validation days, or as many as are given; `hyper` is told to LightGBM."""
+def boosted(  # noqa: PLR0917 - what a fit is made of
+    dense: Dense,
+    loss: str,
+    train: Examples,
+    stop: Stop,
+    hyper: Mapping[str, float],
+    start: Callable[[Encoded], np.ndarray] | None = None,
+) -> Boosting:
+    """
+    Boost trees, as many as go on improving the validation days, or as many as are given; `hyper` is told to LightGBM.
+
+    From `start` on, a score of each row that is no part of what is returned; without it from the mean.
+    """
     import lightgbm as lgb
 
     names = [f"f{i}" for i in range(len(dense.features))]
-    data = lgb.Dataset(train.rows.by(dense), train.outcome, weight=train.weight, feature_name=names, free_raw_data=True)
+
+    def data(of: Examples, reference: lgb.Dataset | None = None, **more: Any) -> lgb.Dataset:
+        first = start(of.rows) if start else None
+        return lgb.Dataset(of.rows.by(dense), of.outcome, reference=reference, init_score=first, **more)
+
+    learnt = data(train, weight=train.weight, feature_name=names, free_raw_data=True)
     told = {**TREES, "objective": loss, **hyper}
     if isinstance(stop, int):
-        booster = lgb.train(told, data, num_boost_round=stop)
+        booster = lgb.train(told, learnt, num_boost_round=stop)
         return Boosting.from_text(booster.model_to_string(num_iteration=stop))
     booster = lgb.train(
         told,
-        data,
+        learnt,
         num_boost_round=MAX_TREES,
-        valid_sets=[lgb.Dataset(stop.rows.by(dense), stop.outcome, reference=data)],
+        valid_sets=[data(stop, learnt)],
         callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
     )
     return Boosting.from_text(booster.model_to_string(num_iteration=booster.best_iteration))
@@ -109,7 +125,7 @@ def boosted(dense: Dense, loss: str, train: Examples, stop: Stop, **hyper: float
 
 def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop, **hyper: float) -> tuple[Part, ...]:
     dense = encoders.of(Dense)
-    return (Part(dense, boosted(dense, loss, train, stop, **hyper)),)
+    return (Part(dense, boosted(dense, loss, train, stop, hyper)),)
 
 
 LEARNER = Learner("boosting", "boosted trees (LightGBM)", fit=_fit, predictors=(Boosting,), hyper=HYPER)

@@ -54,12 +54,7 @@ class Exponential:
 
     def contributions(self, encoded: np.ndarray) -> np.ndarray:
         """Say what each column adds in money; the baseline is that of the average logarithm."""
-        told = self.logarithm.contributions(encoded)
-        baseline, step = np.exp(told[:, -1]), told[:, :-1].sum(axis=1)
-        moved = np.abs(step) > 0
-        # Who is moved by nothing in sum may be moved by columns that cancel: a step is worth the baseline there.
-        worth = np.where(moved, np.expm1(step) / np.where(moved, step, 1.0), 1.0)
-        return np.column_stack([told[:, :-1] * (baseline * worth)[:, None], baseline])
+        return in_money(self.logarithm.contributions(encoded))
 
     def to_json(self) -> dict[str, Any]:
         return {}
@@ -72,15 +67,24 @@ class Exponential:
         return cls(Boosting.from_stored(plain, content))
 
 
+def in_money(told: np.ndarray) -> np.ndarray:
+    """Turn what each column, and last the baseline, adds to a logarithm into what it adds to the amount."""
+    baseline, step = np.exp(told[:, -1]), told[:, :-1].sum(axis=1)
+    moved = np.abs(step) > 0
+    # Who is moved by nothing in sum may be moved by columns that cancel: a step is worth the baseline there.
+    worth = np.where(moved, np.expm1(step) / np.where(moved, step, 1.0), 1.0)
+    return np.column_stack([told[:, :-1] * (baseline * worth)[:, None], baseline])
+
+
+def spent(some: Examples) -> Examples:
+    """A net refund is as little as the deviance knows."""
+    return some.of(np.maximum(some.outcome, 0.0))
+
+
 def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop, **hyper: float) -> tuple[Part, ...]:  # noqa: ARG001 - learners share it
     dense = encoders.of(Dense)
-
-    def spent(some: Examples) -> Examples:
-        # A net refund is as little as the deviance knows.
-        return some.of(np.maximum(some.outcome, 0.0))
-
     until = stop if isinstance(stop, int) else spent(stop)
-    trees = boosted(dense, "tweedie", spent(train), until, **{"tweedie_variance_power": POWER, **hyper})
+    trees = boosted(dense, "tweedie", spent(train), until, {"tweedie_variance_power": POWER, **hyper})
     return (Part(dense, Exponential(trees)),)
 
 

@@ -64,7 +64,7 @@ def test_amounts_of_the_horizons_add_up(ltv_fitted, ltv_sample):
 def test_all_candidates_are_shown_on_the_same_test_days(recall_fitted):
     (contest,) = recall_fitted.contests
 
-    assert set(contest.validation) == {"logistic", "curves", "boosting"}
+    assert set(contest.validation) == {"rfm", "logistic", "curves", "boosting"}
     assert set(contest.test) == {*contest.validation, *contest.rules}
     assert contest.chosen in contest.validation
     assert recall_fitted.primary.model["auc"].value == pytest.approx(contest.test[contest.chosen])
@@ -164,11 +164,11 @@ def test_old_days_are_forgotten_where_they_describe_another_business(recall, bus
     assert [scorer.forecasts[0].history_weeks for scorer in (found.scorer, refitted, again)] == [weeks] * 3
 
 
-def test_the_logistic_wins_where_there_is_little_to_learn_from(recall, business):
+def test_the_simplest_wins_where_there_is_little_to_learn_from(recall, business):
     """Few users and a smooth law: trees only find noise."""
     found = fit(recall, feature_rows(sundays(12), 100, seed=1), business)
 
-    assert found.contests[0].chosen == "logistic"
+    assert found.contests[0].chosen == "rfm"
     assert found.scorer.forecasts[0].parts[0].predictor.kind == "linear"
 
 

@@ -1,0 +1,124 @@
+"""
+Boosted trees that begin with what was spent within a year, and learn by what to multiply it.
+
+Trees alone learn levels of spending by heart: where a history is short, or a few customers spend most, the naive rule that who
+has spent goes on spending ranks better than they do. These trees cannot do much worse than it, for they start from it: the
+logarithm of the rule is their first score, and Tweedie's deviance asks for the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ml.model.encoder import Dense
+from ml.model.learners.boosting import HYPER, Boosting, boosted
+from ml.model.learners.declaration import Learner
+from ml.model.learners.tweedie import POWER, VARIANCE, in_money, spent
+from ml.model.part import Part
+
+if TYPE_CHECKING:
+    from ml.model.encoder import Encoders, Feature
+    from ml.model.learners.declaration import Examples, Stop
+
+SALES, REFUNDS = "sale_amount_365d", "refund_amount_365d"
+
+ADDED = 0.1
+"""
+Of the mean: so much is added to everybody's spending, so that who spent nothing has a logarithm, and may be worth something.
+
+On the validation days of Online Retail and CDNOW .1 ranked as .03 and .3 did, or better.
+"""
+
+
+@dataclass(frozen=True)
+class Spending:
+    """Of each row a first logarithm of the amount: level * (net spending + added); the same for all where nothing was spent."""
+
+    level: float
+    added: float
+    sales: int | None
+    """The column of sales; None where they tell nobody apart."""
+    refunds: int | None
+
+    @classmethod
+    def of(cls, features: tuple[Feature, ...], train: np.ndarray, outcome: np.ndarray, weight: np.ndarray) -> Spending:
+        """Find the level at which rows to learn from add up to what came."""
+        places = {feature.column: i for i, feature in enumerate(features) if feature.key is None}
+        unscaled = cls(1.0, 0.0, places.get(SALES), places.get(REFUNDS))
+        net = unscaled.net(train)
+        mean = float(np.average(net, weights=weight))
+        added = ADDED * mean or 1.0
+        return cls(float(np.average(outcome, weights=weight)) / (mean + added), added, unscaled.sales, unscaled.refunds)
+
+    def net(self, encoded: np.ndarray) -> np.ndarray:
+        """Return net spending; of whom it is not known it is nothing."""
+
+        def column(index: int | None) -> np.ndarray:
+            return np.zeros(len(encoded)) if index is None else np.nan_to_num(encoded[:, index])
+
+        return np.maximum(column(self.sales) - column(self.refunds), 0.0)
+
+    def logarithm(self, encoded: np.ndarray) -> np.ndarray:
+        return np.log(self.level * (self.net(encoded) + self.added))
+
+
+@dataclass(frozen=True)
+class BoostedSpending:
+    """Spending of a year, and trees for the logarithm of what it is to be multiplied by."""
+
+    kind: ClassVar[str] = "boosted_spending"
+    file: ClassVar[str | None] = Boosting.file
+    start: Spending
+    centre: float
+    """The mean of the first logarithms in training: with the trees' own baseline that of the model."""
+    factor: Boosting
+
+    @property
+    def trees(self) -> int:
+        return self.factor.trees
+
+    def raw(self, encoded: np.ndarray) -> np.ndarray:
+        return np.exp(self.start.logarithm(encoded) + self.factor.raw(encoded))
+
+    def contributions(self, encoded: np.ndarray) -> np.ndarray:
+        """Say what each column adds in money; what a row starts with beyond the mean is that of its sales."""
+        told = self.factor.contributions(encoded)
+        told[:, -1] += self.centre
+        if self.start.sales is not None:
+            told[:, self.start.sales] += self.start.logarithm(encoded) - self.centre
+        return in_money(told)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"start": vars(self.start), "centre": self.centre}
+
+    def to_bytes(self) -> bytes:
+        return self.factor.to_bytes()
+
+    @classmethod
+    def from_stored(cls, plain: dict[str, Any], content: bytes | None) -> BoostedSpending:
+        return cls(Spending(**plain["start"]), plain["centre"], Boosting.from_stored({}, content))
+
+
+def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop, **hyper: float) -> tuple[Part, ...]:  # noqa: ARG001 - learners share it
+    dense, some = encoders.of(Dense), spent(train)
+    encoded = some.rows.by(dense)
+    weight = np.ones(len(encoded)) if some.weight is None else some.weight
+    start = Spending.of(dense.features, encoded, some.outcome, weight)
+    until = stop if isinstance(stop, int) else spent(stop)
+    told = {"tweedie_variance_power": POWER, **hyper}
+    trees = boosted(dense, "tweedie", some, until, told, lambda rows: start.logarithm(rows.by(dense)))
+    centre = float(np.average(start.logarithm(encoded), weights=weight))
+    return (Part(dense, BoostedSpending(start, centre, trees)),)
+
+
+LEARNER = Learner(
+    "boosted_spending",
+    "boosted trees (LightGBM) of what a year's spending is to be multiplied by (Tweedie)",
+    fit=_fit,
+    predictors=(BoostedSpending,),
+    losses=("regression",),
+    hyper={**HYPER, **VARIANCE},
+)
