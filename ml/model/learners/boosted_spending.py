@@ -8,7 +8,7 @@ logarithm of the rule is their first score, and Tweedie's deviance asks for the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from ml.model.learners.tweedie import POWER, VARIANCE, in_money, spent
 from ml.model.part import Part
 
 if TYPE_CHECKING:
-    from ml.model.encoder import Encoders, Feature
+    from ml.model.encoder import Encoded, Encoders
     from ml.model.learners.declaration import Examples, Stop
 
 SALES, REFUNDS = "sale_amount_365d", "refund_amount_365d"
@@ -44,14 +44,24 @@ class Spending:
     refunds: int | None
 
     @classmethod
-    def of(cls, features: tuple[Feature, ...], train: np.ndarray, outcome: np.ndarray, weight: np.ndarray) -> Spending:
-        """Find the level at which rows to learn from add up to what came."""
-        places = {feature.column: i for i, feature in enumerate(features) if feature.key is None}
-        unscaled = cls(1.0, 0.0, places.get(SALES), places.get(REFUNDS))
-        net = unscaled.net(train)
-        mean = float(np.average(net, weights=weight))
-        added = ADDED * mean or 1.0
-        return cls(float(np.average(outcome, weights=weight)) / (mean + added), added, unscaled.sales, unscaled.refunds)
+    def of(cls, dense: Dense, train: Examples) -> Spending:
+        """
+        Find the level at which the rows of the newest day add up to what came of them.
+
+        While a history is short, spending of a year goes on growing: by the level of all days later ones would begin too high,
+        and trees, which end where these are foretold best, would be spent on it.
+        """
+        places = {feature.column: i for i, feature in enumerate(dense.features) if feature.key is None}
+        unscaled, days = cls(1.0, 0.0, places.get(SALES), places.get(REFUNDS)), train.rows.rows["day"].to_numpy()
+        newest = days == days.max()
+        weight = None if train.weight is None else train.weight[newest]
+        net, came = (
+            float(np.average(amounts[newest], weights=weight))
+            for amounts in (unscaled.net(train.rows.by(dense)), train.outcome)
+        )
+        added = ADDED * net or 1.0
+        # On a day on which nothing came, trees find the level by themselves.
+        return replace(unscaled, level=came / (net + added) or 1.0, added=added)
 
     def net(self, encoded: np.ndarray) -> np.ndarray:
         """Return net spending; of whom it is not known it is nothing."""
@@ -104,13 +114,14 @@ class BoostedSpending:
 
 def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop, **hyper: float) -> tuple[Part, ...]:  # noqa: ARG001 - learners share it
     dense, some = encoders.of(Dense), spent(train)
-    encoded = some.rows.by(dense)
-    weight = np.ones(len(encoded)) if some.weight is None else some.weight
-    start = Spending.of(dense.features, encoded, some.outcome, weight)
     until = stop if isinstance(stop, int) else spent(stop)
-    told = {"tweedie_variance_power": POWER, **hyper}
-    trees = boosted(dense, "tweedie", some, until, told, lambda rows: start.logarithm(rows.by(dense)))
-    centre = float(np.average(start.logarithm(encoded), weights=weight))
+    start = Spending.of(dense, some)
+
+    def first(rows: Encoded) -> np.ndarray:
+        return start.logarithm(rows.by(dense))
+
+    trees = boosted(dense, "tweedie", some, until, {"tweedie_variance_power": POWER, **hyper}, first)
+    centre = float(np.average(first(some.rows), weights=some.weight))
     return (Part(dense, BoostedSpending(start, centre, trees)),)
 
 
