@@ -24,8 +24,15 @@ ACCOUNT, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 @contextmanager
 def acting_as(role: str) -> Iterator[None]:
     """Speak to MLflow as this role during the block."""
-    before = {name: os.environ.get(name) for name in (ACCOUNT, PASSWORD)}
-    _become(role)
+    with restored(ACCOUNT, PASSWORD):
+        _become(role)
+        yield
+
+
+@contextmanager
+def restored(*names: str) -> Iterator[None]:
+    """Put variables of the environment back after the block, whatever was made of them in it."""
+    before = {name: os.environ.get(name) for name in names}
     try:
         yield
     finally:
