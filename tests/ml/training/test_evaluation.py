@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
+from sklearn.linear_model import LogisticRegression
 
 from ml.objectives import figures
 from ml.training import evaluation
@@ -72,6 +73,25 @@ def test_the_calibration_line_finds_what_was_done_to_the_log_odds():
 
     assert found["calibration_slope"] == pytest.approx(0.5, abs=0.05)
     assert found["calibration_intercept"] == pytest.approx(-1, abs=0.05)
+
+
+@pytest.mark.parametrize("rows", [60, 3000])
+@pytest.mark.parametrize(("slope", "intercept"), [(0.05, 0), (1, 0), (1, -3), (3, 2), (-1, 1)])
+def test_the_calibration_line_is_that_of_a_regression_without_shrinkage(rows, slope, intercept):
+    draw = np.random.default_rng(rows)
+    odds = draw.normal(-1, 1.5, rows)
+    outcome = (draw.random(rows) < 1 / (1 + np.exp(-(slope * odds + intercept)))).astype(float)
+    theirs = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10).fit(odds[:, None], outcome)
+    found = figures.calibration_line(outcome, 1 / (1 + np.exp(-odds)))
+
+    assert found["calibration_slope"] == pytest.approx(theirs.coef_[0, 0], rel=1e-5)
+    assert found["calibration_intercept"] == pytest.approx(theirs.intercept_[0], rel=1e-5, abs=1e-6)
+
+
+def test_where_predictions_part_the_outcomes_there_is_no_calibration_line():
+    found = figures.calibration_line(np.repeat([0.0, 1.0], 20), np.linspace(0.1, 0.9, 40))
+
+    assert np.isnan([*found.values()]).all()
 
 
 @pytest.mark.parametrize("metric", [figures.auc, figures.average_precision, figures.spearman])
