@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ml.model.encoder import Encoded, Encoders
     from ml.model.learners.declaration import Examples, Stop
 
-SALES, REFUNDS = "sale_amount_365d", "refund_amount_365d"
+WINDOWS = (365, 90, 28)
+"""In days, the longest first. Of a history that is short an encoder leaves out the longer ones, which tell no more."""
 
 ADDED = 0.1
 """
@@ -51,8 +52,10 @@ class Spending:
         While a history is short, spending of a year goes on growing: by the level of all days later ones would begin too high,
         and trees, which end where these are foretold best, would be spent on it.
         """
-        places = {feature.column: i for i, feature in enumerate(dense.features) if feature.key is None}
-        unscaled, days = cls(1.0, 0.0, places.get(SALES), places.get(REFUNDS)), train.rows.rows["day"].to_numpy()
+        unscaled, days = (
+            cls(1.0, 0.0, _longest(dense, "sale"), _longest(dense, "refund")),
+            train.rows.rows["day"].to_numpy(),
+        )
         newest = days == days.max()
         weight = None if train.weight is None else train.weight[newest]
         net, came = (
@@ -73,6 +76,12 @@ class Spending:
 
     def logarithm(self, encoded: np.ndarray) -> np.ndarray:
         return np.log(self.level * (self.net(encoded) + self.added))
+
+
+def _longest(dense: Dense, kind: str) -> int | None:
+    """Return the place of the column of the longest window; None where none tells anybody apart."""
+    places = {feature.column: i for i, feature in enumerate(dense.features) if feature.key is None}
+    return next((places[name] for window in WINDOWS if (name := f"{kind}_amount_{window}d") in places), None)
 
 
 @dataclass(frozen=True)

@@ -64,18 +64,40 @@ def test_it_is_refitted_with_as_many_trees_and_read_back_to_the_bit(few_who_spen
     assert np.array_equal(stored.raw(stop.rows.by(encoders.of(Dense))), part.raw(stop.rows))
 
 
+def test_of_a_short_history_it_begins_with_the_longest_window_that_tells_more(few_who_spend_most):
+    """Of two columns that are the same the encoder keeps the shorter window."""
+    _, train, stop = few_who_spend_most
+
+    def short(some: Examples) -> Examples:
+        rows = some.rows.rows
+        at = rows.column_names.index("sale_amount_90d")
+        return Examples(Encoded(rows.set_column(at, "sale_amount_90d", rows["sale_amount_365d"])), some.outcome)
+
+    train, stop = short(train), short(stop)
+    encoders = Encoders(train.rows.rows, leave_out=LABELS)
+    (part,) = LEARNER.fit(encoders, "regression", train, stop)
+    start = encoders.of(Dense).features[part.predictor.start.sales].column
+
+    assert "sale_amount_365d" not in [feature.column for feature in encoders.of(Dense).features]
+    assert start == "sale_amount_90d"
+
+
 @pytest.mark.parametrize("sales", [0.0, None])
 def test_where_nobody_has_spent_all_begin_alike(few_who_spend_most, sales):
     _, train, stop = few_who_spend_most
-    at = train.rows.rows.column_names.index("sale_amount_365d")
 
     def poor(some: Examples) -> Examples:
-        nothing = pa.array([sales] * ROWS, pa.float64())
-        return Examples(Encoded(some.rows.rows.set_column(at, "sale_amount_365d", nothing)), some.outcome)
+        rows, nothing = some.rows.rows, pa.array([sales] * ROWS, pa.float64())
+        for name in rows.column_names:
+            if name.startswith(("sale_amount_", "refund_amount_")):
+                rows = rows.set_column(rows.column_names.index(name), name, nothing)
+        return Examples(Encoded(rows), some.outcome)
 
     train, stop = poor(train), poor(stop)
-    (part,) = LEARNER.fit(Encoders(train.rows.rows, leave_out=LABELS), "regression", train, stop)
+    encoders = Encoders(train.rows.rows, leave_out=LABELS)
+    (part,) = LEARNER.fit(encoders, "regression", train, stop)
 
+    assert np.ptp(part.predictor.start.logarithm(stop.rows.by(encoders.of(Dense)))) == 0
     assert np.isfinite(part.raw(stop.rows)).all()
     assert part.contributions(stop.rows).raw == pytest.approx(part.raw(stop.rows), rel=1e-9)
 
