@@ -90,11 +90,8 @@ class Platt:
         counts = 1.0 if weight is None else weight
         positives, negatives = float((counts * outcome).sum()), float((counts * (1 - outcome)).sum())
         smooth = np.where(outcome > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-        centre, spread = float(raw.mean()), float(raw.std()) or 1.0
-        # Standardised, so that neither a score in days nor one in thousandths makes the curvature singular.
-        design = np.column_stack([(raw - centre) / spread, np.ones(len(raw))])
-        slope, intercept = _maximum(design, smooth, counts, spread, np.log((positives + 1) / (negatives + 1)))
-        return cls(slope=slope / spread, intercept=intercept - slope / spread * centre)
+        level = np.log((positives + 1) / (negatives + 1))
+        return cls(*likeliest_line(raw, smooth, level, counts=counts, prior=PRIOR_WEIGHT))
 
     @classmethod
     def as_it_is(cls, raw: np.ndarray, outcome: np.ndarray) -> Platt:  # noqa: ARG003 - calibrations share it
@@ -122,23 +119,31 @@ class Platt:
         return np.clip(logistic(self.slope * raw + self.intercept), NEVER, 1 - NEVER)
 
 
-def _maximum(
-    design: np.ndarray, smooth: np.ndarray, counts: np.ndarray | float, spread: float, level: float
+def likeliest_line(
+    raw: np.ndarray, outcome: np.ndarray, level: float, counts: np.ndarray | float = 1.0, prior: float = 0.0
 ) -> tuple[float, float]:
-    """Find slope and intercept of a standardised score by damped Newton steps, from the base rate's `level` on."""
+    """
+    Find slope and intercept of the likeliest log-odds over a score, by damped Newton steps from the log-odds `level` on.
+
+    Outcomes may lie between 0 and 1; `prior` is how much it counts that the slope is 1. Without one there is no such line where
+    the score parts the outcomes.
+    """
+    centre, spread = float(raw.mean()), float(raw.std()) or 1.0
+    # Standardised, so that neither a score in days nor one in thousandths makes the curvature singular.
+    design = np.column_stack([(raw - centre) / spread, np.ones(len(raw))])
 
     def loss(weights: np.ndarray) -> float:
         odds = design @ weights
-        lost = counts * (np.logaddexp(0, odds) - smooth * odds)
-        return float(lost.sum() + PRIOR_WEIGHT * (weights[0] / spread - 1) ** 2 / 2)
+        lost = counts * (np.logaddexp(0, odds) - outcome * odds)
+        return float(lost.sum() + prior * (weights[0] / spread - 1) ** 2 / 2)
 
     weights = np.array([0.0, level])
     for _ in range(NEWTON_STEPS):
         chance = logistic(design @ weights)
-        gradient = design.T @ (counts * (chance - smooth))
-        gradient[0] += PRIOR_WEIGHT * (weights[0] / spread - 1) / spread
+        gradient = design.T @ (counts * (chance - outcome))
+        gradient[0] += prior * (weights[0] / spread - 1) / spread
         curvature = design.T @ (design * (counts * np.maximum(chance * (1 - chance), 1e-12))[:, None])
-        curvature[0, 0] += PRIOR_WEIGHT / spread**2
+        curvature[0, 0] += prior / spread**2
         step = -np.linalg.solve(curvature, gradient)
         before, downhill = loss(weights), 1e-4 * float(gradient @ step)
         sizes = (0.5**n for n in range(HALVINGS))
@@ -146,7 +151,8 @@ def _maximum(
         weights = weights + size * step
         if np.abs(size * step).max() < 1e-10:  # noqa: PLR2004 - far below what a probability of 3 decimals shows
             break
-    return float(weights[0]), float(weights[1])
+    slope, intercept = float(weights[0]), float(weights[1])
+    return slope / spread, intercept - slope / spread * centre
 
 
 BENDS = (0.5, 2.0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.model.calibration import logistic
+from ml.model.calibration import likeliest_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,9 +23,6 @@ ROUNDS = 100
 """Draws of a noise floor."""
 
 BINS = 10
-
-NEWTON_STEPS, MOVED = 50, 1e-8
-"""Newton's method on two parameters of a concave likelihood is done in about five; it ends when a step moves nothing."""
 
 
 # Ranking: the order of a score
@@ -133,35 +130,16 @@ def calibration_line(outcome: np.ndarray, probability: np.ndarray) -> dict[str, 
     """
     sure = np.clip(probability, 1e-6, 1 - 1e-6)
     odds = np.log(sure / (1 - sure))
+    came = outcome > 0
     slope = intercept = float("nan")
-    if _differ(outcome) and np.ptp(odds) > 0:
-        slope, intercept = _line(odds, outcome > 0)
+    if _differ(outcome) and np.ptp(odds) > 0 and not _parts(odds, came):
+        slope, intercept = likeliest_line(odds, came.astype(float), float(np.log(came.mean() / (1 - came.mean()))))
     return {"calibration_slope": slope, "calibration_intercept": intercept}
 
 
-def _line(odds: np.ndarray, came: np.ndarray) -> tuple[float, float]:
-    """Find the likeliest line by Newton's steps from the one that is right, each halved until it leads uphill."""
-    design, line = np.column_stack([odds, np.ones(len(odds))]), np.array([1.0, 0.0])
-
-    def likelihood(line: np.ndarray) -> float:
-        told = design @ line
-        return float(told[came].sum() - np.logaddexp(0, told).sum())
-
-    now = likelihood(line)
-    for _ in range(NEWTON_STEPS):
-        chance = logistic(design @ line)
-        curvature = design.T @ (design * (chance * (1 - chance))[:, None])
-        try:
-            step = np.linalg.solve(curvature, design.T @ (came - chance))
-        except np.linalg.LinAlgError:
-            break
-        if np.abs(step).max() < MOVED:
-            return float(line[0]), float(line[1])
-        before = now
-        while (now := likelihood(line + step)) < before and np.abs(step).max() >= MOVED:
-            step = step / 2
-        line = line + step
-    return float("nan"), float("nan")
+def _parts(score: np.ndarray, came: np.ndarray) -> bool:
+    """Say whether a score has all positives on one side and all others on the other."""
+    return bool(score[came].min() >= score[~came].max() or score[came].max() <= score[~came].min())
 
 
 def deviance(outcome: np.ndarray, count: np.ndarray) -> float:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ml.model.encoder import Dense
-from ml.model.learners.boosting import HYPER, Boosting, boosted
+from ml.model.learners.boosting import HYPER, Boosting
 from ml.model.learners.declaration import Learner
-from ml.model.learners.tweedie import POWER, VARIANCE, in_money, spent
+from ml.model.learners.tweedie import VARIANCE, boosted_logarithm, in_money, spent
 from ml.model.part import Part
 
 if TYPE_CHECKING:
@@ -52,10 +52,8 @@ class Spending:
         While a history is short, spending of a year goes on growing: by the level of all days later ones would begin too high,
         and trees, which end where these are foretold best, would be spent on it.
         """
-        unscaled, days = (
-            cls(1.0, 0.0, _longest(dense, "sale"), _longest(dense, "refund")),
-            train.rows.rows["day"].to_numpy(),
-        )
+        unscaled = cls(1.0, 0.0, _longest(dense, "sale"), _longest(dense, "refund"))
+        days = train.rows.rows["day"].to_numpy()
         newest = days == days.max()
         weight = None if train.weight is None else train.weight[newest]
         net, came = (
@@ -122,15 +120,14 @@ class BoostedSpending:
 
 
 def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop, **hyper: float) -> tuple[Part, ...]:  # noqa: ARG001 - learners share it
-    dense, some = encoders.of(Dense), spent(train)
-    until = stop if isinstance(stop, int) else spent(stop)
-    start = Spending.of(dense, some)
+    dense = encoders.of(Dense)
+    start = Spending.of(dense, spent(train))
 
     def first(rows: Encoded) -> np.ndarray:
         return start.logarithm(rows.by(dense))
 
-    trees = boosted(dense, "tweedie", some, until, {"tweedie_variance_power": POWER, **hyper}, first)
-    centre = float(np.average(first(some.rows), weights=some.weight))
+    trees = boosted_logarithm(dense, train, stop, hyper, first)
+    centre = float(np.average(first(train.rows), weights=train.weight))
     return (Part(dense, BoostedSpending(start, centre, trees)),)
 
 

@@ -144,6 +144,16 @@ class Design:
         return Linear(width, intercept, tuple(columns))
 
 
+def of_chances(dense: Dense, design: Design, train: Examples, c: float) -> Linear:
+    """Weigh the columns of a design of the training rows by logistic regression; `c` is how little weights are shrunk."""
+    from sklearn.linear_model import LogisticRegression
+
+    # Newton's steps on the exact curvature: the one solver that needs neither a seed nor a tolerance to be tuned.
+    fitted = LogisticRegression(C=c, solver="newton-cholesky", max_iter=200)
+    fitted.fit(design.matrix, train.outcome > 0, sample_weight=train.weight)
+    return design.predictor(len(dense.features), fitted.coef_[0], float(fitted.intercept_[0]))
+
+
 def of_amounts(dense: Dense, train: Examples) -> Linear:
     """Weigh the amounts of the training rows by ridge regression."""
     from sklearn.linear_model import Ridge

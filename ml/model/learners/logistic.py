@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ml.model.encoder import Dense
 from ml.model.learners.declaration import Learner
-from ml.model.learners.linear import Design, Linear
+from ml.model.learners.linear import Design, Linear, of_chances
 from ml.model.part import Part
 
 if TYPE_CHECKING:
@@ -24,15 +24,9 @@ less often, and a regression on curves lay so close together that recalibration 
 
 
 def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Part, ...]:  # noqa: ARG001 - learners share it
-    from sklearn.linear_model import LogisticRegression
-
     dense = encoders.of(Dense)
     design = Design.of_all(dense.features, train.rows.by(dense))
-    # Newton's steps on the exact curvature: the one solver that needs neither a seed nor a tolerance to be tuned.
-    fitted = LogisticRegression(C=C, solver="newton-cholesky", max_iter=200)
-    fitted.fit(design.matrix, train.outcome > 0, sample_weight=train.weight)
-    predictor = design.predictor(len(dense.features), fitted.coef_[0], float(fitted.intercept_[0]))
-    return (Part(dense, predictor),)
+    return (Part(dense, of_chances(dense, design, train, C)),)
 
 
 LEARNER = Learner("logistic", "logistic regression", fit=_fit, predictors=(Linear,), losses=("binary",))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ml.model.encoder import Dense
 from ml.model.learners.declaration import Learner
-from ml.model.learners.linear import Design, Linear
+from ml.model.learners.linear import Design, Linear, of_chances
 from ml.model.part import Part
 
 if TYPE_CHECKING:
@@ -35,17 +35,13 @@ over five blocks: .2135, .2341, .5599, .0855; of all columns, C .1: .2150, .2342
 
 
 def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop) -> tuple[Part, ...]:  # noqa: ARG001 - learners share it
-    from sklearn.linear_model import LogisticRegression
-
     dense = encoders.of(Dense)
     used = np.array([i for i, f in enumerate(dense.features) if f.column in COLUMNS and f.key is None], dtype=int)
     if not used.size:
         rate = float(np.average(train.outcome > 0, weights=train.weight))
         return (Part(dense, Linear(len(dense.features), float(np.log(rate / (1 - rate))), ())),)
     design = Design.of(train.rows.by(dense), used, ["log"] * len(used), tail=0.0)
-    fitted = LogisticRegression(C=C, solver="newton-cholesky", max_iter=200)
-    fitted.fit(design.matrix, train.outcome > 0, sample_weight=train.weight)
-    return (Part(dense, design.predictor(len(dense.features), fitted.coef_[0], float(fitted.intercept_[0]))),)
+    return (Part(dense, of_chances(dense, design, train, C)),)
 
 
 LEARNER = Learner(

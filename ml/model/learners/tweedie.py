@@ -22,9 +22,9 @@ from ml.model.learners.declaration import Learner, Range
 from ml.model.part import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from ml.model.encoder import Encoders
+    from ml.model.encoder import Encoded, Encoders
     from ml.model.learners.declaration import Examples, Stop
 
 POWER = 1.2
@@ -81,11 +81,21 @@ def spent(some: Examples) -> Examples:
     return some.of(np.maximum(some.outcome, 0.0))
 
 
+def boosted_logarithm(
+    dense: Dense,
+    train: Examples,
+    stop: Stop,
+    hyper: Mapping[str, float],
+    start: Callable[[Encoded], np.ndarray] | None = None,
+) -> Boosting:
+    """Boost trees for the logarithm of an amount, from `start` on: see `boosted`."""
+    until = stop if isinstance(stop, int) else spent(stop)
+    return boosted(dense, "tweedie", spent(train), until, {"tweedie_variance_power": POWER, **hyper}, start)
+
+
 def _fit(encoders: Encoders, loss: str, train: Examples, stop: Stop, **hyper: float) -> tuple[Part, ...]:  # noqa: ARG001 - learners share it
     dense = encoders.of(Dense)
-    until = stop if isinstance(stop, int) else spent(stop)
-    trees = boosted(dense, "tweedie", spent(train), until, {"tweedie_variance_power": POWER, **hyper})
-    return (Part(dense, Exponential(trees)),)
+    return (Part(dense, Exponential(boosted_logarithm(dense, train, stop, hyper))),)
 
 
 LEARNER = Learner(
