@@ -2,8 +2,8 @@
 Boosted trees that begin with what was spent within a year, and learn by what to multiply it.
 
 Trees alone learn levels of spending by heart: where a history is short, or a few customers spend most, the naive rule that who
-has spent goes on spending ranks better than they do. These trees cannot do much worse than it, for they start from it: the
-logarithm of the rule is their first score, and Tweedie's deviance asks for the rest.
+has spent goes on spending ranks better than they do. These start from it: the logarithm of the rule is their first score, and
+Tweedie's deviance asks for the rest.
 """
 
 from __future__ import annotations
