@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ml.model.encoder import Dense
 from ml.model.learners.declaration import Learner, Range
 from ml.model.part import Part
+from ml.model.shapley import Shapley
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,15 +62,18 @@ class Boosting:
 
     def raw(self, encoded: np.ndarray) -> np.ndarray:
         # LightGBM divides by the number of rows; Spark hands over batches without any.
-        return self._predict(encoded, raw_score=True) if len(encoded) else np.zeros(0)
+        if not len(encoded):
+            return np.zeros(0)
+        return np.asarray(self.booster.predict(encoded, num_threads=1, raw_score=True))
 
     def contributions(self, encoded: np.ndarray) -> np.ndarray:
         if not len(encoded):
             return np.zeros((0, encoded.shape[1] + 1))
-        return self._predict(encoded, pred_contrib=True)
+        return self._shapley.contributions(encoded)
 
-    def _predict(self, encoded: np.ndarray, **how: bool) -> np.ndarray:
-        return np.asarray(self.booster.predict(encoded, num_threads=1, **how))
+    @cached_property
+    def _shapley(self) -> Shapley:
+        return Shapley.of(self.booster)
 
     def to_json(self) -> dict[str, Any]:
         return {}
