@@ -19,18 +19,27 @@ if TYPE_CHECKING:
 
 TRAINER, PROMOTER, SCORER = "trainer", "promoter", "scorer"
 ACCOUNT, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+REGISTRY = "MLFLOW_REGISTRY_URI"
 
 
 @contextmanager
 def acting_as(role: str) -> Iterator[None]:
-    """Speak to MLflow as this role during the block."""
-    with restored(ACCOUNT, PASSWORD):
+    """
+    Speak to MLflow as this role during the block, and name the registry to whatever client MLflow makes for itself in it.
+
+    Left to itself, such a client asks the session of Spark that the process has had where the registry is, whether that server
+    lives or not, and waits ten minutes for one that is gone.
+    """
+    from mlflow import get_tracking_uri
+
+    with _restored(ACCOUNT, PASSWORD, REGISTRY):
         _become(role)
+        os.environ[REGISTRY] = get_tracking_uri()
         yield
 
 
 @contextmanager
-def restored(*names: str) -> Iterator[None]:
+def _restored(*names: str) -> Iterator[None]:
     """Put variables of the environment back after the block, whatever was made of them in it."""
     before = {name: os.environ.get(name) for name in names}
     try:

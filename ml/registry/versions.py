@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ml.model import artifact
 from ml.registry import flavour, page
-from ml.registry.acting import TRAINER, acting_as, be_somebody, restored
+from ml.registry.acting import TRAINER, acting_as, be_somebody
 from rekindle import records
 from rekindle.errors import InputError
 from rekindle.points import durable
@@ -41,8 +40,6 @@ PROMOTING, BEGUN, OVER = "promoting", "begun", "over"
 Tag of a version, and its values: begun before its promotion is logged, over once it has the alias. It says which of the two
 holds, and no verdict.
 """
-
-REGISTRY = "MLFLOW_REGISTRY_URI"
 
 BESIDE_NATIVE = {"MLmodel", "requirements.txt", "registered_model_meta", flavour.NATIVE}
 """What MLflow keeps beside a model's native files."""
@@ -99,8 +96,7 @@ def register(product: Product, trained: Trained) -> Version:
         run_id = run.info.run_id
         model = client.create_logged_model(run.info.experiment_id, name=product.name, source_run_id=run_id)
         signature = trained.scorer.inputs, [forecast.label for forecast in trained.scorer.forecasts]
-        with without_asking_spark():
-            Model.log(None, flavour, model_id=model.model_id, run_id=run_id, files=files, signature=signature)
+        Model.log(None, flavour, model_id=model.model_id, run_id=run_id, files=files, signature=signature)
         _log_metrics(client, run, model.model_id, trained.metrics)
         _create_registered_model(client, product, product.model_name)
         with durable("model", product.name):
@@ -331,7 +327,7 @@ def mlflow_client() -> MlflowClient:
     """
     Return a client of the registry that MLFLOW_TRACKING_URI names, without chatter: what matters is raised.
 
-    It is told where its registry is, for the reason that `without_asking_spark` gives.
+    It is told where its registry is, for the reason that `acting_as` gives.
     """
     from mlflow import MlflowClient, get_tracking_uri
 
@@ -339,18 +335,3 @@ def mlflow_client() -> MlflowClient:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return MlflowClient(registry_uri=get_tracking_uri())
-
-
-@contextmanager
-def without_asking_spark() -> Iterator[None]:
-    """
-    Let clients that MLflow makes for itself take the server that is named for their registry.
-
-    Left to itself it asks the session of Spark that the process has had for one, whether that server lives or not, and waits ten
-    minutes for one that is gone.
-    """
-    from mlflow import get_tracking_uri
-
-    with restored(REGISTRY):
-        os.environ[REGISTRY] = get_tracking_uri()
-        yield

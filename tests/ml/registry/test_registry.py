@@ -8,6 +8,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 from uuid import uuid4
 
+import pyspark.sql
 import pytest
 from mlflow import MlflowClient
 from mlflow.models import Model
@@ -33,6 +34,16 @@ def product(recall) -> Product:
     """A product of the test's own: no other test promotes it."""
     name = f"recall_{uuid4().hex[:8]}"
     return replace(recall, name=name, table=f"scores.{name}_daily")
+
+
+@pytest.fixture(autouse=True)
+def nobody_asks_spark(monkeypatch):
+    """The server of the session that this process has had may be gone: a registry that asks there waits ten minutes."""
+
+    def asked() -> None:
+        raise AssertionError("MLflow has asked Spark where the registry is.")
+
+    monkeypatch.setattr(pyspark.sql.SparkSession, "getActiveSession", asked)
 
 
 @pytest.fixture

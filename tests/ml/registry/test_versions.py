@@ -5,7 +5,8 @@ import os
 import mlflow
 import pyspark.sql
 
-from ml.registry.versions import mlflow_client, without_asking_spark
+from ml.registry.acting import PROMOTER, TRAINER, acting_as
+from ml.registry.versions import mlflow_client
 
 
 def test_the_registry_is_asked_for_without_spark(tmp_path, monkeypatch):
@@ -18,7 +19,8 @@ def test_the_registry_is_asked_for_without_spark(tmp_path, monkeypatch):
     monkeypatch.setattr(mlflow.tracking._tracking_service.utils, "_tracking_uri", None)
 
     assert mlflow_client()._registry_uri == uri
-    with without_asking_spark():
-        assert mlflow.MlflowClient()._registry_uri == uri
+    for role in (TRAINER, PROMOTER):
+        with acting_as(role):
+            assert mlflow.MlflowClient()._registry_uri == uri
     assert not asked
     assert "MLFLOW_REGISTRY_URI" not in os.environ
