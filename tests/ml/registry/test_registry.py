@@ -36,20 +36,12 @@ def product(recall) -> Product:
     return replace(recall, name=name, table=f"scores.{name}_daily")
 
 
-@pytest.fixture(autouse=True)
-def nobody_asks_spark(monkeypatch):
-    """The server of the session that this process has had may be gone: a registry that asks there waits ten minutes."""
-
-    def asked() -> None:
-        raise AssertionError("MLflow has asked Spark where the registry is.")
-
-    monkeypatch.setattr(pyspark.sql.SparkSession, "getActiveSession", asked)
-
-
 @pytest.fixture
-def register(product, recall_fitted):
-    """Register a model that differs from every other in its calibration."""
+def register(product, recall_fitted, monkeypatch):
+    """Register a model that differs from every other in its calibration, without a question to a Spark that may be gone."""
     count = iter(range(1, 100))
+    asked = []
+    monkeypatch.setattr(pyspark.sql.SparkSession, "getActiveSession", lambda: asked.append(True))
 
     def one(day: date = SUNDAY, *, passed: bool = True, rows: str | None = None) -> registry.Version:
         scorer = recall_fitted.scorer
@@ -67,7 +59,10 @@ def register(product, recall_fitted):
             documents={"pictures/roc.svg": "<svg/>"},
             tags={"test_days": "2002-05-05"},
         )
-        return registry.register(product, trained)
+        asked.clear()
+        version = registry.register(product, trained)
+        assert not asked
+        return version
 
     return one
 
