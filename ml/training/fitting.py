@@ -560,16 +560,19 @@ def _is_rule_ahead(  # noqa: PLR0917 - what is compared
     season: Season | None,
 ) -> bool:
     """
-    Say whether a naive rule is ahead of the chosen candidate by more than a standard error.
+    Say whether a naive rule is ahead of the chosen candidate by more than a standard error, and so on the newest block.
 
-    Where neither is, the candidate stays: a rule ranks, and how much is to be expected of whom it cannot say.
+    Where neither is, the candidate stays: a rule ranks, and how much is to be expected of whom it cannot say. Blocks before the
+    newest judge a candidate that had less to learn from, and a rule learns nothing: alone they turn no candidate away.
     """
     parts = [_by_rule(rule, objective, trial) for trial in trials]
     fits = [(some, season) for some in parts if some]
     if len(fits) < len(trials):
         return False
-    both = _beside(objective, blocks, trials, rule.name, fits)
-    return choose(objective.choose_by, both, [chosen, rule.name]) == rule.name
+    newest, *_ = both = _beside(objective, blocks, trials, rule.name, fits)
+    metric = objective.choose_by
+    is_ahead = newest.by(metric, rule.name) > newest.by(metric, chosen)
+    return is_ahead and choose(metric, both, [chosen, rule.name]) == rule.name
 
 
 def _by_rule(rule: Rule, objective: Objective, trial: _OfTrial) -> tuple[Part, ...]:

@@ -386,14 +386,18 @@ def test_where_every_candidate_is_refused_the_rule_stands_in(recall, recall_samp
     assert "logistic for active_1_7: it ranks the wrong way round" in found.why_no_model
 
 
+def tenure_of(part: Part) -> Column:
+    """Weigh the tenure, of which no amount depends."""
+    at = next(i for i, feature in enumerate(part.encoder.features) if feature.column == "tenure_days")
+    return Column(at, "plain", 0.0, 1e4, 500.0, 0.5, 0.0, 0.0)
+
+
 def distracted(encoders, loss, train, stop) -> tuple[Part, ...]:
     """Weigh the amounts, and of the later increment, which is twice as much, let the tenure count as well."""
     (part,) = LEARNERS["linear"].fit(encoders, loss, train, stop)
     if train.outcome.mean() < 250:
         return (part,)
-    at = next(i for i, feature in enumerate(part.encoder.features) if feature.column == "tenure_days")
-    tenure = Column(at, "plain", 0.0, 1e4, 500.0, 0.5, 0.0, 0.0)
-    return (Part(part.encoder, replace(part.predictor, columns=(*part.predictor.columns, tenure))),)
+    return (Part(part.encoder, replace(part.predictor, columns=(*part.predictor.columns, tenure_of(part)))),)
 
 
 def test_a_rule_stands_in_for_the_increment_in_which_it_is_ahead(ltv, ltv_sample, business, monkeypatch):
@@ -407,6 +411,32 @@ def test_a_rule_stands_in_for_the_increment_in_which_it_is_ahead(ltv, ltv_sample
     assert "ahead of it by more than a standard error" in second.refused["distracted"]
     for scorer in (found.scorer, refitted.scorer):
         assert [forecast.candidate for forecast in scorer.forecasts] == ["distracted", second.rule]
+
+
+def test_a_rule_stands_in_for_no_candidate_that_was_behind_while_it_had_less_to_learn_from(ltv, business, monkeypatch):
+    rows = feature_rows(sundays(60), 200)
+    lately = rows["sale_amount_28d"].to_numpy().astype(float)
+    before = np.round(np.random.default_rng(0).gamma(1.0, 200.0, rows.num_rows), 2)
+    # No rule knows both windows, and both count.
+    of_90 = [Decimal(f"{amount:.2f}") for amount in lately + before]
+    rows = replaced(rows, sale_amount_90d=of_90, net_revenue_1_30=3 * lately + before)
+    sample = sample_of(ltv, rows, business)
+    split = samples.split(sample, business)
+    last = {label: days.last for label, days in split.train.items()}
+
+    def slow(encoders, loss, train, stop) -> tuple[Part, ...]:
+        """Learn what linear regression does from all training days, and from fewer nothing of amounts."""
+        (part,) = LEARNERS["linear"].fit(encoders, loss, train, stop)
+        if train.rows.rows["day"].to_pylist()[-1] in last.values():
+            return (part,)
+        return (Part(part.encoder, replace(part.predictor, columns=(tenure_of(part),))),)
+
+    monkeypatch.setitem(LEARNERS, "slow", replace(LEARNERS["linear"], name="slow", fit=slow))
+    contest, _ = fitting.fit(replace(ltv, candidates=("slow",)), sample, split).contests
+
+    assert split.earlier[contest.label]
+    assert contest.validation["slow"] < contest.rules[contest.rule] - 0.1
+    assert contest.chosen == "slow"
 
 
 def of_a_changing_business(weeks: int) -> pa.Table:
