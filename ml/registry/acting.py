@@ -2,7 +2,7 @@
 As whom this process speaks to a team's MLflow: it reads as the scorer, trains as the trainer, promotes as the promoter.
 
 MLflow takes the account from the environment with each request, so the environment is what changes. Where no passwords are
-named, as on one machine, nothing does.
+named, as on one machine, there is no account.
 """
 
 from __future__ import annotations

@@ -560,9 +560,9 @@ def _is_rule_ahead(  # noqa: PLR0917 - what is compared
     season: Season | None,
 ) -> bool:
     """
-    Say whether a naive rule is ahead of the chosen candidate by more than a standard error, and so on the newest block.
+    Say whether a naive rule is ahead of the chosen candidate by more than a standard error, and ahead on the newest block too.
 
-    Where neither is, the candidate stays: a rule ranks, and how much is to be expected of whom it cannot say. Blocks before the
+    Where it is not, the candidate stays: a rule ranks, and how much is to be expected of whom it cannot say. Blocks before the
     newest judge a candidate that had less to learn from, and a rule learns nothing: alone they turn no candidate away.
     """
     parts = [_by_rule(rule, objective, trial) for trial in trials]
