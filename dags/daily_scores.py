@@ -8,6 +8,8 @@ population with its champion, publish, hold it against a week before, and write 
 * **Permission** never stops scores: without contacts, consents, messages or replies of the day, or where they cannot be used,
   nobody is permitted anew; an alert says so, and permission is still taken away.
 * **Safe to run again**: a task replaces its own day. To repeat a day, clear the task and what follows it.
+* **Builds what is stale**: where neither inputs nor code, contracts and settings have changed, a task says so and ends; where
+  that is so of the whole day, the first task skips the rest. `force` builds all the same.
 * **A failed check** stops what follows. It names the table, the rule and how many rows; see the day's report and Data Docs.
 * **A history**: `airflow backfill create --dag-id daily_scores …`, or `rekindle backfill`, which builds raw and features of the
   range in one pass first.
@@ -37,7 +39,7 @@ from rekindle.workflow.timetable import DayTimetable
 )
 def daily_scores() -> None:
     deliveries, published, page = tasks.wait(), tasks.publish(), tasks.report()
-    chain(tasks.begin(), deliveries)
+    chain(tasks.begin_unless_unchanged(), deliveries)
     tasks.build_tables(PRODUCTS, after=deliveries, before=published, beside=page)
     chain(published, tasks.watch(), page)
 

@@ -80,12 +80,7 @@ def main(
     if product.is_trained:
         model, is_backfilled = registry.model_for(product, days.last, backfill=backfill, version=version)
         table = _predicted(spark, product, population, days, model)
-        about = {
-            "model_name": model.name,
-            "model_version": model.version,
-            "model_digest": model.digest,
-            "is_backfilled": is_backfilled,
-        }
+        about = registry.told_of(model, is_backfilled=is_backfilled)
     else:
         table, about = columns_of(product, population), {}
     table = table.withColumns({name: F.lit(value) for name, value in {**about, "run_id": run_id}.items()})
@@ -94,7 +89,13 @@ def main(
         run_id, {name: at for name in inputs[days.first] if (at := snapshot_id(spark, name)) is not None}
     )
     done = replace_days(
-        spark, product.table, table.select(*contracts.load(product.table).names), days, run_id=run_id, inputs=inputs
+        spark,
+        product.table,
+        table.select(*contracts.load(product.table).names),
+        days,
+        run_id=run_id,
+        inputs=inputs,
+        besides=about,
     )
     return Scored(done.row_count, model)
 

@@ -18,6 +18,7 @@ from ml.registry.champions import (
     promote,
     rollback,
     succeed,
+    told_of,
     why_skipped,
 )
 from ml.registry.gates import TakenOver, take_over
@@ -47,6 +48,7 @@ __all__ = [
     "same",
     "succeed",
     "take_over",
+    "told_of",
     "version",
     "versions",
     "why_skipped",

@@ -177,6 +177,16 @@ def model_for(product: Product, day: date, *, backfill: bool, version: str | Non
     )
 
 
+def told_of(found: Version, *, is_backfilled: bool) -> dict[str, Any]:
+    """What each row of a score table says of the version that scored it, by column."""
+    return {
+        "model_name": found.name,
+        "model_version": found.version,
+        "model_digest": found.digest,
+        "is_backfilled": is_backfilled,
+    }
+
+
 def promote(product: Product, number: str, *, run_id: str, reason: str) -> Version:
     """
     Make a version champion from the day it was trained on, or from the day after the last that another has served.

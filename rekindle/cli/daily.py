@@ -64,6 +64,9 @@ def run(
         float, typer.Option(help="How long to wait for deliveries that are not there yet.", min=0)
     ] = 0,
     at: AtOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Build again also what stands, because nothing has changed.")
+    ] = False,
     shadow: Annotated[
         bool,
         typer.Option(
@@ -74,6 +77,9 @@ def run(
 ) -> None:
     """
     Run the daily DAG for a day, through Airflow: load, build features, score, publish, report.
+
+    What stands, because neither its inputs nor our code, contracts and settings have changed since, is not built again; a day of
+    which that is true of all is left as it is, unless --at or --force is given.
 
     With --shadow the same jobs run without Airflow, and nothing of them is left: what would be published is held against what is,
     in counts and differences that name nobody. Exit code 1 if a check would stop the day.
@@ -90,10 +96,14 @@ def run(
         return
     tell = _quiet if json else tell_stage
     with shown(as_json=json) as progress:
-        parameters = {"kind": "daily", **({"at": at.isoformat()} if at else {})}
+        parameters = {"kind": "daily", "force": force, **({"at": at.isoformat()} if at else {})}
         (done,) = running.run_days(
             "daily_scores", Days.one(day), parameters, tell, wait_minutes=wait_minutes, progress=progress
         )
+    if done.status == "unchanged":
+        text = f"Nothing of {day} has changed since it was built and published. --force builds it again."
+        answer(_told(done), as_json=json, text=text)
+        return
     given = [f"Permission is as of {at:%Y-%m-%d %H:%M} UTC, which was given."] if at else []
     answer(
         {**_told(done), **({"at": at} if at else {})},
@@ -239,7 +249,7 @@ def report(*, day: DayOption, json: JsonOption = False) -> None:
     from rekindle import report as page
 
     platform.attach()
-    runs = [run for run in records.runs(day) if run.kind in page.KINDS]
+    runs = [run for run in records.runs(day) if run.kind in page.KINDS and run.status != "unchanged"]
     if not runs:
         raise InputError(f"No run is recorded for {day}.", todo=f"Run it: rekindle run --day {day}")
     path = page.write(day, runs[-1].run_id)

@@ -104,7 +104,7 @@ RUNS = Question(
         About(
             ("kind", "status"),
             {
-                "rekindle_runs": "Runs on record by kind and status: running, done, failed.",
+                "rekindle_runs": "Runs on record by kind and status: running, done, failed, unchanged.",
                 "rekindle_run_last_duration_seconds": "How long the last run took that ended so.",
                 "rekindle_run_last_end_timestamp_seconds": "When the last run ended so.",
             },

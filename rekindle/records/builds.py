@@ -36,6 +36,8 @@ class Build:
     run_id: str
     snapshot_id: int | None
     inputs: Mapping[str, Input] = field(default_factory=dict)
+    made_by: str | None = None
+    """Digest of the code, contracts and settings that made it; None of what was built before that was recorded."""
     built_at: datetime | None = None
 
 
@@ -50,8 +52,8 @@ def record_builds(builds: Iterable[Build]) -> None:
             )
         insert_many(
             connection,
-            "rekindle.build (table_name, day, build_id, run_id, snapshot_id)",
-            [(b.table, b.day, b.build_id, b.run_id, b.snapshot_id) for b in builds],
+            "rekindle.build (table_name, day, build_id, run_id, snapshot_id, made_by)",
+            [(b.table, b.day, b.build_id, b.run_id, b.snapshot_id, b.made_by) for b in builds],
         )
         insert_many(
             connection,
@@ -72,7 +74,7 @@ def builds(table: str, first_day: date, last_day: date) -> dict[date, Build]:
     def work(connection: Connection) -> dict[date, Build]:
         rows = connection.cursor(row_factory=dict_row).execute(
             """
-            select b.table_name as table, b.day, b.build_id, b.run_id, b.snapshot_id, b.built_at,
+            select b.table_name as table, b.day, b.build_id, b.run_id, b.snapshot_id, b.made_by, b.built_at,
                 i.input, i.from_day, i.to_day, i.fingerprint
             from rekindle.build as b left join rekindle.build_input as i using (table_name, day)
             where b.table_name = %s and b.day between %s and %s

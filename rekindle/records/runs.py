@@ -27,7 +27,8 @@ class Run:
     kind: str
     first_day: date
     last_day: date
-    status: Literal["running", "done", "failed"]
+    status: Literal["running", "done", "failed", "unchanged"]
+    """`unchanged`: an earlier run had done all that this one would have."""
     started_at: datetime
     finished_at: datetime | None
     error: str | None
@@ -81,7 +82,7 @@ def start_run(kind: str, days: Days, *, dag_run_id: str | None = None, run_id: s
     return run_id
 
 
-def finish_run(run_id: str, status: Literal["done", "failed"], error: str | None = None) -> None:
+def finish_run(run_id: str, status: Literal["done", "failed", "unchanged"], error: str | None = None) -> None:
     """Record how a run ended. `error` is text for people and holds neither personal data nor secrets."""
     with durable("end of a run"):
         transact(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from rekindle import records
 from rekindle.days import Days
+from rekindle.warehouse import made_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -61,16 +62,29 @@ class Known:
         return fingerprint(self.builds_of(table), first, last)
 
 
-def record(known: Known, table: str, days: Days, inputs: Inputs, *, run_id: str, snapshot: int | None) -> None:
-    """Record for each day what its partition was built from; `known` was asked before the inputs were read."""
-    builds = []
+def record(
+    known: Known,
+    table: str,
+    days: Days,
+    inputs: Inputs,
+    *,
+    run_id: str,
+    snapshot: int | None,
+    besides: Mapping[str, object] | None = None,
+) -> None:
+    """
+    Record for each day what its partition was built from; `known` was asked before the inputs were read.
+
+    `besides` is what made it beside our code and settings, for example a model.
+    """
+    builds, maker = [], made_by.digest(besides)
     for day in days:
         used = {
             name: records.Input(first, last, known.fingerprint(name, first, last))
             for name, (first, last) in inputs[day].items()
         }
         build_id = _digest({name: one.fingerprint for name, one in used.items()})
-        builds.append(records.Build(table, day, build_id, run_id, snapshot, used))
+        builds.append(records.Build(table, day, build_id, run_id, snapshot, used, maker))
         if table in known.builds:
             known.builds[table][day] = build_id
     records.record_builds(builds)
@@ -87,14 +101,15 @@ def before(graph: Graph, table: str, inputs: Inputs) -> Known:
     return Known.of(graph, {name for used in inputs.values() for name in used})
 
 
-def unchanged(graph: Graph, table: str, day: date) -> records.Build | None:
+def unchanged(graph: Graph, table: str, day: date, maker: str | None = None) -> records.Build | None:
     """
     The build of a partition whose inputs are what they were then; None where it has none, or one of them is another now.
 
-    An input that was built again since counts as another, though from the same deliveries: settings may differ.
+    An input that was built again since counts as another, though from the same deliveries: settings may differ. `maker` is
+    the digest of what would make it now, where that has to be what made it, too.
     """
     built = records.builds(table, day, day).get(day)
-    if built is None or built.built_at is None:
+    if built is None or built.built_at is None or maker not in {None, built.made_by}:
         return None
     for name, used in built.inputs.items():
         parts = _recorded_as(graph, name)

@@ -7,7 +7,6 @@ that runs code of another version than its driver is a defect that nobody finds.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import zipfile
@@ -17,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
+from rekindle import code
 from rekindle.errors import InputError
 from rekindle.settings import PROJECT, settings
 
@@ -132,11 +132,8 @@ def _sent(spark: SparkSession) -> set[str]:
 @cache
 def _code_zip() -> Path:
     files = sorted(path for package in PACKAGES for path in (PROJECT / package).rglob("*.py"))
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes() + b"\0")
     folder = settings().home / "code"
-    target = folder / f"rekindle-{digest.hexdigest()[:16]}.zip"
+    target = folder / f"rekindle-{code.digest(files)[:16]}.zip"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         # Written aside and renamed: two processes that start at once must not send half a zip.

@@ -154,6 +154,7 @@ def replace_days(
     known: Known | None = None,
     part: Mapping[str, str] | None = None,
     says: Mapping[str, str] | None = None,
+    besides: Mapping[str, object] | None = None,
 ) -> Release:
     """
     Replace days of a table, also by nothing, after the new rows have passed the table's contract.
@@ -161,7 +162,7 @@ def replace_days(
     `inputs` says for each day which days of which tables it was built from, whether they were there or not: that is how
     a partition is later known to be stale. `known` is their state (`builds.before`) where the caller had to ask for it earlier:
     before anything was decided by it. `part` narrows what is replaced to one value of a further partition column.
-    `says` is what the snapshot will say of itself (see `snapshot_says`).
+    `says` is what the snapshot will say of itself (see `snapshot_says`), `besides` what makes the rows beside our code.
 
     Raises CheckFailedError, with everything left as it was, if a `stop` check fails.
     """
@@ -204,5 +205,5 @@ def replace_days(
             release(spark, table, branch, audited)
         if known is not None and inputs is not None:
             with durable("builds", table):
-                builds.record(known, table, days, inputs, run_id=run_id, snapshot=audited)
+                builds.record(known, table, days, inputs, run_id=run_id, snapshot=audited, besides=besides)
     return Release(table, audited, row_count, tuple(results))

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
+    from rekindle.landing.delivery import Delivery
     from rekindle.publishing import ScoreProduct
+    from rekindle.records import Build
 
 RECENT_DAYS = 10
 """Days at the end of a history that get features each: a check of moves needs the week before the first daily run."""
@@ -58,14 +60,22 @@ def redelivered(zone: LandingZone | None = None) -> dict[str, list[date]]:
         days = [day for day in zone.days_of(source) if day in looked_for]
         if not days:
             continue
-        changed = [
-            d.day
-            for d in zone.deliveries(contract, Days(tuple(days)))
-            if d.day not in built or not built[d.day].build_id.endswith(d.content_digest)
-        ]
+        changed = [d.day for d in zone.deliveries(contract, Days(tuple(days))) if not _is_loaded(d, built.get(d.day))]
         if changed:
             found[source] = changed
     return found
+
+
+def is_loaded(zone: LandingZone, source: str, day: date) -> bool:
+    """Whether what a source has delivered of a day, or has not, is what was loaded of it."""
+    contract = contracts.landing_contract(source)
+    built = records.builds(contract.table, day, day).get(day)
+    delivered = zone.deliveries(contract, Days.one(day))
+    return all(_is_loaded(one, built) for one in delivered) if delivered else built is None
+
+
+def _is_loaded(delivery: Delivery, built: Build | None) -> bool:
+    return built is not None and built.build_id.endswith(delivery.content_digest)
 
 
 def absent(zone: LandingZone, days: Days) -> dict[str, list[date]]:

@@ -55,8 +55,12 @@ def built_marts(day: date, marts: Sequence[str], detail: Detail) -> str:
     return f"{', '.join(marts)} of {day}: {_many(detail['tests_passed'], 'test')} passed, released."
 
 
+def unchanged(day: date, run_id: str) -> str:
+    return f"Nothing of {day} has changed since run {run_id} built and published it: the rest of this run is skipped."
+
+
 def kept(tables: Sequence[str], day: date) -> str:
-    return f"{', '.join(tables)} of {day}: as it was built before; what it is made of has not changed."
+    return f"{', '.join(tables)} of {day}: as it was built before; neither its inputs nor what makes it have changed."
 
 
 def permitted(day: date, why_not: str | None) -> str:

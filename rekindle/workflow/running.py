@@ -77,7 +77,8 @@ def run_days(
     progress: Progress = SILENT,
 ) -> list[Run]:
     """
-    Run a DAG for each day, one after the other, and stop at the first that fails; returns the runs, all of them done.
+    Run a DAG for each day, one after the other, and stop at the first that fails; returns the runs, all of them done, or
+    `unchanged` where there was nothing to do.
 
     `of_day` gives further parameters of a day; `tell` hears of each stage when it is over; `wait_minutes` is how long a run
     waits for deliveries. Raises the error that a task has raised, or Airflow's process outside of a task; `already_running`
@@ -100,7 +101,7 @@ def run_days(
     runs = {day: records.find_run(plan.run_id(day)) for day in days}
     done = []
     for day, run in runs.items():
-        if run is None or run.status != "done":
+        if run is None or run.status not in {"done", "unchanged"}:
             raise _what_failed(plan, day, run, exit_code)
         done.append(run)
     if exit_code:

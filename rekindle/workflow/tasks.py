@@ -21,7 +21,7 @@ from rekindle.workflow import assets
 from rekindle.workflow.waiting import WaitForDeliveries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from ml.products import Product
     from rekindle.days import Days
@@ -56,6 +56,7 @@ PARAMS = {
     "model_version": Param(
         None, type=["null", "string"], description="Score with this version instead of the champion."
     ),
+    "force": Param(False, type="boolean", description="Build again also what stands, because nothing has changed."),
 }
 
 START = datetime(1990, 1, 1, tzinfo=UTC)
@@ -78,6 +79,15 @@ CONTEXT = {
 """What every task is told about its run."""
 
 
+FORCE = "{{ params.force }}"
+"""Told to what may find that there is nothing to do."""
+
+
+def is_forced(force: str) -> bool:
+    """Whether a task is to do what it does, though nothing has changed; `force` is FORCE as Airflow has rendered it."""
+    return force == "True"
+
+
 def params_of(kind: str) -> dict[str, Param]:
     """Parameters of a DAG all of whose runs are of one kind: the day alone can be chosen."""
     said = Param(kind, type="string", enum=[kind], description="What the run is called in our records.")
@@ -89,15 +99,51 @@ def begin() -> Any:
 
     @task(task_id="begin")
     def record(day: str, airflow_run: str, kind: str) -> str:
-        from rekindle import records
-        from rekindle.days import Days, parse_day
         from rekindle.workflow import lines
 
-        days, run_id = Days.one(parse_day(day)), _run_id(airflow_run, day)
-        records.start_run(kind, days, dag_run_id=airflow_run, run_id=run_id)
+        days, run_id = _begun(day, airflow_run, kind)
         return lines.begun(kind, days.first, run_id)
 
     return record(**CONTEXT)
+
+
+def begin_unless_unchanged() -> Any:
+    """Record that the run has begun; where an earlier one has done all that it would do, skip all the rest of it."""
+
+    @task(task_id="begin")
+    def record(day: str, airflow_run: str, kind: str) -> str:
+        from airflow.sdk import get_current_context
+        from airflow.sdk.exceptions import DownstreamTasksSkipped
+
+        from ml.products import PRODUCTS
+        from rekindle import records
+        from rekindle.workflow import lines, unchanged
+
+        days, run_id = _begun(day, airflow_run, kind)
+        context = get_current_context()
+        asked = context["params"]
+        if kind != "daily" or asked["force"] or asked["at"] or asked["model_version"]:
+            return lines.begun(kind, days.first, run_id)
+        stands = unchanged.run_that_stands(days.first, PRODUCTS)
+        if stands is None:
+            return lines.begun(kind, days.first, run_id)
+        records.finish_run(run_id, "unchanged")
+        line = lines.unchanged(days.first, stands.run_id)
+        context["ti"].xcom_push(key="return_value", value=line)
+        after = context["task"].get_flat_relatives(upstream=False)
+        raise DownstreamTasksSkipped(tasks=[one.task_id for one in after])  # type: ignore[no-untyped-call]
+
+    return record(**CONTEXT)
+
+
+def _begun(day: str, airflow_run: str, kind: str) -> tuple[Days, str]:
+    """The days of a run, and its id in our tables, where it begins with this."""
+    from rekindle import records
+    from rekindle.days import Days, parse_day
+
+    days, run_id = Days.one(parse_day(day)), _run_id(airflow_run, day)
+    records.start_run(kind, days, dag_run_id=airflow_run, run_id=run_id)
+    return days, run_id
 
 
 def wait() -> Any:
@@ -129,17 +175,17 @@ def build(table: str) -> Any:
     """Build one table's day with the Spark job that is named after it."""
 
     @task.pyspark(conn_id=SPARK, task_id=table.split(".")[1])
-    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:
-        from rekindle.workflow import lines
+    def run(day: str, airflow_run: str, kind: str, force: str, spark: Any = None) -> str:
+        from rekindle.workflow import lines, unchanged
 
         with _stage(day, airflow_run, table, spark) as (run_id, days, notes):
-            if _is_kept(kind, [table], days):
+            if not is_forced(force) and unchanged.are_built([table], days.first, kind):
                 notes.detail = {"kept": True}
                 return lines.kept([table], days.first)
             notes.row_count = row_count = import_module(f"spark_jobs.{table}").main(spark, days, run_id).row_count
         return lines.built(table, days.first, row_count)
 
-    return run(**CONTEXT)
+    return run(force=FORCE, **CONTEXT)
 
 
 def build_marts(group: str) -> Any:
@@ -147,15 +193,15 @@ def build_marts(group: str) -> Any:
 
     # Without a product, what came true of the others is still to be told.
     @task.pyspark(conn_id=SPARK, task_id=f"marts.{group}", trigger_rule="none_failed")
-    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:
+    def run(day: str, airflow_run: str, kind: str, force: str, spark: Any = None) -> str:
         from ml.products import PRODUCTS, labels_of, outcomes_of
         from rekindle.settings import settings
         from rekindle.warehouse import marts
-        from rekindle.workflow import lines
+        from rekindle.workflow import lines, unchanged
 
         with _stage(day, airflow_run, f"marts.{group}", spark) as (run_id, days, notes):
             built = lineage.graph().marts(group)
-            if _is_kept(kind, built, days):
+            if not is_forced(force) and unchanged.are_built(built, days.first, kind):
                 notes.detail = {"kept": True}
                 return lines.kept(built, days.first)
             labels, outcomes = labels_of(PRODUCTS, settings()), outcomes_of(PRODUCTS, settings())
@@ -163,14 +209,7 @@ def build_marts(group: str) -> Any:
             notes.detail = {"tests_passed": done.tests_passed}
         return lines.built_marts(days.first, built, notes.detail)
 
-    return run(**CONTEXT)
-
-
-def _is_kept(kind: str, tables: Sequence[str], days: Days) -> bool:
-    """Whether a day that is scored again is to be scored by tables as they stand: nothing that they are made of has changed."""
-    from rekindle.warehouse import builds
-
-    return kind == "backfill" and all(builds.unchanged(lineage.graph(), table, day) for table in tables for day in days)
+    return run(force=FORCE, **CONTEXT)
 
 
 def score(product: str) -> Any:
@@ -178,18 +217,21 @@ def score(product: str) -> Any:
 
     @task.pyspark(conn_id=SPARK, task_id="score")
     def run(  # noqa: PLR0917 - a template field each
-        day: str, airflow_run: str, kind: str, name: str, model_version: str, spark: Any = None
+        day: str, airflow_run: str, kind: str, force: str, name: str, model_version: str, spark: Any = None
     ) -> str:
         from airflow.sdk.exceptions import AirflowSkipException
 
         from ml.products import product_named
-        from rekindle.workflow import lines
+        from rekindle.workflow import lines, unchanged
 
         with _stage(day, airflow_run, f"score {name}", spark) as (run_id, days, notes):
             product, version, backfill = product_named(name), model_version or None, kind == "backfill"
             registry, job = import_module("ml.registry"), import_module("spark_jobs.scores")
             if why := registry.why_skipped(product, days.last, backfill=backfill, version=version):
                 notes.detail = {"skipped": why}
+            elif not backfill and not is_forced(force) and unchanged.is_scored(product, days.first, version=version):
+                notes.detail = {"kept": True}
+                return lines.kept([product.table], days.first)
             else:
                 done = job.main(spark, days, run_id, product=product, backfill=backfill, version=version)
                 notes.row_count = done.row_count
@@ -198,7 +240,7 @@ def score(product: str) -> Any:
             raise AirflowSkipException(f"{name} is skipped: {why}.")
         return lines.scored(product.table, days.first, done.row_count, notes.detail)
 
-    return run(name=product, model_version="{{ params.model_version or '' }}", **CONTEXT)
+    return run(name=product, model_version="{{ params.model_version or '' }}", force=FORCE, **CONTEXT)
 
 
 def build_tables(products: Iterable[Product], *, after: Any, before: Any, beside: Any) -> None:
@@ -281,6 +323,7 @@ def publish() -> Any:
 
         with _stage(day, airflow_run, "publish", spark) as (run_id, days, notes):
             time = datetime.fromisoformat(at) if at else None
+            notes.detail = {"at": at} if at else {}
             done = import_module("spark_jobs.publish").main(spark, days, run_id, backfill=kind == "backfill", at=time)
             notes.row_count = done.row_count
         assets.announce(outlet_events, publishing.renewed_by(done), run_id)

@@ -16,7 +16,6 @@ delivery had named: those of deliveries with rows of unknown users.
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from datetime import date, timedelta
 from functools import cache
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from rekindle import records
+from rekindle import code, records
 from rekindle.days import ONE_DAY, Days
 from rekindle.settings import PROJECT
 from rekindle.warehouse import builds, contracts, lineage
@@ -102,10 +101,7 @@ def definition() -> Mapping[str, str]:
         contracts.FOLDER / f"{definition_of.TABLE}.yml",
         *sorted((PROJECT / "spark_jobs" / "features").glob("*.py")),
     ]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes() + b"\0")
-    return {SAYS: digest.hexdigest()}
+    return {SAYS: code.digest(files)}
 
 
 # Which tiles

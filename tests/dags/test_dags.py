@@ -268,7 +268,7 @@ def test_a_run_is_of_the_day_asked_for_or_of_the_one_that_has_just_finished(dags
 def _rendered(task: object, interval_end: datetime | None = MORNING, day: str | None = None) -> dict[str, object]:
     """The templated arguments of a task, rendered by Airflow's own templates; the default is after the sample."""
     context = {
-        "params": {"day": day, "kind": "daily", "model_version": None, "at": None},
+        "params": {"day": day, "kind": "daily", "model_version": None, "at": None, "force": False},
         # A week has just ended: `ds`, its first day, is not the day that has just finished.
         "ds": "2017-12-25",
         "dag_run": SimpleNamespace(data_interval_end=interval_end, run_after=datetime(2018, 1, 2, 9, tzinfo=UTC)),

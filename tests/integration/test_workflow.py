@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,10 +229,30 @@ def test_a_day_run_again_is_the_same_in_every_table(spark: SparkSession):
     """Identical but for run ids: no `updated_at` moves, and no row of any table is another."""
     warehouse, published = _warehouse(spark), _published()
 
-    rekindle("run", "--day", SECOND_DAY.isoformat())
+    assert rekindle("run", "--day", SECOND_DAY.isoformat(), "--force")["status"] == "done"
 
     assert _warehouse(spark) == warehouse
     assert _published() == published
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("second_day")
+def test_a_day_of_which_nothing_has_changed_is_left_as_it_is(
+    spark: SparkSession, record_property: Callable[[str, object], None]
+):
+    """The first task says so, and the rest is skipped: not a snapshot is made, and the day's page stays that of the run."""
+    rekindle("run", "--day", SECOND_DAY.isoformat())
+    page = settings().home / "reports" / f"{SECOND_DAY}.html"
+    before = _refs(spark), _published(), page.read_text()
+
+    begun = time.monotonic()
+    told = rekindle("run", "--day", SECOND_DAY.isoformat())
+    record_property("figure", f"A day of the small shop with nothing new took {time.monotonic() - begun:.0f} s.")
+
+    assert (told["status"], told["stages"]) == ("unchanged", [])
+    states = task_states(select("select dag_run_id from rekindle.run where run_id = %s", told["run_id"])[0][0])
+    assert states == {"begin": "success"} | dict.fromkeys(DAILY_TASKS - {"begin"}, "skipped")
+    assert (_refs(spark), _published(), page.read_text()) == before
 
 
 @pytest.mark.slow
