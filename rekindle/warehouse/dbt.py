@@ -7,6 +7,7 @@ It turns Spark's ANSI mode off and, here, redirects what it writes and reads of 
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rekindle import yml
@@ -26,22 +28,9 @@ from rekindle.warehouse.activity import Activity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 DBT_PROJECT = PROJECT / "dbt_project"
-
-
-PROGRAM = """
-import gc, os, threading
-gc.disable()
-threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
-from dbt.cli.main import cli
-cli()
-"""
-"""
-dbt, without the garbage collector, of which a process of a minute has no need: it is imported a fifth faster. It ends with who
-has started it, whose end of a pipe closes then: it would go on writing beside the next attempt.
-"""
+PROGRAM = Path(__file__).with_name("dbt_process.py")
 
 
 @dataclass(frozen=True)
@@ -93,36 +82,65 @@ def invoke(
     folder = (settings().home / "dbt" / name).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    arguments = [
-        *command,
+    told = json.dumps(variables or {})
+    common = (
         *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
         *("--target-path", str(folder / "target"), "--log-path", str(folder)),
-        *("--target", target or ("branch" if branch else "main"), "--vars", json.dumps(variables or {})),
-        *("--no-partial-parse", "--no-use-colors"),
-    ]
-    environment = {**os.environ, **({"REKINDLE_DBT_BRANCH": branch} if branch else {})}
+        *("--vars", told, "--no-partial-parse", "--no-use-colors"),
+    )
     began = time.monotonic()
-    with (folder / "output.txt").open("w") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
-            [sys.executable, "-c", PROGRAM, *arguments],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        with process:
-            exit_code = _waited_for(process)
+    exit_code = _process().run(
+        variables=told,
+        parse=["parse", *common, "--target", "main"],
+        run=[*command, *common, "--target", target or ("branch" if branch else "main")],
+        environment={**os.environ, **({"REKINDLE_DBT_BRANCH": branch} if branch else {})},
+        folder=str(folder),
+        output=str(folder / "output.txt"),
+    )
     return Invocation(_nodes(folder / "target"), exit_code, time.monotonic() - began, folder)
 
 
-def _waited_for(process: subprocess.Popen[bytes]) -> int:
-    """The exit code; what breaks off the wait, a time limit or Ctrl-C, ends the process too."""
-    try:
-        return process.wait()
-    except BaseException:
-        process.kill()
-        raise
+class Process:
+    """dbt, standing by to run commands one after the other; see `dbt_process`."""
+
+    def __init__(self, program: Path = PROGRAM) -> None:
+        self.owner = os.getpid()
+        self.process = subprocess.Popen(  # noqa: S603 - our own program, no shell
+            [sys.executable, "-P", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether it can be asked for more: it lives, and is not that of a process which this one was forked from."""
+        return self.owner == os.getpid() and self.process.poll() is None
+
+    def run(self, **asked: Any) -> int:
+        """Run what is asked for; returns dbt's exit code. What breaks off the wait, a time limit or Ctrl-C, ends it too."""
+        try:
+            print(json.dumps(asked), file=self.process.stdin, flush=True)
+            answer = self.process.stdout.readline() if self.process.stdout else ""
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+        return json.loads(answer)["exit_code"] if answer else self.process.wait()
+
+    def close(self) -> None:
+        """End it, where it does not end with its caller."""
+        if self.stands_by:
+            self.process.kill()
+            self.process.communicate()
+
+
+_standing_by: list[Process] = []
+"""The one of this process, where it has one: dbt is imported, and the project parsed, once for all groups of marts of a day."""
+
+
+def _process() -> Process:
+    if not _standing_by or not _standing_by[0].stands_by:
+        _standing_by[:] = [Process()]
+        atexit.register(_standing_by[0].close)
+    return _standing_by[0]
 
 
 def _nodes(target: Path) -> tuple[Node, ...]:
