@@ -124,7 +124,7 @@ def begin_unless_unchanged() -> Any:
         asked = context["params"]
         if kind != "daily" or asked["force"] or asked["at"] or asked["model_version"]:
             return lines.begun(kind, days.first, run_id)
-        stands = unchanged.run_that_stands(days.first, PRODUCTS)
+        stands = unchanged.unless_unanswered(lambda: unchanged.run_that_stands(days.first, PRODUCTS))
         if stands is None:
             return lines.begun(kind, days.first, run_id)
         records.finish_run(run_id, "unchanged")

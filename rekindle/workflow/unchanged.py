@@ -6,6 +6,7 @@ Answered from the records, the landing zone and the registry, without Spark.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from rekindle import records
@@ -14,7 +15,7 @@ from rekindle.warehouse import builds, lineage, made_by
 from rekindle.workflow import due
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import date
 
     from ml.products import Product
@@ -46,6 +47,19 @@ def run_that_stands(day: date, products: Iterable[Product]) -> Run | None:
         elif not all(_stands(table, day, last, made_by.digest()) for table in step.tables):
             return None
     return last
+
+
+def unless_unanswered(ask: Callable[[], Run | None]) -> Run | None:
+    """
+    What is answered; None, as where nothing stands, if it cannot be.
+
+    A delivery that cannot be used, and a registry that is down, are told by the task whose business they are.
+    """
+    try:
+        return ask()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again there
+        logging.getLogger(__name__).warning("Whether the day stands is not known: %s.", type(error).__name__)
+        return None
 
 
 def are_built(tables: Iterable[str], day: date, kind: str) -> bool:

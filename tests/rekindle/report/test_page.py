@@ -196,6 +196,15 @@ def test_tables_scroll_within_and_nothing_is_wider_than_a_phone(a):
     assert all(column == "0" or column.startswith("min(100%,") for column in columns)
 
 
+def test_a_table_that_was_left_as_it_is_says_so(a):
+    kept, built = a.stage("features.user", detail={"kept": True}), a.stage("features.user_day")
+
+    html = render(a.facts(stages=(kept, built)))
+
+    assert html.count(", unchanged") == 1
+    assert "features.user, unchanged" in html
+
+
 def test_no_column_is_cut_on_a_phone(a):
     """What has more than four columns is folded into paragraphs, in which each figure has its name, or stood upright."""
     failed = a.stage("ingest items", status="failed")

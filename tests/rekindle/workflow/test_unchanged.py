@@ -12,6 +12,7 @@ from ml import registry
 from ml.products import product_named
 from rekindle import records
 from rekindle.days import Days
+from rekindle.errors import InputError
 from rekindle.landing.zone import LandingZone
 from rekindle.records import Build
 from rekindle.settings import settings
@@ -158,6 +159,15 @@ def test_a_day_of_which_a_stage_failed_that_scores_do_not_wait_for_does_not_stan
         raise RuntimeError
 
     assert stands() is None
+
+
+def test_a_delivery_that_cannot_be_used_is_told_by_who_waits_for_it(zone: Path):
+    run_of_the_day()
+    (zone / "users" / f"day={DAY}" / "rows.csv").write_text("user\nu1\n")
+    with pytest.raises(InputError, match="missing_column"):
+        stands()
+
+    assert unchanged.unless_unanswered(lambda: unchanged.run_that_stands(DAY, ())) is None
 
 
 @pytest.fixture
