@@ -24,20 +24,26 @@ FAILED, BROKE = 1, 2
 
 
 def main() -> None:
-    """Do what each line asks for until there is no more."""
+    """Do what each line asks for until there is no more; what libraries print goes to the file that the line names."""
     gc.disable()
-    from dbt.cli.main import dbtRunner
-
+    answers = os.fdopen(os.dup(1), "w")
     variables, manifest = None, None
     for line in sys.stdin:
         asked = json.loads(line)
-        os.environ |= asked["environment"]
-        if manifest is None or variables != asked["variables"]:
-            with _printing_to(asked["output"]):
-                # A project that cannot be parsed is None, and says why once more where it is run.
-                variables, manifest = asked["variables"], dbtRunner().invoke(asked["parse"]).result
-        sys.stdout.write(json.dumps({"exit_code": _forked(manifest, asked)}) + "\n")
-        sys.stdout.flush()
+        os.environ.clear()
+        os.environ.update(asked["environment"])
+        _print_to(asked["output"])
+        if variables != asked["variables"]:
+            variables, manifest = asked["variables"], _parsed(asked["parse"])
+        answers.write(json.dumps({"exit_code": _forked(manifest, asked)}) + "\n")
+        answers.flush()
+
+
+def _parsed(arguments: list[str]) -> Any:
+    """The manifest; None of a project that cannot be parsed, which is told once more where it is run."""
+    from dbt.cli.main import dbtRunner
+
+    return dbtRunner().invoke(arguments).result
 
 
 def _forked(manifest: Any, asked: dict[str, Any]) -> int:
@@ -64,32 +70,22 @@ def _run(manifest: Any, asked: dict[str, Any]) -> int:
     from dbt.cli.main import dbtRunner
 
     os.chdir(asked["folder"])
-    with _printing_to(asked["output"]):
-        done = dbtRunner(manifest).invoke(asked["run"])
-        if done.exception is not None:
-            sys.stdout.write(f"{type(done.exception).__name__}: {done.exception}\n")
+    done = dbtRunner(manifest).invoke(asked["run"])
+    if done.exception is not None:
+        sys.stdout.write(f"{type(done.exception).__name__}: {done.exception}\n")
+    sys.stdout.flush()
+    sys.stderr.flush()
     return 0 if done.success else BROKE if done.exception is not None else FAILED
 
 
-class _printing_to:  # noqa: N801 - a context manager that reads as one
-    """What is printed during the block, by whatever library, goes to the end of a file."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-
-    def __enter__(self) -> None:
-        sys.stdout.flush()
-        self.stdout = os.dup(1)
-        output = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        os.close(output)
-
-    def __exit__(self, *_: object) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(self.stdout, 1)
-        os.close(self.stdout)
+def _print_to(file: str) -> None:
+    """What is printed from now on, by whatever library, goes to the end of a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    output = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
 
 
 if __name__ == "__main__":
