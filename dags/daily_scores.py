@@ -7,9 +7,9 @@ population with its champion, publish, hold it against a week before, and write 
 * **Waits** for `_SUCCESS` of every expected source, then fails with `no_delivery`; yesterday's tables stay as they are.
 * **Permission** never stops scores: without contacts, consents, messages or replies of the day, or where they cannot be used,
   nobody is permitted anew; an alert says so, and permission is still taken away.
-* **Safe to run again**: a task replaces its own day. To repeat a day, clear the task and what follows it.
-* **Builds what is stale**: where neither inputs nor code, contracts and settings have changed, a task says so and ends; where
-  that is so of the whole day, the first task skips the rest. `force` builds all the same.
+* **Safe to run again**: a task replaces its own day, or leaves it where neither inputs nor code, contracts and settings have
+  changed. Where that is so of the whole day, the first task decides once more who may be sent to, and skips the rest. To repeat
+  a day, clear the task and what follows it; the parameter `force` builds what has not changed, too.
 * **A failed check** stops what follows. It names the table, the rule and how many rows; see the day's report and Data Docs.
 * **A history**: `airflow backfill create --dag-id daily_scores …`, or `rekindle backfill`, which builds raw and features of the
   range in one pass first.

@@ -16,7 +16,7 @@ from rekindle.records.acceptances import (
     to_accept,
     with_accepted,
 )
-from rekindle.records.builds import Build, Input, builds, last_served, record_builds
+from rekindle.records.builds import Build, Input, builds, doubt_builds, last_served, record_builds
 from rekindle.records.campaign_results import CampaignResult, Measured, campaign_results, measured_on
 from rekindle.records.checks import (
     CALIBRATION,
@@ -95,6 +95,7 @@ __all__ = [
     "checks_since",
     "close_dead_runs",
     "close_run_of",
+    "doubt_builds",
     "durations",
     "expiries",
     "find_run",

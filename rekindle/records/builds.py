@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date, datetime
 
+    from rekindle.days import Days
     from rekindle.postgres import Connection
 
 
@@ -66,6 +67,15 @@ def record_builds(builds: Iterable[Build]) -> None:
         )
 
     transact(work)
+
+
+def doubt_builds(table: str, days: Days) -> None:
+    """Record, before other rows take their place, that nobody knows any more what made some days of a table."""
+    transact(
+        lambda connection: connection.execute(
+            "update rekindle.build set made_by = null where table_name = %s and day = any(%s)", [table, list(days)]
+        )
+    )
 
 
 def builds(table: str, first_day: date, last_day: date) -> dict[date, Build]:

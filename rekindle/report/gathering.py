@@ -33,15 +33,15 @@ from rekindle.report.facts import (
     kind_of,
 )
 from rekindle.settings import settings
-from rekindle.warehouse import contracts
+from rekindle.warehouse import contracts, lineage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from rekindle.postgres import Connection
     from rekindle.publishing.publications import Publication
-    from rekindle.records import Run
+    from rekindle.records import RecordedCheck, Run, Stage
     from rekindle.report.scored_by import Office
 
 TOP_COUNT = 10
@@ -70,7 +70,8 @@ def gather(day: date, run_id: str) -> DayFacts:
     found = {product: records.waiting(product) for product in records.judged_products()}
     waiting = {product: gate for product, gate in found.items() if gate and gate.trained_day <= day}
     off = _off(day)
-    stages, checks = records.stages(run_id=run_id, day=day), records.checks(run_id=run_id, day=day)
+    stages = records.stages(run_id=run_id, day=day)
+    checks = _checks(day, run_id, stages)
 
     def work(connection: Connection) -> DayFacts:
         # One picture: a publish that commits meanwhile is in none of the figures, or in all.
@@ -100,6 +101,21 @@ def gather(day: date, run_id: str) -> DayFacts:
         )
 
     return postgres.transact(work)
+
+
+def _checks(day: date, run_id: str, stages: Sequence[Stage]) -> list[RecordedCheck]:
+    """What the rules said of what the run has built, and of what it has left as it was, when that was built."""
+    own = records.checks(run_id=run_id, day=day)
+    if not any(stage.detail.get("kept") for stage in stages):
+        return own
+    looked_at = {check.table_name for check in own}
+    left = {
+        (table, build.run_id)
+        for table in lineage.graph().order
+        for build in records.builds(table, day, day).values()
+        if table not in looked_at
+    }
+    return own + [check for check in records.checks(day=day) if (check.table_name, check.run_id) in left]
 
 
 def _off(day: date) -> tuple[str, ...]:

@@ -44,6 +44,8 @@ class Known:
         known = cls(graph, {})
         for name in names:
             known.builds_of(name)
+        # Before the work, so that code which is deployed meanwhile is not taken for what did it.
+        made_by.code_digest()
         return known
 
     def builds_of(self, table: str) -> Mapping[date, str]:
@@ -110,6 +112,9 @@ def unchanged(graph: Graph, table: str, day: date, maker: str | None = None) -> 
     """
     built = records.builds(table, day, day).get(day)
     if built is None or built.built_at is None or maker not in {None, built.made_by}:
+        return None
+    if day < records.expiries().get(table, date.min):
+        # What it was built from stays recorded when its rows are gone.
         return None
     for name, used in built.inputs.items():
         parts = _recorded_as(graph, name)

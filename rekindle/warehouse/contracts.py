@@ -36,7 +36,7 @@ Personal = Literal["id", "phone", "text", "trait"]
 """How a column is about a person."""
 
 CONTRACT_KEYS = {"table", "is", "owner", "key", "partition", "columns", "stop_if", "warn_if", "landing"}
-CONTRACT_KEYS |= {"built_by", "reads", "self", "days", "publish", "keep"}
+CONTRACT_KEYS |= {"built_by", "reads", "always_built", "self", "days", "publish", "keep"}
 COLUMN_KEYS = {
     "type",
     "is",
@@ -182,6 +182,8 @@ class Contract:
     days: Literal["every", "weekly"] = "every"
     """Which days of a history are wanted: every one, or the weekly ones that samples are taken from and the latest."""
     keep: str | None = None
+    always_built: bool = False
+    """Whether it is made of more than `reads` says, of which there is no fingerprint: what people decide in Postgres."""
     """The setting that says for how many days rows are kept; None where they stay."""
 
     @property
@@ -317,6 +319,7 @@ def load(table: str) -> Contract:
         own_reach=raw.get("self"),
         days=raw.get("days", "every"),
         keep=raw.get("keep"),
+        always_built=raw.get("always_built", False),
     )
 
 

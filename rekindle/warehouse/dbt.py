@@ -119,11 +119,14 @@ class Process:
         try:
             print(json.dumps(asked), file=self.process.stdin, flush=True)
             answer = self.process.stdout.readline() if self.process.stdout else ""
+            return json.loads(answer)["exit_code"] if answer else self.process.wait()
+        except BrokenPipeError:
+            # Killed while nothing was asked of it.
+            return self.process.wait()
         except BaseException:
             self.process.kill()
             self.process.wait()
             raise
-        return json.loads(answer)["exit_code"] if answer else self.process.wait()
 
     def close(self) -> None:
         """End it, where it does not end with its caller."""
@@ -133,7 +136,8 @@ class Process:
 
 
 _standing_by: list[Process] = []
-"""The one of this process, where it has one: dbt is imported, and the project parsed, once for all groups of marts of a day."""
+"""The one of this process, where it has one: who builds several groups of marts, as a day of the command line, imports
+dbt and parses the project once."""
 
 
 def _process() -> Process:

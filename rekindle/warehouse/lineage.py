@@ -123,6 +123,8 @@ class Table:
     """Of what it reads: what of which the last known state will do, where the day's could not be loaded."""
     keep: str | None = None
     """The setting that says for how many days its rows are kept; None where they stay."""
+    always_built: bool = False
+    """Whether what it is made of has more than fingerprints say: it is never found to be built."""
     is_optional: bool = False
     """A landing source that need not deliver."""
     is_state: bool = False
@@ -310,6 +312,7 @@ def _of_contract(contract: Contract, landed: Sequence[str]) -> Table:
         contract.days,
         Reach(contract.own_reach) if contract.own_reach else None,
         keep=contract.keep,
+        always_built=contract.always_built,
         is_optional=contract.landing is not None and contract.landing.required is False,
         is_state=contract.landing is not None and contract.landing.kind == "state",
         is_by_product=is_by_product,

@@ -89,6 +89,7 @@ def build(  # noqa: PLR0917 - what a build is about
             if shadow.cast():
                 shadow.wrote(mart)
             else:
+                records.doubt_builds(mart, built)
                 with durable("release of marts", mart):
                     spark.sql(f"CALL {CATALOG}.system.fast_forward('{mart}', 'main', '{branch}')")
             if table := graph.tables[mart].recorded:

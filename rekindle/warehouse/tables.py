@@ -201,6 +201,8 @@ def replace_days(
             records.record_checks(run_id, days.last, table, results)
         checks.refuse(table, days, results)
         lock.verify()
+        if inputs is not None and not shadow.cast():
+            records.doubt_builds(table, days)
         with durable("release", table):
             release(spark, table, branch, audited)
         if known is not None and inputs is not None:

@@ -122,11 +122,14 @@ def begin_unless_unchanged() -> Any:
         days, run_id = _begun(day, airflow_run, kind)
         context = get_current_context()
         asked = context["params"]
-        if kind != "daily" or asked["force"] or asked["at"] or asked["model_version"]:
+        # Whoever clears a run wants it to run.
+        is_repeated = bool(records.stages(run_id=run_id))
+        if kind != "daily" or is_repeated or asked["force"] or asked["at"] or asked["model_version"]:
             return lines.begun(kind, days.first, run_id)
         stands = unchanged.unless_unanswered(lambda: unchanged.run_that_stands(days.first, PRODUCTS))
         if stands is None:
             return lines.begun(kind, days.first, run_id)
+        unchanged.decide_again(days.first, run_id)
         records.finish_run(run_id, "unchanged")
         line = lines.unchanged(days.first, stands.run_id)
         context["ti"].xcom_push(key="return_value", value=line)

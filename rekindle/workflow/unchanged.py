@@ -1,52 +1,65 @@
 """
 Whether a day has anything to build: what was built of it stands while its inputs, our code, contracts and settings do.
 
-Answered from the records, the landing zone and the registry, without Spark.
+Answered from the records, the landing zone and the registry; Spark is asked of deliveries that are tables, and of nothing else.
 """
 
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rekindle import records
+from rekindle import publishing, records
 from rekindle.landing.zone import LandingZone
+from rekindle.publishing import publications
 from rekindle.warehouse import builds, lineage, made_by
 from rekindle.workflow import due
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import date
+    from datetime import date, datetime
 
     from ml.products import Product
     from rekindle.records import Run
 
 
+PUBLISH = "publish"
+"""The stage that publishes a day."""
+
+
 def run_that_stands(day: date, products: Iterable[Product]) -> Run | None:
     """
-    The daily run of a day that did all that another would do now; None where something is to be loaded, built or published.
+    The run that published a day and did all that another would do now; None where something is to be loaded, built or published.
 
-    It ended well in each of its stages, went by Postgres' own clock, and nothing of the day was built since.
+    It is the last that published the day: a daily one that ended well in each of its stages and went by Postgres' own clock.
+    All that it published was built before it began to, and nothing was built since.
     """
-    done = [run for run in records.runs(day) if run.kind == "daily" and run.status == "done"]
-    if not done or not _went_well(done[-1]):
+    published = [s for s in records.stages(day=day) if s.stage == PUBLISH and s.status == "done"]
+    last = records.find_run(published[-1].run_id) if published else None
+    if last is None or last.kind != "daily" or last.status != "done" or not _went_well(last):
         return None
-    last, zone = done[-1], LandingZone()
+    zone = LandingZone()
     if zone.missing(day):
         return None
+    before = published[-1].recorded_at - timedelta(seconds=published[-1].seconds)
     by_table = {product.table: product for product in products}
-    graph = lineage.graph()
-    for step in graph.steps({table: product.name for table, product in by_table.items()}):
+    for step in lineage.graph().steps({table: product.name for table, product in by_table.items()}):
         if step.kind == "ingest":
-            if not due.is_loaded(zone, step.name, day):
-                return None
+            stands = due.is_loaded(zone, step.name, day)
         elif step.kind == "score":
-            (table,) = step.tables
-            if not is_scored(by_table[table], day, last):
-                return None
-        elif not all(_stands(table, day, last, made_by.digest()) for table in step.tables):
+            stands = all(is_scored(by_table[table], day, before) for table in step.tables)
+        else:
+            stands = all(_stands(table, day, before, made_by.digest()) for table in step.tables)
+        if not stands:
             return None
     return last
+
+
+def decide_again(day: date, run_id: str) -> None:
+    """Decide once more who may be sent to of a day that stands: campaigns may have been planned, and time has gone on."""
+    permitting = [one.table for one in publications.declared() if one.permits and one.query]
+    publishing.refresh(permitting, day, run_id)
 
 
 def unless_unanswered(ask: Callable[[], Run | None]) -> Run | None:
@@ -68,8 +81,11 @@ def are_built(tables: Iterable[str], day: date, kind: str) -> bool:
 
     A day that is scored again by a backfill is scored by tables as they stand, whatever version of the code made them.
     """
-    maker = None if kind == "backfill" else made_by.digest()
-    return all(builds.unchanged(lineage.graph(), table, day, maker) for table in tables)
+    graph, maker = lineage.graph(), None if kind == "backfill" else made_by.digest()
+    return all(
+        builds.unchanged(graph, table, day, maker) and (kind == "backfill" or not graph.tables[table].always_built)
+        for table in tables
+    )
 
 
 def _went_well(run: Run) -> bool:
@@ -78,30 +94,28 @@ def _went_well(run: Run) -> bool:
     return all(stage.status == "done" and "at" not in stage.detail for stage in stages)
 
 
-def is_scored(product: Product, day: date, since: Run | None = None, *, version: str | None = None) -> bool:
+def is_scored(product: Product, day: date, before: datetime | None = None, *, version: str | None = None) -> bool:
     """
-    Whether the model that would score a day has done so, or the product has as little to say of it as then.
+    Whether the model that would score a day has done so, in a daily run that ended well, or the product has nothing to say of it.
 
-    Raises what scoring would raise of a model that is not fit to score.
+    Of other runs nobody knows that what they scored was served. Raises what scoring would raise of a model that is not fit.
     """
     from ml import registry
 
+    build = records.builds(product.table, day, day).get(day)
     if registry.why_skipped(product, day, version=version) is not None:
-        return not records.builds(product.table, day, day)
+        return build is None
+    scored_by = records.find_run(build.run_id) if build else None
+    if scored_by is None or scored_by.kind != "daily" or scored_by.status != "done":
+        return False
     about = {}
     if product.is_trained:
         model, is_backfilled = registry.model_for(product, day, backfill=False, version=version)
         about = registry.told_of(model, is_backfilled=is_backfilled)
-    return _stands(product.table, day, since, made_by.digest(about))
+    return _stands(product.table, day, before, made_by.digest(about))
 
 
-def _stands(table: str, day: date, since: Run | None, maker: str) -> bool:
-    """Whether what there is of a table is what would be built now, and, where a run is given, was there before its end."""
+def _stands(table: str, day: date, before: datetime | None, maker: str) -> bool:
+    """Whether what there is of a table is what would be built now, and, where a time is given, was there by then."""
     built = builds.unchanged(lineage.graph(), table, day, maker)
-    if built is None:
-        return False
-    return (
-        since is None
-        or since.finished_at is None
-        or (built.built_at is not None and built.built_at < since.finished_at)
-    )
+    return built is not None and (before is None or (built.built_at is not None and built.built_at < before))

@@ -29,10 +29,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / name).write_text("before")
     monkeypatch.setattr(code, "PROJECT", tmp_path)
     monkeypatch.setattr(made_by, "PROJECT", tmp_path)
-    made_by._files.cache_clear()
+    made_by.code_digest.cache_clear()
     settings.cache_clear()
     yield tmp_path
-    made_by._files.cache_clear()
+    made_by.code_digest.cache_clear()
     settings.cache_clear()
 
 
@@ -53,7 +53,7 @@ def test_rows_are_made_by_code_contracts_and_pinned_libraries(project: Path, nam
     before = made_by.digest()
     (project / name).parent.mkdir(parents=True, exist_ok=True)
     (project / name).write_text("after")
-    made_by._files.cache_clear()
+    made_by.code_digest.cache_clear()
 
     assert (made_by.digest() != before) == is_another
 
@@ -65,7 +65,8 @@ def test_rows_are_made_by_code_contracts_and_pinned_libraries(project: Path, nam
         ("REKINDLE_LAPSE_DAYS", "8", True),
         ("REKINDLE_VALID_HOURS", "7", True),
         ("REKINDLE_LANDING", "s3://elsewhere", False),
-        ("REKINDLE_PHONE_KEY", "a secret", False),
+        ("REKINDLE_PHONE_KEY", "a secret", True),
+        ("REKINDLE_DELIVERY_DEADLINE_MINUTES", "0", False),
     ],
 )
 def test_rows_are_made_by_what_a_business_decides(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -45,12 +45,12 @@ def deliver(zone: Path, source: str, more: str = "") -> None:
     (folder / "_SUCCESS").touch()
 
 
-def build(table: str, besides: Mapping[str, object] | None = None) -> None:
+def build(table: str, besides: Mapping[str, object] | None = None, run_id: str = "run") -> None:
     """Record that a table of the day was built from what it declares."""
     graph = lineage.graph()
     inputs = {DAY: graph.windows(table, DAY)}
     known = builds.before(graph, table, inputs)
-    builds.record(known, table, Days.one(DAY), inputs, run_id="run", snapshot=1, besides=besides)
+    builds.record(known, table, Days.one(DAY), inputs, run_id=run_id, snapshot=1, besides=besides)
 
 
 def load() -> None:
@@ -61,18 +61,29 @@ def load() -> None:
             records.record_builds([Build(contract.table, DAY, f"version 1 {delivery.content_digest}", "run", None)])
 
 
-def run_of_the_day(kind: str = "daily", *, status: str = "done", at: str | None = None) -> str:
-    """Record a run that loads and builds all that there is without scores."""
+def run_of_the_day(
+    kind: str = "daily",
+    *,
+    status: str = "done",
+    at: str | None = None,
+    scores: Callable[[str], None] = lambda _run_id: None,
+) -> str:
+    """Record a run that loads, builds, scores and publishes all that there is."""
     run_id = records.start_run(kind, Days.one(DAY))
     load()
     for step in lineage.graph().steps({}):
         if step.kind != "ingest":
             for table in step.tables:
                 build(table)
-    with records.stage(run_id, DAY, "publish") as notes:
-        notes.detail = {"at": at} if at else {}
+    scores(run_id)
+    publish(run_id, at)
     records.finish_run(run_id, status)
     return run_id
+
+
+def publish(run_id: str, at: str | None = None) -> None:
+    with records.stage(run_id, DAY, "publish") as notes:
+        notes.detail = {"at": at} if at else {}
 
 
 def stands() -> str | None:
@@ -137,7 +148,7 @@ def test_a_day_does_not_stand_when_a_setting_is_another(monkeypatch: pytest.Monk
 @pytest.mark.usefixtures("zone")
 def test_a_day_does_not_stand_when_our_code_is_another(monkeypatch: pytest.MonkeyPatch):
     run_of_the_day()
-    monkeypatch.setattr(made_by, "_files", lambda: "another")
+    monkeypatch.setattr(made_by, "code_digest", lambda: "another")
 
     assert stands() is None
 
@@ -150,6 +161,66 @@ def test_a_day_that_ended_badly_or_by_another_clock_does_not_stand():
     assert stands() is None
     run_of_the_day(at="2023-05-02T07:00:00+00:00")
     assert stands() is None
+
+
+@pytest.mark.usefixtures("zone")
+@pytest.mark.parametrize(
+    "how", [{"status": "failed"}, {"status": "failed", "at": "2023-05-02T07:00:00+00:00"}, {"kind": "backfill"}]
+)
+def test_a_day_does_not_stand_when_another_run_published_it_since(how: dict[str, str]):
+    """Also one that failed after that, in the page about the day: what readers have is what it published."""
+    run_of_the_day()
+    assert stands()
+    run_id = records.start_run(how.get("kind", "daily"), Days.one(DAY))
+    publish(run_id, how.get("at"))
+    records.finish_run(run_id, how.get("status", "done"))
+
+    assert stands() is None
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_day_does_not_stand_that_was_not_published_though_its_run_is_said_to_be_done():
+    """Somebody has told Airflow that the task was done."""
+    run_id = run_of_the_day()
+    with pytest.raises(RuntimeError), records.stage(run_id, DAY, "publish"):
+        raise RuntimeError
+    records.finish_run(run_id, "done")
+
+    assert stands() is None
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_day_does_not_stand_when_a_table_was_built_between_its_publishing_and_its_end():
+    run_id = run_of_the_day()
+    build("features.user")
+    records.finish_run(run_id, "done")
+
+    assert stands() is None
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_day_does_not_stand_when_rows_of_it_were_deleted_for_their_age():
+    run_of_the_day()
+    records.record_expiry("features.user", DAY + timedelta(1))
+
+    assert stands() is None
+    assert not unchanged.are_built(["features.user"], DAY, "daily")
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_day_does_not_stand_when_who_released_another_table_could_not_record_it():
+    run_of_the_day()
+    records.doubt_builds("features.user", Days.one(DAY))
+
+    assert stands() is None
+
+
+@pytest.mark.usefixtures("zone")
+def test_what_is_made_of_what_people_decide_in_postgres_is_always_built():
+    run_of_the_day()
+
+    assert not unchanged.are_built(["campaigns.assignment"], DAY, "daily")
+    assert unchanged.are_built(["campaigns.assignment"], DAY, "backfill")
 
 
 @pytest.mark.usefixtures("zone")
@@ -182,13 +253,18 @@ def in_office(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str | None], No
     return says
 
 
+def score(run_id: str) -> None:
+    """Record that the version in office has scored the day."""
+    build(RECALL.table, registry.told_of(registry.model_for(RECALL, DAY)[0], is_backfilled=False), run_id)
+
+
 @pytest.mark.usefixtures("zone")
 def test_a_product_is_scored_by_the_version_that_would_score_it_now(in_office: Callable[..., None]):
     """Another champion, and one that a rollback has brought back, score the day anew; who has none had none then."""
     in_office("1")
     run_of_the_day()
     assert not unchanged.is_scored(RECALL, DAY)
-    build(RECALL.table, registry.told_of(registry.model_for(RECALL, DAY)[0], is_backfilled=False))
+    run_of_the_day(scores=score)
     assert unchanged.is_scored(RECALL, DAY)
 
     in_office("2")
@@ -199,15 +275,25 @@ def test_a_product_is_scored_by_the_version_that_would_score_it_now(in_office: C
 
 
 @pytest.mark.usefixtures("zone")
-def test_a_day_stands_when_each_product_is_scored_before_the_end_of_its_run(in_office: Callable[..., None]):
+@pytest.mark.parametrize("how", [{"status": "failed"}, {"kind": "backfill"}])
+def test_a_product_is_scored_anew_where_nobody_knows_that_its_scores_were_served(
+    in_office: Callable[..., None], how: dict[str, str]
+):
+    """The run that scored a day says for which days a champion was in office."""
     in_office("1")
-    about = registry.told_of(registry.model_for(RECALL, DAY)[0], is_backfilled=False)
-    run_of_the_day()
-    build(RECALL.table, about)
-    assert unchanged.run_that_stands(DAY, (RECALL,)) is None, "scored, and not published"
+    run_of_the_day(scores=score, **how)
 
-    records.finish_run(records.start_run("daily", Days.one(DAY)), "done")
+    assert not unchanged.is_scored(RECALL, DAY)
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_day_stands_when_each_product_was_scored_before_it_was_published(in_office: Callable[..., None]):
+    in_office("1")
+    done = run_of_the_day(scores=score)
     assert unchanged.run_that_stands(DAY, (RECALL,))
+    score(done)
+
+    assert unchanged.run_that_stands(DAY, (RECALL,)) is None
 
 
 @pytest.mark.usefixtures("zone")
@@ -217,7 +303,7 @@ def test_tables_are_built_where_the_same_code_made_them_of_the_same_inputs(monke
     assert not unchanged.are_built([table], DAY, "daily")
     run_of_the_day()
     assert unchanged.are_built([table], DAY, "daily")
-    monkeypatch.setattr(made_by, "_files", lambda: "another")
+    monkeypatch.setattr(made_by, "code_digest", lambda: "another")
 
     assert not unchanged.are_built([table], DAY, "daily")
     assert unchanged.are_built([table], DAY, "backfill")
