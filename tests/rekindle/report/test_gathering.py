@@ -141,6 +141,22 @@ def test_a_run_that_published_nothing_has_facts_too():
 
 
 @pytest.mark.usefixtures("database")
+def test_a_run_says_of_what_it_left_what_the_rules_said_when_that_was_built():
+    """A warning does not go away because the day was run again; what an earlier build was told does."""
+    said = [records.CheckResult(f"rule {n}", "warn", "failed") for n in range(3)]
+    earlier, built, again = (records.start_run("daily", Days.one(DAY)) for _ in range(3))
+    records.record_checks(earlier, DAY, "features.user", said[:1])
+    records.record_checks(built, DAY, "features.user", said[1:2])
+    records.record_checks(again, DAY, "raw.orders", said[2:])
+    records.record_builds(records.Build(table, DAY, "build", built, 1) for table in ("features.user", "raw.orders"))
+    assert [check.rule for check in gather(DAY, again).checks] == ["rule 2"]
+    with records.stage(again, DAY, "features.user") as notes:
+        notes.detail = {"kept": True}
+
+    assert {check.rule for check in gather(DAY, again).checks} == {"rule 1", "rule 2"}
+
+
+@pytest.mark.usefixtures("database")
 def test_a_day_that_is_not_of_the_run_is_refused():
     run_id = records.start_run("daily", Days.one(DAY))
 
