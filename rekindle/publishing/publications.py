@@ -40,6 +40,9 @@ STAKE_KEYS = {"value", "says", "otherwise", "says_otherwise"}
 REQUIRED = {"name", "table", "who_left", "columns"}
 COLUMN_KEYS = {"type", "is", "nullable", "between", "in", "matches", "reason", "only", "like"}
 
+PERMISSION = "marts.permission"
+"""What a publish takes from the warehouse beside the tables that it publishes."""
+
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 """Names go into SQL as they are; 15 characters of Postgres' 63 are left for what ours are made into."""
 

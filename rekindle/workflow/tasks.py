@@ -33,9 +33,6 @@ The day of a run: the parameter, else the day that has just finished, however lo
 A run that is triggered without a logical date has no interval.
 """
 
-PERMISSION = "marts.permission"
-"""What a publish takes from the warehouse beside the tables that it publishes."""
-
 SPARK = "spark_default"
 """The Airflow connection (type spark_connect) that says which Spark."""
 
@@ -277,9 +274,9 @@ def build_tables(products: Iterable[Product], *, after: Any, before: Any, beside
         first = [made[f"tried {e}" if e in step.tolerates else e] for e in step.after]
         chain(first or after, made[step.id])
     # Whatever becomes of it: who is published waits for its end, and not for a good one.
-    chain([made[step.id] for step in steps if PERMISSION in step.tables], permitted, before)
+    chain([made[step.id] for step in steps if publications.PERMISSION in step.tables], permitted, before)
     followed = {earlier for step in steps for earlier in step.after}
-    followed |= {step.id for step in steps if PERMISSION in step.tables}
+    followed |= {step.id for step in steps if publications.PERMISSION in step.tables}
     published = {publication.contract.table for publication in publications.declared() if publication.contract}
     chain([made[step.id] for step in steps if published & set(step.tables)] or after, before)
     for step in steps:

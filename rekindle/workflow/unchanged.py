@@ -17,11 +17,12 @@ from rekindle.warehouse import builds, lineage, made_by
 from rekindle.workflow import due
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import date, datetime
 
     from ml.products import Product
     from rekindle.records import Run
+    from rekindle.warehouse.lineage import Step
 
 
 PUBLISH = "publish"
@@ -33,7 +34,7 @@ def run_that_stands(day: date, products: Iterable[Product]) -> Run | None:
     The run that published a day and did all that another would do now; None where something is to be loaded, built or published.
 
     It is the last that published the day: a daily one that ended well in each of its stages and went by Postgres' own clock.
-    All that it published was built before it began to, and nothing was built since.
+    All that it published was built before it began to; what nobody publishes may have been built beside it.
     """
     published = [s for s in records.stages(day=day) if s.stage == PUBLISH and s.status == "done"]
     last = records.find_run(published[-1].run_id) if published else None
@@ -44,16 +45,29 @@ def run_that_stands(day: date, products: Iterable[Product]) -> Run | None:
         return None
     before = published[-1].recorded_at - timedelta(seconds=published[-1].seconds)
     by_table = {product.table: product for product in products}
-    for step in lineage.graph().steps({table: product.name for table, product in by_table.items()}):
+    steps = lineage.graph().steps({table: product.name for table, product in by_table.items()})
+    published_of = _published_of(steps)
+    for step in steps:
+        by = before if step.id in published_of else None
         if step.kind == "ingest":
             stands = due.is_loaded(zone, step.name, day)
         elif step.kind == "score":
-            stands = all(is_scored(by_table[table], day, before) for table in step.tables)
+            stands = all(is_scored(by_table[table], day, by) for table in step.tables)
         else:
-            stands = all(_stands(table, day, before, made_by.digest()) for table in step.tables)
+            stands = all(_stands(table, day, by, made_by.digest()) for table in step.tables)
         if not stands:
             return None
     return last
+
+
+def _published_of(steps: Sequence[Step]) -> set[str]:
+    """Ids of the steps (in order) whose tables are published, or made into what is."""
+    tables = {one.contract.table for one in publications.declared() if one.contract} | {publications.PERMISSION}
+    found: set[str] = set()
+    for step in reversed(steps):
+        if step.id in found or tables & set(step.tables):
+            found |= {step.id, *step.after}
+    return found
 
 
 def decide_again(day: date, run_id: str) -> None:

@@ -199,6 +199,17 @@ def test_a_day_does_not_stand_when_a_table_was_built_between_its_publishing_and_
 
 
 @pytest.mark.usefixtures("zone")
+def test_a_day_stands_though_what_nobody_publishes_was_built_beside_its_publishing():
+    """As a scheduler does, which does not let readers wait for it."""
+    done = run_of_the_day()
+    build("marts.campaign_results")
+    assert stands() == done
+
+    build("marts.permission")
+    assert stands() is None
+
+
+@pytest.mark.usefixtures("zone")
 def test_a_day_does_not_stand_when_rows_of_it_were_deleted_for_their_age():
     run_of_the_day()
     records.record_expiry("features.user", DAY + timedelta(1))
