@@ -104,16 +104,21 @@ def gather(day: date, run_id: str) -> DayFacts:
 
 
 def _checks(day: date, run_id: str, stages: Sequence[Stage]) -> list[RecordedCheck]:
-    """What the rules said of what the run has built, and of what it has left as it was, when that was built."""
+    """
+    What the rules said of what the run has built, and of what it has left as it was, when that was built.
+
+    Of what a history has built nothing is said here: its rules looked at all of its days.
+    """
     own = records.checks(run_id=run_id, day=day)
     if not any(stage.detail.get("kept") for stage in stages):
         return own
     looked_at = {check.table_name for check in own}
+    of_the_day = {run.run_id for run in records.runs(day) if run.first_day == run.last_day}
     left = {
         (table, build.run_id)
         for table in lineage.graph().order
         for build in records.builds(table, day, day).values()
-        if table not in looked_at
+        if table not in looked_at and build.run_id in of_the_day
     }
     return own + [check for check in records.checks(day=day) if (check.table_name, check.run_id) in left]
 

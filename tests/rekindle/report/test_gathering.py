@@ -155,6 +155,11 @@ def test_a_run_says_of_what_it_left_what_the_rules_said_when_that_was_built():
 
     assert {check.rule for check in gather(DAY, again).checks} == {"rule 1", "rule 2"}
 
+    history = records.start_run("history", Days.between(DAYS_BEFORE[0], DAY))
+    records.record_checks(history, DAY, "features.user_day", said[:1])
+    records.record_builds([records.Build("features.user_day", DAY, "build", history, 1)])
+    assert {check.rule for check in gather(DAY, again).checks} == {"rule 1", "rule 2"}, "about days of January, perhaps"
+
 
 @pytest.mark.usefixtures("database")
 def test_a_day_that_is_not_of_the_run_is_refused():
