@@ -187,6 +187,11 @@ def of_table(table: str) -> Publication:
     )
 
 
+def scored_tables() -> frozenset[str]:
+    """Return the tables of the warehouse whose rows are published."""
+    return frozenset(p.contract.table for p in declared() if p.contract)
+
+
 def leaders() -> frozenset[str]:
     """Return the tables that another publication is of: whom tools are about to send to."""
     return frozenset(p.of for p in declared() if p.of)

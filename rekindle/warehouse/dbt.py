@@ -103,10 +103,10 @@ def invoke(
 class Process:
     """dbt, standing by to run commands one after the other; see `dbt_process`."""
 
-    def __init__(self, program: Path = PROGRAM) -> None:
+    def __init__(self) -> None:
         self.owner = os.getpid()
         self.process = subprocess.Popen(  # noqa: S603 - our own program, no shell
-            [sys.executable, "-P", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-P", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     @property

@@ -277,7 +277,7 @@ def build_tables(products: Iterable[Product], *, after: Any, before: Any, beside
     chain([made[step.id] for step in steps if publications.PERMISSION in step.tables], permitted, before)
     followed = {earlier for step in steps for earlier in step.after}
     followed |= {step.id for step in steps if publications.PERMISSION in step.tables}
-    published = {publication.contract.table for publication in publications.declared() if publication.contract}
+    published = publications.scored_tables()
     chain([made[step.id] for step in steps if published & set(step.tables)] or after, before)
     for step in steps:
         if step.id not in followed and not published & set(step.tables):

@@ -46,7 +46,7 @@ def run_that_stands(day: date, products: Iterable[Product]) -> Run | None:
     before = published[-1].recorded_at - timedelta(seconds=published[-1].seconds)
     by_table = {product.table: product for product in products}
     steps = lineage.graph().steps({table: product.name for table, product in by_table.items()})
-    published_of = _published_of(steps)
+    published_of, maker = _published_of(steps), made_by.digest()
     for step in steps:
         by = before if step.id in published_of else None
         if step.kind == "ingest":
@@ -54,7 +54,7 @@ def run_that_stands(day: date, products: Iterable[Product]) -> Run | None:
         elif step.kind == "score":
             stands = all(is_scored(by_table[table], day, by) for table in step.tables)
         else:
-            stands = all(_stands(table, day, by, made_by.digest()) for table in step.tables)
+            stands = all(_stands(table, day, by, maker) for table in step.tables)
         if not stands:
             return None
     return last
@@ -62,7 +62,7 @@ def run_that_stands(day: date, products: Iterable[Product]) -> Run | None:
 
 def _published_of(steps: Sequence[Step]) -> set[str]:
     """Ids of the steps (in order) whose tables are published, or made into what is."""
-    tables = {one.contract.table for one in publications.declared() if one.contract} | {publications.PERMISSION}
+    tables = {*publications.scored_tables(), publications.PERMISSION}
     found: set[str] = set()
     for step in reversed(steps):
         if step.id in found or tables & set(step.tables):
@@ -95,11 +95,11 @@ def are_built(tables: Iterable[str], day: date, kind: str) -> bool:
 
     A day that is scored again by a backfill is scored by tables as they stand, whatever version of the code made them.
     """
-    graph, maker = lineage.graph(), None if kind == "backfill" else made_by.digest()
-    return all(
-        builds.unchanged(graph, table, day, maker) and (kind == "backfill" or not graph.tables[table].always_built)
-        for table in tables
-    )
+    graph = lineage.graph()
+    if kind == "backfill":
+        return all(builds.unchanged(graph, table, day) for table in tables)
+    maker = made_by.digest()
+    return all(not graph.tables[table].always_built and _stands(table, day, None, maker) for table in tables)
 
 
 def _went_well(run: Run) -> bool:
