@@ -101,7 +101,10 @@ def run(
             "daily_scores", Days.one(day), parameters, tell, wait_minutes=wait_minutes, progress=progress
         )
     if done.status == "unchanged":
-        text = f"Nothing of {day} has changed since it was built and published. --force builds it again."
+        text = (
+            f"Nothing of {day} has changed since it was built and published; who may be sent to was decided again. "
+            "--force builds it anew."
+        )
         answer(_told(done), as_json=json, text=text)
         return
     given = [f"Permission is as of {at:%Y-%m-%d %H:%M} UTC, which was given."] if at else []

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FOLDERS = ("rekindle", "spark_jobs", "ml", "contracts", "dbt_project", "conf")
 """What rows are made by. DAGs say when, and in what order."""
 
-KINDS = ("*.py", "*.sql", "*.yml", "*.conf", "requirements.txt")
+KINDS = ("*.py", "*.sql", "*.yml", "*.conf")
 
 IN_NO_ROW = frozenset(
     {"home", "landing", "data", "database_url", "alert_url", "mlflow_passwords", "sources", "phone_key"}
@@ -42,4 +42,4 @@ def code_digest() -> str:
     """The digest of our files, read once: a process runs the code that it has loaded."""
     built = PROJECT / "dbt_project" / "target"
     found = {file for folder in FOLDERS for kind in KINDS for file in (PROJECT / folder).rglob(kind)}
-    return code.digest({*(f for f in found if built not in f.parents), *PROJECT.glob("requirements.txt")})
+    return code.digest({*(f for f in found if built not in f.parents), *PROJECT.glob("requirements*.txt")})

@@ -56,7 +56,10 @@ def built_marts(day: date, marts: Sequence[str], detail: Detail) -> str:
 
 
 def unchanged(day: date, run_id: str) -> str:
-    return f"Nothing of {day} has changed since run {run_id} built and published it: the rest of this run is skipped."
+    return (
+        f"Nothing of {day} has changed since run {run_id} built and published it: who may be sent to is decided again, "
+        "and the rest of this run is skipped."
+    )
 
 
 def kept(tables: Sequence[str], day: date) -> str:

@@ -44,6 +44,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("dbt_project/models/marts/a.sql", True),
         ("contracts/a.yml", True),
         ("requirements.txt", True),
+        ("requirements-stack.txt", True),
         ("dags/a.py", False),
         ("dbt_project/target/compiled/a.sql", False),
         ("rekindle/__pycache__/days.pyc", False),
