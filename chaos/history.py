@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chaos.readers import Reader
     from chaos.world import World
 
-DAYS, LONG = 4, 30
+DAYS, LONG = 3, 30
 """Days of the piece that is done with all others, and of the one that takes most of an hour by itself."""
 
 MOST_KILLED = 5
