@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ml.products import Product
     from rekindle.progress import Progress
+    from rekindle.records import Stage
     from rekindle.warehouse.builds import State
 
     Say = Callable[[str], None]
@@ -117,14 +118,16 @@ def rebuild_stale(say: Say, progress: Progress) -> Told:
 
 
 def _score(days: list[date], model: str | None, told: Told, say: Say, progress: Progress) -> None:
-    """Score days through Airflow, into history. Each is a process of its own, so that one that dies costs one day."""
-    each = records.run_seconds("backfill")
-    with progress.step("Scoring days", total=len(days), expected=each and each * len(days)) as step:
-        for day in days:
-            running.run_days("daily_scores", Days.one(day), {"kind": "backfill", "model_version": model})
-            say(f"  scored {day}")
-            told.scored.append(day)
-            step.advance()
+    """Score days through Airflow, into history, by one process: what it loads, and dbt parses, it needs once."""
+
+    def hear(stage: Stage) -> None:
+        if stage.stage == "publish" and stage.status == "done":
+            say(f"  scored {stage.day}")
+            told.scored.append(stage.day)
+
+    if days:
+        how = {"kind": "backfill", "model_version": model}
+        running.run_days("daily_scores", Days(tuple(days)), how, hear, progress=progress)
 
 
 def _build_range(  # noqa: PLR0917 - what a range is about
