@@ -276,9 +276,9 @@ def filled(features: DataFrame, contract: Contract) -> DataFrame:
     return features.withColumns({c.name: F.coalesce(c.name, nothing(c)) for c in counted})
 
 
-def derived(features: DataFrame) -> DataFrame:
-    """What follows from other features."""
-    return features.withColumns(rhythm()).withColumns(
+def derived(features: DataFrame, squares: Column | None = None) -> DataFrame:
+    """What follows from other features; `squares` are those of `squared_gaps`, where they are known already."""
+    return features.withColumns(rhythm(squares)).withColumns(
         {
             "current_gap_ratio": F.col("recency_days") / F.col("gap_mean_days"),
             "active_days_change_28d": F.col("active_days_28d") - F.col("active_days_prior_28d"),
@@ -287,19 +287,29 @@ def derived(features: DataFrame) -> DataFrame:
     )
 
 
-def rhythm() -> dict[str, Column]:
+def gaps_between(dates: Column) -> tuple[Column, Column]:
+    """How many gaps there are between dates in order, and their sum in days; null where there are none."""
+    count = F.size(dates) - 1
+    return count, F.datediff(F.get(dates, count), F.get(dates, F.lit(0))).cast("bigint")
+
+
+def squared_gaps(dates: Column) -> Column:
+    """The sum of the squares of the gaps between dates in order."""
+    gaps = F.transform(F.slice(dates, 2, F.size(dates)), lambda on, before: F.datediff(on, F.get(dates, before)))
+    return F.aggregate(gaps, F.lit(0).cast("bigint"), lambda so_far, gap: so_far + gap * gap)
+
+
+def rhythm(squares: Column | None = None) -> dict[str, Column]:
     """
     Recency and gaps, from the active dates.
 
     Count, sum and sum of squares of the gaps are whole numbers, so two ways to the same dates agree to the bit.
     """
     dates = F.col("active_dates")
-    count = F.size(dates) - 1
-    total = F.datediff(F.array_max(dates), F.array_min(dates))
-    gaps = F.transform(F.slice(dates, 2, F.size(dates)), lambda on, before: F.datediff(on, F.get(dates, before)))
-    squares = F.aggregate(gaps, F.lit(0).cast("bigint"), lambda so_far, gap: so_far + gap * gap)
+    count, total = gaps_between(dates)
+    squares = squared_gaps(dates) if squares is None else squares
     # n Σg² - (Σg)² is n² times the variance.
-    spread = F.sqrt(count * squares - total.cast("bigint") * total) / count
+    spread = F.sqrt(count * squares - total * total) / count
     lived = F.datediff("last_active_on", "first_active_on")
     return {
         "recency_days": F.datediff("day", "last_active_on"),
