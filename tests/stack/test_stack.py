@@ -307,6 +307,24 @@ def test_logs_are_objects_and_hold_no_secret(stack):
 
 
 @pytest.mark.usefixtures("scored")
+def test_the_same_day_again_is_skipped_as_a_whole_by_its_first_task(stack):
+    """Campaigns and outcomes are built after publishing here; the day stands all the same."""
+    operator, states = airflow(stack, "operator"), {}
+    # A run that nobody gave a time: its permission went by the clock, as that of a run that is skipped does.
+    first = operator.trigger("daily_scores", day=DAYS[-1])
+    assert timed("day by the clock", lambda: operator.wait("daily_scores", first)) == "success"
+
+    again = operator.trigger("daily_scores", day=DAYS[-1])
+
+    def hear(task):
+        states[task["task_id"]] = task["state"]
+
+    assert timed("the same day again", lambda: operator.wait("daily_scores", again, tell=hear)) == "success"
+    assert {task for task, state in states.items() if state == "success"} == {"begin"}
+    assert read(stack, "select count(*) from rekindle.run where status = 'unchanged'", role="scores") == [(1,)]
+
+
+@pytest.mark.usefixtures("scored")
 @pytest.mark.skipif(os.geteuid() != 0, reason="killing a container's process takes root")
 def test_a_day_goes_on_when_store_and_spark_server_are_killed(stack):
     """Both are started again by the engine; the tasks that they took with them are tried again by Airflow."""
