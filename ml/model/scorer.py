@@ -221,8 +221,10 @@ class Scorer:
             if len(at_row):
                 values = pc.take(self.values(rows, source), pa.array(at_row)).to_pylist()
                 usual = _usual(rows, wording.beside(source), at_row)
-                told = zip(values, amounts[at_row, at_rank].tolist(), usual, strict=True)
-                said[at_row, at_rank] = [wording.reason(source, *one) for one in told]
+                # Many users have the same to be said of them: each sentence is made once.
+                told = list(zip(values, np.sign(amounts[at_row, at_rank]).tolist(), usual, strict=True))
+                sentences = {one: wording.reason(source, *one) for one in set(told)}
+                said[at_row, at_rank] = [sentences[one] for one in told]
         named = np.array(sources, dtype=object)[largest]
         structs = pa.StructArray.from_arrays(
             [
