@@ -22,6 +22,7 @@ from chaos.nursery import Nursery
 from chaos.readers import Reader
 from chaos.servers import AT, CUT, cut_commits, kill_servers
 from chaos.world import PUBLISHED, World, ready_to
+from rekindle import platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -66,6 +67,7 @@ def main(wanted: list[str]) -> int:
         if nursery.cache_info().currsize:
             nursery().close()
         figures.reads, figures.torn = reader.reads, len(reader.torn)
+        platform.down(world.home.path)
     print(figures.line, flush=True)
     return 1 if figures.broken or figures.torn else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -131,5 +132,7 @@ def fresh_session() -> SparkSession:
     from pyspark.sql import SparkSession
 
     session = SparkSession.builder.remote(os.environ["SPARK_REMOTE"]).create()
+    # When Python ends, each would ask its server for what it cached of models, ten minutes long where that was killed.
+    atexit.unregister(session.client._cleanup_ml_cache)  # noqa: SLF001 - pyspark has no other way to say so
     _opened.append(session)
     return session
