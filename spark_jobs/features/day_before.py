@@ -228,9 +228,12 @@ def stepped(registered: DataFrame, tiles: DataFrame, items: DataFrame, contract:
     for change in (change_of_sums(tiles, contract), change_of_events(tiles, contract)):
         rows = rows.join(change, "user_id", "left")
     added = {name: add(F.col(name), F.col(changed_by(name))) for name, add in plus.items()}
-    rows = rows.withColumns({**added, SQUARES: squares_after("active_dates", F.col("gap_spread_days"))})
+    dates = F.col("active_dates"), F.col(changed_by("active_dates"))
+    rows = rows.withColumns({**added, SQUARES: squares_after(*dates, F.col("gap_spread_days"))})
     rows = definition_of.with_distinct(rows.select(*kept.columns, SQUARES), items, contract)
-    return definition_of.derived(definition_of.filled(rows, contract), F.col(SQUARES)).drop(SQUARES)
+    # Of the dates as they have become: asked of how they are made, each gap would make them anew.
+    squares = F.coalesce(SQUARES, definition_of.squared_gaps(F.col("active_dates")))
+    return definition_of.derived(definition_of.filled(rows, contract), squares).drop(SQUARES)
 
 
 def event_columns(contract: Contract) -> list[str]:
@@ -243,14 +246,14 @@ def changed_by(column: str) -> str:
 
 
 def change_of_sums(tiles: DataFrame, contract: Contract) -> DataFrame:
-    """What each column that adds up gains or loses, and the dates that had activity for the first time. One row per user."""
+    """What each column that adds up gains or loses, and the active dates that were not known before. One row per user."""
     sums = {
         name: one.of(is_in(one.width, one.since)) - one.of(was_in(one.width, one.since))
         for name, one in definition_of.sums(contract).items()
     }
     known = definition_of.has_entered(F.col("day"))
     dates = {name: of(F.col("is_first") & known) for name, (of, _) in definition_of.earliest_and_latest().items()}
-    dates["active_dates"] = definition_of.active_dates(known)
+    dates["active_dates"] = definition_of.active_dates(known & ~was_in(None))
     return tiles.groupBy("user_id").agg(*[of.alias(changed_by(name)) for name, of in (sums | dates).items()])
 
 
@@ -291,7 +294,8 @@ def plus_counts(before: Column, change: Column) -> Column:
 
 def plus_dates(before: Column, change: Column) -> Column:
     """Active dates of the day: those that were known, and new ones, without what lies too far back."""
-    both = F.when(change.isNull(), before).when(is_later(before, change), F.concat(before, change))
+    is_later = F.get(change, F.lit(0)) > F.get(before, F.size(before) - 1)
+    both = F.when(has_none(change), before).when(is_later, F.concat(before, change))
     both = both.otherwise(F.array_sort(F.array_union(before, change)))
     # Most days nobody's oldest date leaves, or one does: to look at each of a year's dates takes longer than all else.
     rest = F.slice(both, 2, F.greatest(F.size(both) - 1, F.lit(0)))
@@ -302,33 +306,30 @@ def plus_dates(before: Column, change: Column) -> Column:
     )
 
 
+def has_none(dates: Column) -> Column:
+    """Condition that there are no dates, or that nothing is said of any."""
+    return F.coalesce(F.size(dates) == 0, F.lit(True))
+
+
 def is_within(on: Column) -> Column:
     """Condition that an active date lies no further back than they are kept."""
     return on > F.date_sub("day", definition_of.ACTIVE_DATES_DAYS)
 
 
-def is_later(before: Column, change: Column) -> Column:
-    """Condition that new dates lie after all that were known."""
-    return F.coalesce(F.get(change, F.lit(0)) > F.get(before, F.size(before) - 1), F.lit(False))
-
-
-def squares_after(column: str, spread: Column) -> Column:
+def squares_after(before: Column, change: Column, spread: Column) -> Column:
     """
-    The squared gaps of the day, from the spread of the day before: one gap more, one less, or counted where it is otherwise.
+    The squared gaps of the day, from the spread of the day before: a gap more, a gap less; null where that is not all.
 
     The spread is √(n Σg² - (Σg)²) / n of whole numbers below 10⁸: what is solved for Σg² is off by less than a millionth.
     """
-    before, change = F.col(column), F.col(changed_by(column))
     count, total = definition_of.gaps_between(before)
     known = F.round((F.pow(spread * count, F.lit(2)) + total * total) / count).cast("bigint")
     oldest, second, last = (F.get(before, at) for at in (F.lit(0), F.lit(1), count))
-    leaves, comes = ~is_within(oldest), F.get(change, F.lit(0))
-    less = F.when(leaves, _squared(F.datediff(second, oldest))).otherwise(0)
+    comes = F.get(change, F.lit(0))
+    less = F.when(~is_within(oldest), _squared(F.datediff(second, oldest))).otherwise(0)
     more = F.when(comes.isNotNull(), _squared(F.datediff(comes, last))).otherwise(0)
-    at_most_one = F.coalesce(F.size(change), F.lit(0)) <= 1
-    in_order = comes.isNull() | (comes > last)
-    is_simple = (count > 0) & is_within(second) & at_most_one & in_order
-    return F.when(is_simple, known - less + more).otherwise(definition_of.squared_gaps(plus_dates(before, change)))
+    is_one_at_most = has_none(change) | ((F.size(change) == 1) & (comes > last))
+    return F.when((count > 0) & is_within(second) & is_one_at_most, known - less + more)
 
 
 def _squared(days: Column) -> Column:
