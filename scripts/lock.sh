@@ -12,6 +12,7 @@ lock() {
 }
 lock requirements.in -o requirements.txt
 lock --no-deps requirements-data.in -o requirements-data.txt
+lock requirements-bench.in -o requirements-bench.txt
 # What the containers run on is what is tested, and what only they need.
 lock requirements.in requirements-stack.in --constraint requirements.txt -o requirements-stack.txt
 lock docker/store/requirements.in -o docker/store/requirements.txt

@@ -38,7 +38,7 @@ block, where it found some that are better on later days than the declared ones,
 
 def write(contests: Sequence[Contest], left_out: Sequence[str]) -> None:
     """Write the page."""
-    PATH.write_text(text(contests, left_out, _state()), encoding="utf-8")
+    PATH.write_text(text(contests, left_out, state()), encoding="utf-8")
 
 
 def text(contests: Sequence[Contest], left_out: Sequence[str], state: str) -> str:
@@ -128,7 +128,7 @@ def _with_interval(figure: Mapping[str, float]) -> str:
     return f"{figure['value']:.2f} ({figure['low']:.2f} to {figure['high']:.2f})"
 
 
-def _state() -> str:
+def state() -> str:
     """Name the commit, its day, and whether anything was changed since."""
     commit = _git("log", "-1", "--format=%h of %cs")
     return f"{commit}, with changes that are not committed" if _git("status", "--porcelain", "--", ":!docs") else commit

@@ -1,0 +1,179 @@
+"""A platform of its own in `.bench/`, with a simulated business."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from bench import machine
+from rekindle import platform, records
+from rekindle.days import ONE_DAY, Days
+from rekindle.platform import mlflow, spark_connect
+from rekindle.platform.home import Home
+from rekindle.settings import PROJECT, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import date
+
+    from rekindle.records import Stage
+
+FOLDER = PROJECT / ".bench"
+PUBLISHED_AT = time_of_day(3, 0)
+LARGEST = 3
+
+
+@dataclass(frozen=True)
+class Daily:
+    """What a daily run took, and what of it each stage did."""
+
+    seconds: float
+    stages: tuple[Stage, ...]
+
+
+def largest(runs: Collection[Daily]) -> str:
+    """The stages that took longest, each by its median over some runs."""
+    by_name: dict[str, list[float]] = {}
+    for run in runs:
+        for stage in run.stages:
+            by_name.setdefault(stage.stage, []).append(stage.seconds or 0.0)
+    medians = sorted(((median(seconds), name) for name, seconds in by_name.items()), reverse=True)
+    return ", ".join(f"{name} {seconds:.1f} s" for seconds, name in medians[:LARGEST])
+
+
+def median(values: Collection[float]) -> float:
+    """The middle one; of an even number the upper of the two."""
+    return sorted(values)[len(values) // 2]
+
+
+class World:
+    """A home, begun anew, and what was delivered to it."""
+
+    delivered = ""
+    """What that is, in words."""
+
+    def __init__(self, name: str) -> None:
+        self.home = Home(FOLDER / name)
+        if self.home.path.exists():
+            platform.delete(self.home.path)
+        os.environ["REKINDLE_HOME"], os.environ["REKINDLE_LANDING"] = str(self.home.path), str(self.landing)
+        settings.cache_clear()
+
+    @property
+    def landing(self) -> Any:
+        return self.home.path / "landing"
+
+    @staticmethod
+    def first_day() -> date:
+        from rekindle.landing.filling.simulation.parameters import parameters
+
+        return parameters().first_day
+
+    def days(self, first: int, last: int) -> Days:
+        """Days of the business by their numbers, both included; the first is 1."""
+        begins = self.first_day()
+        return Days.between(begins + timedelta(first - 1), begins + timedelta(last - 1))
+
+    def simulate(self, users: int, days: Days, *, without: Collection[str] = ()) -> str:
+        """Deliver the days of a business, and say what was delivered."""
+        from rekindle.landing.filling.simulation.simulate import simulate
+
+        done = simulate(users, days, without=without)
+        told = ", ".join(f"{written.rows:,} {written.source}" for written in done.written if written.rows)
+        self.delivered = f"{users:,} simulated users, {len(days)} days: {told}"
+        return self.delivered
+
+    def up(self) -> None:
+        platform.up(self.home.path)
+        mlflow.set_up(self.home, os.environ)
+
+    def learn(self, history: Days) -> float:
+        """Build a history and train; returns the seconds of building alone."""
+        from loop.learning import learn
+
+        begun = time.monotonic()
+        built: list[float] = []
+
+        def hear(text: str) -> None:
+            if not built:
+                built.append(time.monotonic() - begun)
+            print(f"  {text}", flush=True)
+
+        learn(history, hear)
+        return built[0]
+
+    @staticmethod
+    def backfill(days: Days, *, score: bool) -> float:
+        """Build a history in one go; returns its seconds."""
+        from rekindle.progress import SILENT
+        from rekindle.workflow import backfill
+
+        return backfill.build(days, None, lambda _text: None, SILENT, score=score).seconds
+
+    @staticmethod
+    def run(day: date, *, force: bool = False) -> Daily:
+        """Run a day as `rekindle run` does."""
+        from rekindle.workflow import running
+
+        at = datetime.combine(day + ONE_DAY, PUBLISHED_AT, UTC).isoformat()
+        begun = time.monotonic()
+        told = {"kind": "daily", "at": at, "force": force}
+        (run,) = running.run_days("daily_scores", Days.one(day), told)
+        return Daily(time.monotonic() - begun, tuple(records.stages(run_id=run.run_id)))
+
+    @staticmethod
+    def run_again(day: date) -> float:
+        """Run a day again of which nothing has changed since a run by the clock; returns its seconds."""
+        from rekindle.workflow import running
+
+        for _ in range(2):
+            begun = time.monotonic()
+            (run,) = running.run_days("daily_scores", Days.one(day), {"kind": "daily"})
+        if run.status != "unchanged":
+            raise AssertionError(f"the same day again was not found unchanged, but {run.status}")
+        return time.monotonic() - begun
+
+    def spark_pid(self) -> int:
+        server = spark_connect.running(self.home)
+        if server is None:
+            raise RuntimeError("Spark has ended before the benchmark: its log says why.")
+        return int(server["pid"])
+
+    def resident_gib(self) -> float:
+        """What its Spark server has in memory."""
+        return machine.resident_gib(self.spark_pid())
+
+    def peak_gib(self) -> float:
+        """The most that its Spark server has had in memory at once."""
+        return machine.peak_gib(self.spark_pid())
+
+    def down(self) -> None:
+        from loop.learning import let_go_of_spark
+
+        let_go_of_spark()
+        platform.down(self.home.path)
+
+    def end(self) -> None:
+        """Stop what runs and give the room back."""
+        from loop.learning import let_go_of_spark
+
+        let_go_of_spark()
+        platform.delete(self.home.path)
+
+
+USERS, DELIVERED_DAYS, LEARNED_DAYS = 20_000, 735, 365
+
+
+@cache
+def learned() -> World:
+    """A business with a year of history and models, and a year that is delivered and not yet loaded; begun once in a run."""
+    world = World("learned")
+    print(f"  {world.simulate(USERS, world.days(1, DELIVERED_DAYS))}", flush=True)
+    world.up()
+    world.learn(world.days(1, LEARNED_DAYS))
+    return world
