@@ -289,14 +289,14 @@ def plus_counts(before: Column, change: Column) -> Column:
     """Two maps of counts as one, in the order of the keys; what is counted no longer is left out."""
     added = F.map_zip_with(before, change, lambda _, a, b: F.coalesce(a, F.lit(0)) + F.coalesce(b, F.lit(0)))
     left = F.map_filter(added, lambda _, count: count > 0)
-    return F.when(change.isNull(), before).otherwise(F.map_from_entries(F.array_sort(F.map_entries(left))))
+    return F.when(change.isNull(), before).otherwise(F.map_from_entries(F.sort_array(F.map_entries(left))))
 
 
 def plus_dates(before: Column, change: Column) -> Column:
     """Active dates of the day: those that were known, and new ones, without what lies too far back."""
     is_later = F.get(change, F.lit(0)) > F.get(before, F.size(before) - 1)
     both = F.when(has_none(change), before).when(is_later, F.concat(before, change))
-    both = both.otherwise(F.array_sort(F.array_union(before, change)))
+    both = both.otherwise(F.sort_array(F.array_union(before, change)))
     # Most days nobody's oldest date leaves, or one does: to look at each of a year's dates takes longer than all else.
     rest = F.slice(both, 2, F.greatest(F.size(both) - 1, F.lit(0)))
     return (

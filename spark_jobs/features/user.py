@@ -208,7 +208,7 @@ def _totals(columns: Mapping[str, Sum], contract: Contract) -> list[Column]:
 def active_dates(condition: Column) -> Column:
     """Dates with activity, of tiles of which a condition holds, oldest first."""
     is_active = F.col("is_first") & condition
-    return F.array_sort(F.collect_set(F.when(is_active, F.col("activity_on"))))
+    return F.sort_array(F.collect_set(F.when(is_active, F.col("activity_on"))))
 
 
 def event_counts(known: DataFrame, windows: Sequence[int]) -> DataFrame:
