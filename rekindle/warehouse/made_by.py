@@ -22,6 +22,9 @@ FOLDERS = ("rekindle", "spark_jobs", "ml", "contracts", "dbt_project", "conf")
 
 KINDS = ("*.py", "*.sql", "*.yml", "*.conf")
 
+PINNED = ("requirements.txt", "requirements-data.txt", "requirements-stack.txt")
+"""What pins the libraries that rows are made with, here and in containers. What `make bench` is held against makes none."""
+
 IN_NO_ROW = frozenset(
     {"home", "landing", "data", "database_url", "alert_url", "mlflow_passwords", "sources", "phone_key"}
     | {"delivery_deadline_minutes", "delivery_poll_seconds", "fresh_by_hour", "logs_keep_days", "data_docs_keep_days"}
@@ -42,4 +45,6 @@ def code_digest() -> str:
     """The digest of our files, read once: a process runs the code that it has loaded."""
     built = PROJECT / "dbt_project" / "target"
     found = {file for folder in FOLDERS for kind in KINDS for file in (PROJECT / folder).rglob(kind)}
-    return code.digest({*(f for f in found if built not in f.parents), *PROJECT.glob("requirements*.txt")})
+    return code.digest(
+        {*(f for f in found if built not in f.parents), *(file for name in PINNED for file in PROJECT.glob(name))}
+    )

@@ -45,6 +45,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("contracts/a.yml", True),
         ("requirements.txt", True),
         ("requirements-stack.txt", True),
+        ("requirements-bench.txt", False),
         ("dags/a.py", False),
         ("dbt_project/target/compiled/a.sql", False),
         ("rekindle/__pycache__/days.pyc", False),
