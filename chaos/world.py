@@ -26,7 +26,7 @@ from rekindle.platform import databases, mlflow
 from rekindle.platform import postgres as server
 from rekindle.platform.credentials import credentials
 from rekindle.platform.home import Home
-from rekindle.settings import PROJECT, settings
+from rekindle.settings import PROJECT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,8 +86,7 @@ class World:
 
     def attach(self) -> None:
         """Let this process, and what it starts, find the home."""
-        os.environ["REKINDLE_HOME"], os.environ["REKINDLE_LANDING"] = str(self.home.path), str(self.landing)
-        settings.cache_clear()
+        platform.use(self.home.path)
 
     @property
     def landing(self) -> Path:

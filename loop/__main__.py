@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -38,8 +37,7 @@ PUBLISHED_AT, PLANNED_AT = time(3, 0), time(3, 30)
 
 def main(users: int, history_days: int, days: int) -> None:
     """Begin anew, live the days, and end with the pages of the campaigns."""
-    os.environ["REKINDLE_HOME"], os.environ["REKINDLE_LANDING"] = str(HOME), str(HOME / "landing")
-    settings.cache_clear()
+    platform.use(HOME)
     if HOME.exists():
         platform.delete(HOME)
     try:

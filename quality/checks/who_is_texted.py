@@ -197,8 +197,7 @@ def _terms(volume: int, control_share: float) -> Terms:
 def own_platform() -> Iterator[None]:
     """Start a platform of the check's own, which ends with it."""
     home, before = Path(tempfile.mkdtemp(prefix="rekindle-quality-")), dict(os.environ)
-    os.environ["REKINDLE_HOME"], os.environ["REKINDLE_LANDING"] = str(home), str(home / "landing")
-    settings.cache_clear()
+    platform.use(home)
     try:
         platform.up(home)
         yield

@@ -68,6 +68,12 @@ class Pages:
     mlflow: str
 
 
+def use(home_path: Path) -> None:
+    """Let this process, and what it starts, keep everything in one folder: a home, and the landing zone within."""
+    os.environ["REKINDLE_HOME"], os.environ["REKINDLE_LANDING"] = str(home_path), str(home_path / "landing")
+    settings.cache_clear()
+
+
 def up(
     home_path: Path, tell: Tell = lambda _step, _seconds: None, *, tools: Iterable[ModuleType] = (airflow, mlflow)
 ) -> tuple[Service, ...]:
