@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench import machine
 from bench.measured import HEADS
-from quality.businesses.page import state
+from quality.commit import commit
 from rekindle.settings import PROJECT
 
 if TYPE_CHECKING:
@@ -35,6 +35,6 @@ def text(found: Sequence[Measured], failed: Sequence[str], loads: Sequence[str],
     rows = "\n".join(f"| {' | '.join(cells)} |" for cells in table)
     not_measured = f"Could not be measured: {', '.join(failed)}.\n\n" if failed else ""
     return (
-        f"`make bench` in {minutes:.0f} minutes, on the code of {state()}; {machine.told()}. Processes that wanted a core, "
+        f"`make bench` in {minutes:.0f} minutes, on the code of {commit()}; {machine.told()}. Processes that wanted a core, "
         f"on average over 1, 5 and 15 minutes, before each piece and at the end: {'; '.join(loads)}.\n\n{not_measured}{rows}\n"
     )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from statistics import median_high
+from typing import TYPE_CHECKING
 
 from bench import machine
-from rekindle import platform, records
+from rekindle import platform, postgres, records
 from rekindle.days import ONE_DAY, Days
-from rekindle.platform import mlflow, spark_connect
+from rekindle.platform import spark_connect
 from rekindle.platform.home import Home
-from rekindle.settings import PROJECT, settings
+from rekindle.settings import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -41,14 +41,14 @@ def largest(runs: Collection[Daily]) -> str:
     by_name: dict[str, list[float]] = {}
     for run in runs:
         for stage in run.stages:
-            by_name.setdefault(stage.stage, []).append(stage.seconds or 0.0)
-    medians = sorted(((median(seconds), name) for name, seconds in by_name.items()), reverse=True)
+            by_name.setdefault(stage.stage, []).append(stage.seconds)
+    medians = sorted(((median_high(seconds), name) for name, seconds in by_name.items()), reverse=True)
     return ", ".join(f"{name} {seconds:.1f} s" for seconds, name in medians[:LARGEST])
 
 
-def median(values: Collection[float]) -> float:
-    """The middle one; of an even number the upper of the two."""
-    return sorted(values)[len(values) // 2]
+def usual(runs: Collection[Daily]) -> float:
+    """The seconds of the middle one of some runs."""
+    return median_high(run.seconds for run in runs)
 
 
 class World:
@@ -59,24 +59,17 @@ class World:
 
     def __init__(self, name: str) -> None:
         self.home = Home(FOLDER / name)
+        _let_go()
         if self.home.path.exists():
             platform.delete(self.home.path)
-        os.environ["REKINDLE_HOME"], os.environ["REKINDLE_LANDING"] = str(self.home.path), str(self.landing)
-        settings.cache_clear()
-
-    @property
-    def landing(self) -> Any:
-        return self.home.path / "landing"
+        platform.use(self.home.path)
 
     @staticmethod
-    def first_day() -> date:
+    def days(first: int, last: int) -> Days:
+        """Days of a simulated business by their numbers, both included; the first is 1."""
         from rekindle.landing.filling.simulation.parameters import parameters
 
-        return parameters().first_day
-
-    def days(self, first: int, last: int) -> Days:
-        """Days of the business by their numbers, both included; the first is 1."""
-        begins = self.first_day()
+        begins = parameters().first_day
         return Days.between(begins + timedelta(first - 1), begins + timedelta(last - 1))
 
     def simulate(self, users: int, days: Days, *, without: Collection[str] = ()) -> str:
@@ -90,22 +83,13 @@ class World:
 
     def up(self) -> None:
         platform.up(self.home.path)
-        mlflow.set_up(self.home, os.environ)
 
-    def learn(self, history: Days) -> float:
-        """Build a history and train; returns the seconds of building alone."""
+    @staticmethod
+    def learn(history: Days) -> None:
+        """Build a history and train, and say what came of it."""
         from loop.learning import learn
 
-        begun = time.monotonic()
-        built: list[float] = []
-
-        def hear(text: str) -> None:
-            if not built:
-                built.append(time.monotonic() - begun)
-            print(f"  {text}", flush=True)
-
-        learn(history, hear)
-        return built[0]
+        learn(history, lambda text: print(f"  {text}", flush=True))
 
     @staticmethod
     def backfill(days: Days, *, score: bool) -> float:
@@ -152,28 +136,29 @@ class World:
         """The most that its Spark server has had in memory at once."""
         return machine.peak_gib(self.spark_pid())
 
-    def down(self) -> None:
-        from loop.learning import let_go_of_spark
-
-        let_go_of_spark()
-        platform.down(self.home.path)
-
     def end(self) -> None:
         """Stop what runs and give the room back."""
-        from loop.learning import let_go_of_spark
-
-        let_go_of_spark()
+        _let_go()
         platform.delete(self.home.path)
 
 
-USERS, DELIVERED_DAYS, LEARNED_DAYS = 20_000, 735, 365
+def _let_go() -> None:
+    """Forget the session and the connection of another home: who asks for one would get those."""
+    from loop.learning import let_go_of_spark
+
+    let_go_of_spark()
+    postgres.disconnect()
+
+
+USERS, YEAR, DAILY = 20_000, 365, 5
+"""Of the business that most pieces share; days that are run one by one after a year, and after two."""
 
 
 @cache
 def learned() -> World:
     """A business with a year of history and models, and a year that is delivered and not yet loaded; begun once in a run."""
     world = World("learned")
-    print(f"  {world.simulate(USERS, world.days(1, DELIVERED_DAYS))}", flush=True)
+    print(f"  {world.simulate(USERS, world.days(1, 2 * YEAR + DAILY))}", flush=True)
     world.up()
-    world.learn(world.days(1, LEARNED_DAYS))
+    world.learn(world.days(1, YEAR))
     return world

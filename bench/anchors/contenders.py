@@ -1,4 +1,7 @@
-"""`python -m bench.anchors.contenders FOLDER DAY`: seconds of DuckDB and Polars for the features of a day, as JSON."""
+"""`python -m bench.anchors.contenders FOLDER DAY`: what DuckDB and Polars take for the features of a day, as JSON.
+
+By `tiles` and `events`, and by contender with its version: seconds, and sums over all users.
+"""
 
 from __future__ import annotations
 
@@ -18,25 +21,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MEMORY = "8GB"
-SUMS = ("active_days_1d", "active_days_365d", "orders_90d", "sale_amount_365d", "n_view_28d", "distinct_items_7d")
-"""What is added up over all users, for a look at whether everybody has answered the same question."""
+DUCKDB, POLARS = f"DuckDB {duckdb.__version__}", f"Polars {pl.__version__}"
 
 
 def main(folder: Path, day: date) -> None:
     """Ask each once cold; the operating system has the files in its cache where it has room."""
-    told: dict[str, object] = {"versions": {"duckdb": duckdb.__version__, "polars": pl.__version__}}
-    contenders: dict[str, Callable[[Path, date], Path]] = {
-        "DuckDB over the tiles": duckdb_of_tiles,
-        "DuckDB from the events": duckdb_of_events,
-        "Polars over the tiles": polars_of_tiles,
+    contenders: dict[str, dict[str, Callable[[Path, date], Path]]] = {
+        "tiles": {DUCKDB: duckdb_of_tiles, POLARS: polars_of_tiles},
+        "events": {DUCKDB: duckdb_of_events},
     }
-    for name, contender in contenders.items():
-        begun = time.monotonic()
-        written = contender(folder, day)
-        told[name] = time.monotonic() - begun
-        sums = ", ".join(f"cast(sum({one}) as double)" for one in SUMS)
-        told[f"{name}: sums"] = duckdb.sql(f"select {sums} from read_parquet('{written}')").fetchall()[0]
-    print(json.dumps(told))
+    print(
+        json.dumps({of: {name: _timed(ask, folder, day) for name, ask in by.items()} for of, by in contenders.items()})
+    )
+
+
+def _timed(ask: Callable[[Path, date], Path], folder: Path, day: date) -> dict[str, object]:
+    begun = time.monotonic()
+    written = ask(folder, day)
+    seconds = time.monotonic() - begun
+    sums = ", ".join(f"cast(sum({one}) as double)" for one in questions.SUMS)
+    return {"seconds": seconds, "sums": duckdb.sql(f"select {sums} from read_parquet('{written}')").fetchall()[0]}
 
 
 def _ask(question: str, written: Path) -> Path:
@@ -48,28 +52,34 @@ def _ask(question: str, written: Path) -> Path:
     return written
 
 
-def _of(folder: Path, name: str, day: date, width: int) -> str:
+def _files(folder: Path, name: str, day: date, width: int) -> list[str]:
     """The files of the days that a window needs: whoever asks by hand would not read more."""
-    files = [str(folder / name / f"{day - timedelta(ago)}.parquet") for ago in range(width)]
-    return f"read_parquet([{', '.join(repr(file) for file in files if Path(file).exists())}])"
+    files = [folder / name / f"{day - timedelta(ago)}.parquet" for ago in range(width)]
+    return [str(file) for file in files if file.exists()]
+
+
+def _of(folder: Path, name: str, day: date, width: int) -> str:
+    return f"read_parquet({_files(folder, name, day, width)})"
 
 
 def duckdb_of_tiles(folder: Path, day: date) -> Path:
-    tiles, items = f"select * from {_of(folder, 'tiles', day, 365)}", f"select * from {_of(folder, 'items', day, 28)}"
+    tiles, items = (
+        f"select * from {_of(folder, 'tiles', day, 365)}",
+        f"select * from {_of(folder, 'items', day, questions.ITEM_DAYS)}",
+    )
     return _ask(questions.features(tiles, items, str(day)), folder / "duckdb_of_tiles.parquet")
 
 
 def duckdb_of_events(folder: Path, day: date) -> Path:
     events, orders = _of(folder, "events", day, 365), _of(folder, "orders", day, 365)
-    items = questions.items(_of(folder, "events", day, 28), str(day))
+    items = questions.items(_of(folder, "events", day, questions.ITEM_DAYS), str(day))
     return _ask(
         questions.features(questions.tiles(events, orders), items, str(day)), folder / "duckdb_of_events.parquet"
     )
 
 
 def polars_of_tiles(folder: Path, day: date) -> Path:
-    files = [folder / "tiles" / f"{day - timedelta(ago)}.parquet" for ago in range(365)]
-    tiles = pl.scan_parquet([file for file in files if file.exists()])
+    tiles = pl.scan_parquet(_files(folder, "tiles", day, 365))
 
     def within(width: int) -> pl.Expr:
         return pl.col("active_on") > day - timedelta(width)
@@ -84,8 +94,7 @@ def polars_of_tiles(folder: Path, day: date) -> Path:
     columns += [before.sum().alias("active_days_prior_28d")]
     columns += [pl.col("sale_amount").filter(before).sum().alias("sale_amount_prior_28d")]
     columns += [pl.col("active_on").max().alias("last_active_on"), pl.col("active_on").min().alias("first_active_on")]
-    files = [folder / "items" / f"{day - timedelta(ago)}.parquet" for ago in range(28)]
-    items = pl.scan_parquet([file for file in files if file.exists()])
+    items = pl.scan_parquet(_files(folder, "items", day, questions.ITEM_DAYS))
     different = [
         pl.col(column).filter(within(w)).n_unique().alias(f"distinct_{name}_{w}d")
         for w in questions.WINDOWS[:3]

@@ -17,8 +17,6 @@ import duckdb
 
 from bench.anchors import questions
 
-ITEM_DAYS = 30
-
 
 def main(folder: Path, users: int, days: int, last: date, every: int, most: int) -> None:  # noqa: PLR0917 - the command's arguments
     """Write what is not there yet."""
@@ -31,7 +29,7 @@ def main(folder: Path, users: int, days: int, last: date, every: int, most: int)
             _write(connection, folder / name, day, question)
         facts = [f"read_parquet('{folder}/{name}/{day}.parquet')" for name in asked]
         _write(connection, folder / "tiles", day, questions.tiles(*facts) + " order by user_id")
-        if day > last - timedelta(ITEM_DAYS):
+        if day > last - timedelta(questions.ITEM_DAYS):
             _write(connection, folder / "items", day, questions.items(facts[0], str(last)))
     told = {
         name: connection.execute(f"select count(*) from read_parquet('{folder}/{name}/*.parquet')").fetchone()[0]

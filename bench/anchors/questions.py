@@ -8,6 +8,10 @@ from __future__ import annotations
 
 WINDOWS = 1, 7, 28, 90, 365
 TYPES = "cart", "open", "search", "view"
+SUMS = "active_days_1d", "active_days_365d", "orders_90d", "sale_amount_365d", "n_view_28d", "distinct_items_7d"
+"""What is added up over all users, for a look at whether everybody has answered the same question."""
+
+ITEM_DAYS = 28
 PARTS = "night", "morning", "afternoon", "evening"
 HOURS = 6
 
@@ -32,7 +36,7 @@ def tiles(events: str, orders: str) -> str:
 
 def items(events: str, day: str) -> str:
     """Items of each user and date within the longest window of items."""
-    within = f"cast(occurred_at as date) > date '{day}' - interval 28 day"
+    within = f"cast(occurred_at as date) > date '{day}' - interval {ITEM_DAYS} day"
     return (
         "select distinct user_id, cast(occurred_at as date) as active_on, item_id, category "
         f"from {events} where item_id is not null and {within}"

@@ -5,25 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.measured import Measured
-from bench.world import Daily, World, largest, learned, median
+from bench.world import DAILY, YEAR, Daily, World, largest, learned, usual
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rekindle.days import Days
 
-YEAR, MONTH, DAILY = 365, 30, 5
-"""Days of the history, of what is built in one go, and of those that are run one by one on either side."""
+MONTH = 30
 
 
 def measured() -> Iterator[Measured]:
     """Yield the lines of aims a and e."""
     world = learned()
-    month = world.days(YEAR + 1, YEAR + MONTH)
-    together = world.backfill(month, score=True)
-    first = _daily(world, world.days(month_end := YEAR + MONTH + 1, month_end + DAILY - 1))
+    after_month, second_year = YEAR + MONTH, 2 * YEAR
+    together = world.backfill(world.days(YEAR + 1, after_month), score=True)
+    first = _daily(world, world.days(after_month + 1, after_month + DAILY))
     resident = world.resident_gib()
-    each = median([run.seconds for run in first])
+    each = usual(first)
     yield Measured(
         "e",
         f"{MONTH} days in one go, scored",
@@ -33,14 +32,14 @@ def measured() -> Iterator[Measured]:
         0.35,
         holds_back=f"of a daily run: {largest(first)}",
     )
-    rest = world.days(month_end + DAILY, 2 * YEAR)
+    rest = world.days(after_month + DAILY + 1, second_year)
     built = world.backfill(rest, score=False)
     yield Measured("", f"{len(rest)} further days in one go, without scores", built)
-    again = _daily(world, world.days(2 * YEAR + 1, 2 * YEAR + DAILY))
+    again = _daily(world, world.days(second_year + 1, second_year + DAILY))
     yield Measured(
         "a",
         f"a daily run, two years of history ({world.delivered})",
-        median([run.seconds for run in again]),
+        usual(again),
         each,
         "one year",
         1.15,

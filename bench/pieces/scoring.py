@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from bench.measured import Measured, clock
-from bench.world import LEARNED_DAYS, learned
+from bench.world import YEAR, learned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def measured() -> Iterator[Measured]:
     from rekindle.settings import settings
 
     world = learned()
-    day = world.days(LEARNED_DAYS, LEARNED_DAYS)
+    day = world.days(YEAR, YEAR)
     for product in (one for one in PRODUCTS if one.is_trained):
         version = find_champion(product)
         if version is None:

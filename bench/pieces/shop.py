@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.measured import Measured
-from bench.world import World, largest, median
+from bench.world import World, largest, usual
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +24,11 @@ def measured() -> Iterator[Measured]:
     yield Measured(
         "f",
         f"a daily run ({world.delivered})",
-        median([run.seconds for run in runs]),
+        usual(runs),
         at_most=45,
         holds_back=largest(runs),
     )
-    last = world.days(HISTORY + DAILY, HISTORY + DAILY).first
+    last = world.days(1, HISTORY + DAILY).last
     yield Measured("f", "the same day again, unchanged", world.run_again(last), at_most=20)
     yield Measured("f", "the same day again, `--force`", world.run(last, force=True).seconds)
     world.end()

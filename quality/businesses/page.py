@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 from ml.products import product_named
 from quality.businesses.contest import DRAWS
 from quality.businesses.declared import PRODUCTS
 from quality.businesses.searches import TRIALS
+from quality.commit import commit
 from rekindle.settings import PROJECT
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ block, where it found some that are better on later days than the declared ones,
 
 def write(contests: Sequence[Contest], left_out: Sequence[str]) -> None:
     """Write the page."""
-    PATH.write_text(text(contests, left_out, state()), encoding="utf-8")
+    PATH.write_text(text(contests, left_out, commit()), encoding="utf-8")
 
 
 def text(contests: Sequence[Contest], left_out: Sequence[str], state: str) -> str:
@@ -126,14 +126,3 @@ def _difference(figure: Mapping[str, float]) -> str:
 
 def _with_interval(figure: Mapping[str, float]) -> str:
     return f"{figure['value']:.2f} ({figure['low']:.2f} to {figure['high']:.2f})"
-
-
-def state() -> str:
-    """Name the commit, its day, and whether anything was changed since."""
-    commit = _git("log", "-1", "--format=%h of %cs")
-    return f"{commit}, with changes that are not committed" if _git("status", "--porcelain", "--", ":!docs") else commit
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)  # noqa: S603, S607
-    return done.stdout.strip()
