@@ -1,6 +1,6 @@
 """`python -m bench.anchors.contenders FOLDER DAY`: what DuckDB and Polars take for the features of a day, as JSON.
 
-By `tiles` and `events`, and by contender with its version: seconds, and sums over all users.
+By what they are asked of, and by contender with its version: seconds, and sums over all users.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ DUCKDB, POLARS = f"DuckDB {duckdb.__version__}", f"Polars {pl.__version__}"
 def main(folder: Path, day: date) -> None:
     """Ask each once cold; the operating system has the files in its cache where it has room."""
     contenders: dict[str, dict[str, Callable[[Path, date], Path]]] = {
-        "tiles": {DUCKDB: duckdb_of_tiles, POLARS: polars_of_tiles},
-        "events": {DUCKDB: duckdb_of_events},
+        "over the tiles": {DUCKDB: duckdb_of_tiles, POLARS: polars_of_tiles},
+        "from the events": {DUCKDB: duckdb_of_events},
     }
     print(
         json.dumps({of: {name: _timed(ask, folder, day) for name, ask in by.items()} for of, by in contenders.items()})

@@ -32,23 +32,23 @@ PRODUCT = "ltv"
 def measured() -> Iterator[Measured]:
     """Yield the lines of aim d."""
     from ml.products import product_named
-    from rekindle import publishing
+    from rekindle import publishing, records
     from rekindle.publishing import publications
 
     product = product_named(PRODUCT)
     day = learned().days(1, YEAR).last
     rows = _many(_scored(product, Days.one(day)))
     another = _another_day(rows)
-    with own_database() as url:
+    with own_database() as url, records.own_run("bench", Days.one(day)) as run_id:
         with clock() as first:
-            publishing.publish({product: rows.to_reader()}, day, "bench")
+            publishing.publish({product: rows.to_reader()}, day, run_id)
         with clock() as again:
-            done = publishing.publish({product: rows.to_reader()}, day, "bench again")
+            done = publishing.publish({product: rows.to_reader()}, day, run_id)
         if changed := done.products[0].changed_count:
             raise AssertionError(f"the same rows again have changed {changed} current rows")
         copied = _copied(url, publications.of_table(product.table))
         with clock() as next_day:
-            publishing.publish({product: another.to_reader()}, day + ONE_DAY, "bench next")
+            publishing.publish({product: another.to_reader()}, day + ONE_DAY, run_id)
     beside = "COPY into the same indexed tables, current and history"
     yield Measured("d", f"publishing {ROWS:,} rows of {PRODUCT}", first[0], copied, beside, 2)
     yield Measured("d", "the same rows once more: no current row is written", again[0], copied, beside)
@@ -81,7 +81,7 @@ def _another_day(rows: pa.Table) -> pa.Table:
     """The same rows of the next day, a cent more each, as when everybody's features have changed."""
     cent = pa.scalar(Decimal("0.01"), pa.decimal128(18, 2))
     moved = {
-        "day": pc.add(rows.column("day").cast(pa.int32()), 1),
+        "day": pc.add(rows.column("day").cast(pa.int32()), pa.scalar(1, pa.int32())),
         "ltv_30": pc.add(rows.column("ltv_30"), cent),
         "raw_score": pc.add(rows.column("raw_score"), 0.01),
     }

@@ -49,7 +49,7 @@ def session() -> SparkSession:
 
 def with_code(spark: SparkSession) -> SparkSession:
     """Send our code to the workers of a session; once per session, whoever opened it."""
-    archive = str(_code_zip())
+    archive = str(_code_zip(settings().home / "code"))
     if archive not in _sent(spark):
         if speaks_connect(spark):
             spark.addArtifacts(archive, pyfile=True)
@@ -130,9 +130,9 @@ def _sent(spark: SparkSession) -> set[str]:
 
 
 @cache
-def _code_zip() -> Path:
+def _code_zip(folder: Path) -> Path:
+    """Zip our code into a folder, once in a process: it runs the code that it has loaded."""
     files = sorted(path for package in PACKAGES for path in (PROJECT / package).rglob("*.py"))
-    folder = settings().home / "code"
     target = folder / f"rekindle-{code.digest(files)[:16]}.zip"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
