@@ -16,10 +16,10 @@ export GX_ANALYTICS_ENABLED = false
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help secrets stack stack-demo setup check-machine demo unit test ui e2e bench quality loop chaos lint format lock golden down clean
+.PHONY: help secrets stack stack-demo setup check-machine demo unit test ui e2e bench bench-million quality loop chaos lint format lock golden down clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: check-machine .venv/ready ## Install what is needed into .venv: packages, Java if there is none, Spark's jars
 
@@ -43,6 +43,9 @@ e2e: setup ## Run the end-to-end tests: two days, a re-run, a backfill, a broken
 
 bench: setup .bench/venv/ready ## Measure how fast it is, beside what a user would pick instead, and write docs/speed.md; an hour at most
 	@$(BIN)/python -m bench
+
+bench-million: setup .bench/venv/ready ## Run a day of a million users with two million events, and write docs/scale.md
+	@$(BIN)/python -m bench million
 
 quality: setup ## Check at full numbers what is claimed of large ones, and hold the models against rules in eight businesses
 	@$(BIN)/python -m quality

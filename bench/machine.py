@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VERSIONS = "pyspark", "lightgbm", "apache-airflow", "dbt-core", "psycopg"
 
@@ -35,3 +43,55 @@ def _kib(pid: int, name: str) -> int:
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     (kib,) = [line.split()[1] for line in status.splitlines() if line.startswith(f"{name}:")]
     return int(kib)
+
+
+class Memory:
+    """What processes have in memory together, each page that several share as a part of each; the most that was seen."""
+
+    EVERY_S = 0.5
+
+    def __init__(self) -> None:
+        self.peak_gib = 0.0
+        self.largest = ""
+        """The processes that had most of it then."""
+        self.ended = threading.Event()
+
+    def watch(self) -> None:
+        """Look again and again until it has ended."""
+        while not self.ended.wait(self.EVERY_S):
+            by_name: dict[str, float] = {}
+            for process in _of_home():
+                with suppress(psutil.Error):
+                    gib = process.memory_full_info().pss / 1024**3
+                    by_name[process.name()] = by_name.get(process.name(), 0.0) + gib
+            if (total := sum(by_name.values())) > self.peak_gib:
+                self.peak_gib = total
+                most = sorted(by_name.items(), key=lambda one: -one[1])
+                self.largest = ", ".join(f"{name} {gib:.1f} GiB" for name, gib in most[:3])
+
+
+@contextmanager
+def watched() -> Iterator[Memory]:
+    """Watch what this process, and the servers that have the same home, have in memory together."""
+    memory = Memory()
+    thread = threading.Thread(target=memory.watch, daemon=True)
+    thread.start()
+    try:
+        yield memory
+    finally:
+        memory.ended.set()
+        thread.join()
+
+
+def _of_home() -> list[psutil.Process]:
+    """Find this process, the servers of its home, and all that these have started."""
+    home = os.environ["REKINDLE_HOME"]
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            is_of_home = process.environ().get("REKINDLE_HOME") == home or any(
+                home in word for word in process.cmdline()
+            )
+            if process.pid == os.getpid() or is_of_home:
+                found |= {one.pid: one for one in [process, *process.children(recursive=True)]}
+    return list(found.values())

@@ -1,4 +1,4 @@
-"""docs/speed.md: the table of the last whole run, between two marks; what stands around it people have written."""
+"""docs/speed.md, docs/scale.md: the table of the last whole run, between two marks; people have written what stands around it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from rekindle.settings import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bench.measured import Measured
 
-PATH = PROJECT / "docs" / "speed.md"
+SPEED, SCALE = (PROJECT / "docs" / f"{name}.md" for name in ("speed", "scale"))
 BEGINS, ENDS = "<!-- measured -->\n", "<!-- end of what was measured -->\n"
 
 
@@ -23,11 +24,11 @@ def line(one: Measured) -> str:
     return " | ".join(cell for cell in one.cells if cell)
 
 
-def write(found: Sequence[Measured], failed: Sequence[str], loads: Sequence[str], minutes: float) -> None:
+def write(path: Path, found: Sequence[Measured], failed: Sequence[str], loads: Sequence[str], minutes: float) -> None:
     """Write the table where the last one stands."""
-    before, rest = PATH.read_text(encoding="utf-8").split(BEGINS)
+    before, rest = path.read_text(encoding="utf-8").split(BEGINS)
     _, after = rest.split(ENDS)
-    PATH.write_text(f"{before}{BEGINS}{text(found, failed, loads, minutes)}{ENDS}{after}", encoding="utf-8")
+    path.write_text(f"{before}{BEGINS}{text(found, failed, loads, minutes)}{ENDS}{after}", encoding="utf-8")
 
 
 def text(found: Sequence[Measured], failed: Sequence[str], loads: Sequence[str], minutes: float) -> str:
@@ -35,6 +36,6 @@ def text(found: Sequence[Measured], failed: Sequence[str], loads: Sequence[str],
     rows = "\n".join(f"| {' | '.join(cells)} |" for cells in table)
     not_measured = f"Could not be measured: {', '.join(failed)}.\n\n" if failed else ""
     return (
-        f"`make bench` in {minutes:.0f} minutes, on the code of {commit()}; {machine.told()}. Processes that wanted a core, "
+        f"Measured in {minutes:.0f} minutes, on the code of {commit()}; {machine.told()}. Processes that wanted a core, "
         f"on average over 1, 5 and 15 minutes, before each piece and at the end: {'; '.join(loads)}.\n\n{not_measured}{rows}\n"
     )

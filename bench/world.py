@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FOLDER = PROJECT / ".bench"
 PUBLISHED_AT = time_of_day(3, 0)
 LARGEST = 3
+PYTHON = FOLDER / "venv" / "bin" / "python"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,13 @@ def largest(runs: Collection[Daily]) -> str:
 def usual(runs: Collection[Daily]) -> float:
     """The seconds of the middle one of some runs."""
     return median_high(run.seconds for run in runs)
+
+
+def anchor(script: str, *arguments: object) -> str:
+    """Run a script of the anchors in their environment, and return the last line of what it prints."""
+    command = [str(PYTHON), "-m", f"bench.anchors.{script}", *map(str, arguments)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=PROJECT)  # noqa: S603 - our own script
+    return done.stdout.strip().splitlines()[-1]
 
 
 class World:

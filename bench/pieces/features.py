@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -12,9 +11,8 @@ from pyspark.sql import functions as F
 
 from bench.anchors import questions
 from bench.measured import Measured, clock
-from bench.world import FOLDER, World
+from bench.world import FOLDER, World, anchor
 from rekindle.days import ONE_DAY, Days
-from rekindle.settings import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-PYTHON = FOLDER / "venv" / "bin" / "python"
 LAST = date(2025, 6, 30)
 DAYS = 366
 
@@ -45,7 +42,7 @@ class Crowd:
     def draw(self) -> None:
         """Write what is not there yet."""
         arguments = [self.folder, self.users, DAYS, LAST, self.orders_every, self.most_events]
-        _anchor("events", *arguments)
+        anchor("events", *arguments)
 
 
 BUSY = Crowd("busy", 129_000, 33, 4)
@@ -63,7 +60,7 @@ def measured() -> Iterator[Measured]:
 
 def _busy() -> Iterator[Measured]:
     BUSY.draw()
-    others = json.loads(_anchor("contenders", BUSY.folder, LAST))
+    others = json.loads(anchor("contenders", BUSY.folder, LAST))
     print(f"  {others}", flush=True)
     world = World(f"features-{BUSY.name}")
     spark = _loaded(world, BUSY)
@@ -90,13 +87,6 @@ def _shop() -> Iterator[Measured]:
     yield Measured("b", f"{what}, audited and released", released, at_most=10)
     yield Measured("b", f"{what}, without", alone)
     world.end()
-
-
-def _anchor(script: str, *arguments: object) -> str:
-    """Run a script of the anchors in their environment, and return the last line of what it prints."""
-    command = [str(PYTHON), "-m", f"bench.anchors.{script}", *map(str, arguments)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=PROJECT)  # noqa: S603 - our own script
-    return done.stdout.strip().splitlines()[-1]
 
 
 def _loaded(world: World, crowd: Crowd) -> SparkSession:

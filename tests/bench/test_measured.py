@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import pytest
+
 from bench import page
+from bench.__main__ import PAGES
 from bench.measured import Measured
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def line(**told: object) -> Measured:
@@ -34,19 +35,17 @@ def test_a_miss_says_what_holds_it_back() -> None:
     assert line(at_most=1, holds_back="publish 2.0 s").verdict == "**miss**: publish 2.0 s"
 
 
-def test_a_whole_run_replaces_the_table_and_leaves_what_people_have_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_whole_run_replaces_the_table_and_leaves_what_people_have_written(tmp_path: Path) -> None:
     path = tmp_path / "speed.md"
     path.write_text(f"before\n{page.BEGINS}an old table\n{page.ENDS}after\n", encoding="utf-8")
-    monkeypatch.setattr(page, "PATH", path)
-    page.write([line(anchor=2.0, beside="theirs", at_most=1)], ["days"], ["0.1, 0.2, 0.3"], 7)
+    page.write(path, [line(anchor=2.0, beside="theirs", at_most=1)], ["days"], ["0.1, 0.2, 0.3"], 7)
     written = path.read_text(encoding="utf-8")
     assert written.startswith("before\n") and written.endswith("after\n") and "an old table" not in written
     assert "| a | a day | 3.00 s | theirs: 2.00 s | 1.50 | 1 | **miss** |" in written
     assert "Could not be measured: days." in written
 
 
-def test_the_page_of_the_project_has_its_marks() -> None:
-    text = page.PATH.read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", PAGES.values(), ids=lambda path: path.stem)
+def test_the_pages_of_the_project_have_their_marks(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
     assert text.index(page.BEGINS) < text.index(page.ENDS)
