@@ -32,6 +32,8 @@ def main(zone: Path, known: int, users: int, first: date, last: date) -> None:
         day = first + timedelta(number)
         for source, question in {"events": events(day), "orders": orders(day)}.items():
             _write(connection, zone / source, day, question)
+    ((told,),) = connection.execute(f"select count(*) from read_parquet('{zone}/events/day={last}/{FILE}')").fetchall()
+    print(f"{told:,} events of {last}")
 
 
 def _write(connection: duckdb.DuckDBPyConnection, folder: Path, day: date, question: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import machine
-from bench.measured import Measured, clock
+from bench.measured import Measured
 from bench.world import YEAR, World, anchor, largest
 
 if TYPE_CHECKING:
@@ -38,9 +38,8 @@ def _grown(world: World, begins: int, known: int, crowd: int, *, is_last: bool) 
     """Let users come until there are so many, build the days until the last one in one go, and run that."""
     lead, day = world.days(begins, begins + LEAD - 1), world.days(begins, begins + LEAD).last
     users = f"{LEARNED_FROM + crowd:,} users"
-    with clock() as drawn:
-        anchor("deliveries", world.home.path / "landing", known, crowd, lead.first, day)
-    print(f"  {users}: their days drawn in {drawn[0]:.0f} s", flush=True)
+    events = anchor("deliveries", world.home.path / "landing", known, crowd, lead.first, day)
+    print(f"  {users}: {events}", flush=True)
     yield Measured("f", f"{LEAD} days of {users} in one go, without scores", world.backfill(lead, score=False))
     with machine.watched() as memory:
         run = world.run(day)

@@ -274,6 +274,8 @@ def take_turn(connection: Connection) -> datetime:
     # All joins here are of whole tables. Postgres has no statistics yet of what was just written, and a nested loop
     # that it believes to be short takes minutes for 60,000 rows.
     connection.execute("set local enable_nestloop to off")
+    # One publishes at a time, so its hash tables and sorts may be larger than everybody's.
+    connection.execute("set local work_mem to '128MB'")
     ((published_at,),) = connection.execute(
         """
         select greatest(clock_timestamp(), max(published_at) + interval '1 microsecond')
