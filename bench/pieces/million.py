@@ -11,7 +11,7 @@ from bench.world import YEAR, World, anchor, largest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LEARNED_FROM = 10_000
+LEARNED_FROM = 5_000
 """Simulated users, of whom there is a year before the others come, and of whom models are learnt."""
 SIZES = 100_000, 300_000, 1_000_000
 LEAD = 15

@@ -214,6 +214,11 @@ def was_in(width: int | None, since: int = 0) -> Column:
     return F.col("is_counted") & definition_of.has_entered(yesterday) & definition_of.within(width, since, yesterday)
 
 
+def counts_more(width: int | None, since: int = 0) -> Column:
+    """How many times more a tile of `changed` counts in a window of the day than in that of the day before: 1, 0 or -1."""
+    return is_in(width, since).cast("int") - was_in(width, since).cast("int")
+
+
 def stepped(registered: DataFrame, tiles: DataFrame, items: DataFrame, contract: Contract) -> DataFrame:
     """Features of the day: those of the day before, with what `changed` tiles add to them and take away."""
     summed, events = list(definition_of.sums(contract)), event_columns(contract)
@@ -231,7 +236,8 @@ def stepped(registered: DataFrame, tiles: DataFrame, items: DataFrame, contract:
     added = {name: add(F.col(name), F.col(changed_by(name))) for name, add in plus.items()}
     dates = F.col("active_dates"), F.col(changed_by("active_dates"))
     rows = rows.withColumns({**added, SQUARES: squares_after(*dates, F.col("gap_spread_days"))})
-    rows = definition_of.with_distinct(rows.select(*kept.columns, SQUARES), items, contract)
+    distinct = definition_of.distinct(items, contract)
+    rows = rows.select(*kept.columns, SQUARES).join(distinct, definition_of.KEY, "left")
     # Of the dates as they have become: asked of how they are made, each gap would make them anew.
     squares = F.coalesce(SQUARES, definition_of.squared_gaps(F.col("active_dates")))
     return definition_of.derived(definition_of.filled(rows, contract), squares).drop(SQUARES)
@@ -248,10 +254,11 @@ def changed_by(column: str) -> str:
 
 def change_of_sums(tiles: DataFrame, contract: Contract) -> DataFrame:
     """What each column that adds up gains or loses, and whether the day is a new active date. One row per user."""
-    sums = {
-        name: one.of(is_in(one.width, one.since)) - one.of(was_in(one.width, one.since))
-        for name, one in definition_of.sums(contract).items()
-    }
+    asked = definition_of.sums(contract)
+    # Once for each window, and not for each column that is made of it.
+    times = {window: f"times in {window}" for window in windows(contract)}
+    tiles = tiles.select("*", *[counts_more(*window).alias(name) for window, name in times.items()])
+    sums = {name: one.of(F.col(times[one.width, one.since])) for name, one in asked.items()}
     known = F.col("is_first") & definition_of.has_entered(F.col("day"))
     dates = {name: of(known) for name, (of, _) in definition_of.earliest_and_latest().items()}
     is_active = F.bool_or(brings_a_date() & (F.col("activity_on") == F.col("day"))).alias(IS_ACTIVE)
@@ -282,21 +289,14 @@ def new_dates(is_active: Column, late: Column) -> Column:
 def change_of_events(tiles: DataFrame, contract: Contract) -> DataFrame:
     """What the counts of events by type gain or lose; types without a change are left out. One row per user."""
     windows = contract.windows(definition_of.EVENT_COUNTS)
-
-    def counted(condition: Column) -> Column:
-        return F.sum(F.when(condition, F.col("events")).otherwise(0))
-
     by_type = (
         tiles.select(
             "user_id",
-            "day",
-            "delivered_on",
-            "activity_on",
-            "is_counted",
+            *[counts_more(w).alias(f"times_{w}d") for w in windows],
             F.explode("event_counts").alias("type", "events"),
         )
         .groupBy("user_id", "type")
-        .agg(*[(counted(is_in(w)) - counted(was_in(w))).alias(f"events_{w}d") for w in windows])
+        .agg(*[F.sum(F.col("events") * F.col(f"times_{w}d")).alias(f"events_{w}d") for w in windows])
     )
     return definition_of.as_maps(
         by_type, ["user_id"], {w: changed_by(definition_of.EVENT_COUNTS.format(w=w)) for w in windows}

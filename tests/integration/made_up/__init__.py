@@ -25,10 +25,10 @@ CHANGED = {
             ),
         ),
         "spark_jobs/features/user.py": (
-            '    "refund_amount_{w}d": _total("refund_amount"),\n',
+            '    "refund_amount_{w}d": _money("refund_amount"),\n',
             (
-                '    "refunded_dates_{w}d": lambda near: F.count_distinct('
-                'F.when(near & (F.col("refund_amount") > 0), F.col("activity_on"))),\n'
+                '    "refunded_dates_{w}d": lambda times: F.count_distinct('
+                'F.when((times > 0) & (F.col("refund_amount") > 0), F.col("activity_on"))),\n'
             ),
         ),
     },
