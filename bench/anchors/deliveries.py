@@ -3,7 +3,8 @@
 
 Users from a number on, their phones and consents come with the first day, registered at any time of two years before it. A tenth
 of all are active on half of the days, the others on one of thirty, with 1 to 50 events of three kinds at any hour; one in forty
-active users orders. A million users are 2 M events a day. No user, phone or event is real: all of it is drawn from hashes.
+active users orders. A million users are 2 M events a day. No user and no event is real: all of it is drawn from hashes. So are
+phones, but no regulator keeps a million numbers free: they may be somebody's, and nothing here sends anything.
 """
 
 from __future__ import annotations

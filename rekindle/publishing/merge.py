@@ -33,6 +33,7 @@ def merge_history(connection: Connection, publication: Publication, stamps: Stam
     rows = {column.name: _staged(column) for column in publication.history_columns}
     source = f"select {', '.join(publication.key)}, {_select_list(publication, rows)} from {staging}"
     _merge(connection, publication, history, list(rows), source, stamps=stamps, of_day=True)
+    partitions.analyze(connection, publication, stamps["day"])
 
 
 def merge_scores(connection: Connection, publication: Publication, stamps: Stamps) -> int:

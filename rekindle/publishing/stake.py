@@ -70,9 +70,6 @@ def find(connection: Connection, day: date, limit: int) -> AtStake | None:
         return None
     others = [by_table[table] for table in sent.reads if table in by_table and table != ours.table]
     values = {True: sent.at_stake["value"], False: sent.at_stake["otherwise"]}
-    # As when publishing: of a day that was just written Postgres has no statistics, and of a million users a nested loop takes
-    # minutes.
-    connection.execute("set local enable_nestloop to off")
     for is_value, order in values.items():
         rows = _rows(connection, ours, others, day, order, limit)
         if not rows:

@@ -461,6 +461,17 @@ def test_a_day_that_is_scored_again_replaces_its_history(published, database):
     assert users_in(database) == ["u2", "u3"]
 
 
+@pytest.mark.parametrize("day", [MONDAY, TUESDAY])
+def test_the_planner_knows_of_a_day_as_soon_as_it_can_be_read(published, database, day):
+    """Left to find out by itself it takes a new day for one row, and joins a million users' histories in a nested loop."""
+    users = [f"u{n}" for n in range(40)]
+    published(recall(users))
+    published(recall(users, TUESDAY), day=TUESDAY)
+
+    query = "explain (format json) select user_id from sms.recall_scores_history where day = %s"
+    assert database.value(query, day)[0]["Plan"]["Plan Rows"] == len(users)
+
+
 # What is refused
 
 
