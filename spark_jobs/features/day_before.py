@@ -43,8 +43,8 @@ SAYS = "rekindle.definition"
 
 FACTS = ("raw.orders", "raw.events")
 STATE = ("registered_on", "country", "channel", "attributes")
-SQUARES, IS_ACTIVE, LATE_DATES = "squared gaps", "is active on the day", "late active dates"
-"""Columns of rows on their way: see `squares_after` and `new_dates`."""
+SQUARES = "squared gaps"
+"""A column of rows on their way: see `squares_after`."""
 
 
 def user(spark: SparkSession, day: date) -> DataFrame | None:
@@ -230,9 +230,8 @@ def stepped(registered: DataFrame, tiles: DataFrame, items: DataFrame, contract:
     plus |= {name: either for name, (_, either) in definition_of.earliest_and_latest().items()}
     kept = registered.select(*definition_of.KEY, *STATE, "tenure_days", *plus)
     rows = definition_of.filled(registered.select(*kept.columns, "gap_spread_days"), contract)
-    for change in (change_of_sums(tiles, contract), change_of_dates(tiles), change_of_events(tiles, contract)):
+    for change in (change_of_sums(tiles, contract), change_of_events(tiles, contract)):
         rows = rows.join(change, "user_id", "left")
-    rows = rows.withColumn(changed_by("active_dates"), new_dates(F.col(IS_ACTIVE), F.col(LATE_DATES)))
     added = {name: add(F.col(name), F.col(changed_by(name))) for name, add in plus.items()}
     dates = F.col("active_dates"), F.col(changed_by("active_dates"))
     rows = rows.withColumns({**added, SQUARES: squares_after(*dates, F.col("gap_spread_days"))})
@@ -253,37 +252,12 @@ def changed_by(column: str) -> str:
 
 
 def change_of_sums(tiles: DataFrame, contract: Contract) -> DataFrame:
-    """What each column that adds up gains or loses, and whether the day is a new active date. One row per user."""
-    asked = definition_of.sums(contract)
-    # Once for each window, and not for each column that is made of it.
-    times = {window: f"times in {window}" for window in windows(contract)}
-    tiles = tiles.select("*", *[counts_more(*window).alias(name) for window, name in times.items()])
-    sums = {name: one.of(F.col(times[one.width, one.since])) for name, one in asked.items()}
-    known = F.col("is_first") & definition_of.has_entered(F.col("day"))
-    dates = {name: of(known) for name, (of, _) in definition_of.earliest_and_latest().items()}
-    is_active = F.bool_or(brings_a_date() & (F.col("activity_on") == F.col("day"))).alias(IS_ACTIVE)
-    return tiles.groupBy("user_id").agg(is_active, *[of.alias(changed_by(name)) for name, of in (sums | dates).items()])
-
-
-def change_of_dates(tiles: DataFrame) -> DataFrame:
-    """
-    Active dates before the day that were not known before. One row per user with such dates; most have none.
-
-    Apart from the sums: an aggregate that collects is interpreted, with all that is in it.
-    """
-    late = tiles.where(brings_a_date() & (F.col("activity_on") < F.col("day")))
-    return late.groupBy("user_id").agg(definition_of.active_dates(F.lit(True)).alias(LATE_DATES))
-
-
-def brings_a_date() -> Column:
-    """Condition that a tile of `changed` is of an active date that the day before did not know."""
-    return F.col("is_first") & definition_of.has_entered(F.col("day")) & ~was_in(None)
-
-
-def new_dates(is_active: Column, late: Column) -> Column:
-    """The new active dates of a user, oldest first; null where there are none."""
-    today = F.when(is_active, F.array("day"))
-    return F.when(late.isNull(), today).when(today.isNull(), late).otherwise(F.concat(late, today))
+    """What each column that adds up gains or loses, and the active dates that were not known before. One row per user."""
+    tiles, sums = definition_of.summed(tiles, definition_of.sums(contract), counts_more)
+    known = definition_of.has_entered(F.col("day"))
+    dates = {name: of(F.col("is_first") & known) for name, (of, _) in definition_of.earliest_and_latest().items()}
+    dates["active_dates"] = definition_of.active_dates(known & ~was_in(None))
+    return tiles.groupBy("user_id").agg(*[of.alias(changed_by(name)) for name, of in (sums | dates).items()])
 
 
 def change_of_events(tiles: DataFrame, contract: Contract) -> DataFrame:

@@ -202,24 +202,35 @@ def earliest_and_latest() -> dict[str, tuple[Callable[[Column], Column], Callabl
 
 def behaviour(known: DataFrame, contract: Contract) -> DataFrame:
     """Active dates, and what windows add up. One row per user and day with a tile within the longest window."""
-    of_a_year = {name: one for name, one in sums(contract).items() if one.is_of_a_year}
-    return known.groupBy(*KEY).agg(
-        active_dates(within(ACTIVE_DATES_DAYS)).alias("active_dates"), *_totals(of_a_year, contract)
+    tiles, totals = summed(known, {name: one for name, one in sums(contract).items() if one.is_of_a_year}, counts)
+    return tiles.groupBy(*KEY).agg(
+        active_dates(within(ACTIVE_DATES_DAYS)).alias("active_dates"), *_typed(totals, contract)
     )
 
 
 def lifetime(known: DataFrame, contract: Contract) -> DataFrame:
     """What longer windows add up, and the first and the last active date. One row per user and day with any tile."""
-    longer = {name: one for name, one in sums(contract).items() if not one.is_of_a_year}
+    tiles, totals = summed(known, {name: one for name, one in sums(contract).items() if not one.is_of_a_year}, counts)
     dates = [of(F.col("is_first")).alias(name) for name, (of, _) in earliest_and_latest().items()]
-    return known.groupBy(*KEY).agg(*dates, *_totals(longer, contract))
+    return tiles.groupBy(*KEY).agg(*dates, *_typed(totals, contract))
 
 
-def _totals(columns: Mapping[str, Sum], contract: Contract) -> list[Column]:
-    return [
-        one.of(within(one.width, one.since).cast("int")).cast(contract.column(name).spark_type).alias(name)
-        for name, one in columns.items()
-    ]
+def counts(width: int | None, since: int) -> Column:
+    """How often a tile that has entered counts in a window: 1 or 0."""
+    return within(width, since).cast("int")
+
+
+def summed(
+    tiles: DataFrame, columns: Mapping[str, Sum], times: Callable[[int | None, int], Column]
+) -> tuple[DataFrame, dict[str, Column]]:
+    """Tiles with how many `times` each counts in each window, asked once for all columns of it, and the columns of them."""
+    names = {(one.width, one.since): f"times in {one.width} since {one.since}" for one in columns.values()}
+    counted = tiles.select("*", *[times(*window).alias(name) for window, name in names.items()])
+    return counted, {name: one.of(F.col(names[one.width, one.since])) for name, one in columns.items()}
+
+
+def _typed(totals: Mapping[str, Column], contract: Contract) -> list[Column]:
+    return [total.cast(contract.column(name).spark_type).alias(name) for name, total in totals.items()]
 
 
 def active_dates(condition: Column) -> Column:
