@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from contextlib import contextmanager, suppress
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
+
+from rekindle.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,23 +51,22 @@ def _kib(pid: int, name: str) -> int:
 class Memory:
     """What processes have in memory together, each page that several share as a part of each; the most that was seen."""
 
-    EVERY_S = 0.5
+    EVERY_S = 1
 
     def __init__(self) -> None:
-        self.peak_gib = 0.0
+        self.peak_gib = math.nan
         self.largest = ""
         """The processes that had most of it then."""
-        self.ended = threading.Event()
 
-    def watch(self) -> None:
+    def watch(self, ended: threading.Event) -> None:
         """Look again and again until it has ended."""
-        while not self.ended.wait(self.EVERY_S):
+        while not ended.wait(self.EVERY_S):
             by_name: dict[str, float] = {}
             for process in _of_home():
                 with suppress(psutil.Error):
                     gib = process.memory_full_info().pss / 1024**3
                     by_name[process.name()] = by_name.get(process.name(), 0.0) + gib
-            if (total := sum(by_name.values())) > self.peak_gib:
+            if not (total := sum(by_name.values())) <= self.peak_gib:
                 self.peak_gib = total
                 most = sorted(by_name.items(), key=lambda one: -one[1])
                 self.largest = ", ".join(f"{name} {gib:.1f} GiB" for name, gib in most[:3])
@@ -73,25 +75,26 @@ class Memory:
 @contextmanager
 def watched() -> Iterator[Memory]:
     """Watch what this process, and the servers that have the same home, have in memory together."""
-    memory = Memory()
-    thread = threading.Thread(target=memory.watch, daemon=True)
+    memory, ended = Memory(), threading.Event()
+    thread = threading.Thread(target=memory.watch, args=[ended], daemon=True)
     thread.start()
     try:
         yield memory
     finally:
-        memory.ended.set()
+        ended.set()
         thread.join()
 
 
 def _of_home() -> list[psutil.Process]:
-    """Find this process, the servers of its home, and all that these have started."""
-    home = os.environ["REKINDLE_HOME"]
-    found: dict[int, psutil.Process] = {}
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            is_of_home = process.environ().get("REKINDLE_HOME") == home or any(
-                home in word for word in process.cmdline()
-            )
-            if process.pid == os.getpid() or is_of_home:
-                found |= {one.pid: one for one in [process, *process.children(recursive=True)]}
-    return list(found.values())
+    """Find this process, the servers of its home and what they have started, which knows the home as they do."""
+    everybody = list(psutil.process_iter(["ppid"]))
+    ours = {process.pid for process in everybody if process.pid == os.getpid() or _knows(process, settings().home)}
+    # Postgres overwrites what its children were started with.
+    return [process for process in everybody if process.pid in ours or process.info["ppid"] in ours]
+
+
+def _knows(process: psutil.Process, home: Path) -> bool:
+    with suppress(psutil.Error):
+        told = process.environ().get("REKINDLE_HOME"), *process.cmdline()
+        return any(word and str(home) in word for word in told)
+    return False

@@ -58,25 +58,13 @@ def _grown(world: World, begins: int, known: int, crowd: int, *, is_last: bool) 
         run = world.run(day)
     for stage in run.stages:
         print(f"  {stage.stage}: {stage.seconds:.1f} s", flush=True)
-    at_most = {"day": MINUTES, "memory": GIB, "again": AGAIN_S} if is_last else {}
-    yield Measured(
-        "f",
-        f"a daily run of {users}",
-        run.seconds / 60,
-        at_most=at_most.get("day"),
-        unit="min",
-        holds_back=largest([run]),
-    )
-    yield Measured(
-        "f",
-        f"a daily run of {users}: all processes together",
-        memory.peak_gib,
-        at_most=at_most.get("memory"),
-        unit="GiB",
-        holds_back=memory.largest,
-    )
+    what = f"a daily run of {users}"
+    minutes, gib, again_s = (MINUTES, GIB, AGAIN_S) if is_last else (None, None, None)
+    yield Measured("f", what, run.seconds / 60, at_most=minutes, unit="min", holds_back=largest([run]))
+    together = f"{what}: all processes together"
+    yield Measured("f", together, memory.peak_gib, at_most=gib, unit="GiB", holds_back=memory.largest)
     yield Measured("f", f"{users}: Spark's server, the most at once", world.peak_gib(), unit="GiB")
-    yield Measured("f", f"the same day again, unchanged, {users}", world.run_again(day), at_most=at_most.get("again"))
+    yield Measured("f", f"the same day again, unchanged, {users}", world.run_again(day), at_most=again_s)
 
 
 def _built(world: World, days: Days) -> float:
