@@ -14,7 +14,7 @@ from ml.objectives import OBJECTIVES
 from rekindle.warehouse import contracts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pyspark.sql import DataFrame
 
@@ -29,10 +29,15 @@ def with_features(product: Product, members: DataFrame, read: Callable[[str], Da
     Of a member of whom a table has no row, it holds what its contract says of somebody of whom nothing is known: a population
     need not be in it.
     """
+    return joined(members.select("day", *product.key), product.features, read)
+
+
+def joined(members: DataFrame, tables: Iterable[str], read: Callable[[str], DataFrame]) -> DataFrame:
+    """Every member, a row per key and day, with the columns of feature tables: see `with_features`."""
     from pyspark.sql import functions as F
 
-    rows = members.select("day", *product.key)
-    for table in product.features:
+    rows = members
+    for table in tables:
         contract = contracts.load(table)
         rows = rows.join(read(table), list(contract.key), "left")
         nothing = {

@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     delivery_poll_seconds: Annotated[float, Field(gt=0)]
     valid_hours: PositiveInt
     fresh_by_hour: Annotated[int, Field(ge=0, le=23)]
+    publish_inputs: bool
     quarantine_keep_days: PositiveInt
     quarantine_stop_share: Annotated[float, Field(ge=0, le=1)]
     quarantine_stop_min_rows: PositiveInt

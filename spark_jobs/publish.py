@@ -2,17 +2,23 @@
 Publishing: the day's score tables, out of Iceberg and into the schema that SMS tools read.
 
 Reads:  the score tables of all products; marts.permission, marts.profile and marts.recent_assignments; raw.contacts
-Writes: schema sms in Postgres, in one transaction (rekindle.publishing)
+Writes: schemas sms and serving in Postgres, in one transaction (rekindle.publishing)
 """
 
 from __future__ import annotations
 
+import math
+from functools import reduce
 from typing import TYPE_CHECKING
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
 from ml import registry
+from ml.inputs import joined
+from ml.model import artifact
+from ml.model.scorer import Scorer
 from ml.products import PRODUCTS
 from ml.registry import why_skipped
 from rekindle import publishing, records
@@ -22,6 +28,9 @@ from rekindle.landing.phones import keyed, phone_key
 from rekindle.landing.zone import LandingZone
 from rekindle.permission import Given, supply
 from rekindle.permission.numbers import read_number
+from rekindle.publishing import answers
+from rekindle.publishing.answers import Material
+from rekindle.settings import settings
 from rekindle.warehouse.contracts import load
 from rekindle.warehouse.spark import stream
 from rekindle.warehouse.tables import read_between, read_days
@@ -32,7 +41,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
     from ml.products import Product
     from rekindle.publishing import PublishResult
@@ -68,7 +77,52 @@ def main(
         for product in scored
     }
     given = None if backfill else known_permission(spark, day)
-    return publishing.publish(scores, day, run_id, backfill=backfill, given=given, at=at)
+    material = None if backfill or not settings().publish_inputs else material_of(spark, day, scored)
+    return publishing.publish(scores, day, run_id, backfill=backfill, given=given, material=material, at=at)
+
+
+def material_of(spark: SparkSession, day: date, scored: Iterable[Product]) -> Material:
+    """
+    What answers about the day are made of: the models that scored it, and what they read of each user.
+
+    A product whose population was empty has no model of the day, and one that is not about users is answered by others.
+    """
+    found = {
+        product: model
+        for product in scored
+        if product.is_trained and product.key == ("user_id",) and (model := _model_of(spark, product, day))
+    }
+    members = reduce(
+        DataFrame.unionByName,
+        [read_days(spark, product.population, Days.one(day)).select("day", "user_id") for product in found],
+        spark.createDataFrame([], "day date, user_id string"),
+    ).distinct()
+    tables = tuple(dict.fromkeys(table for product in found for table in product.features))
+    rows = joined(members, tables, lambda table: read_days(spark, table, Days.one(day)))
+    read = {
+        name
+        for model in found.values()
+        for name in Scorer.from_files(artifact.unpack(model.archive, model.digest)).inputs
+    }
+    rows = rows.select("user_id", *sorted(read)).orderBy("user_id")
+    return Material(tuple(found.values()), stream(rows))
+
+
+def _model_of(spark: SparkSession, product: Product, day: date) -> answers.Model | None:
+    """The model that made the day's scores, by what they say of themselves; None where there are none."""
+    lowest = (
+        read_days(spark, product.table, Days.one(day))
+        .groupBy("model_version", "percentile")
+        .agg(F.min("raw_score").alias("lowest"))
+        .collect()
+    )
+    if not lowest:
+        return None
+    (number,) = {row["model_version"] for row in lowest}
+    cut_points = dict.fromkeys(range(1, 101), math.nan) | {row["percentile"]: row["lowest"] for row in lowest}
+    version = registry.version(product, number)
+    archive = artifact.pack(registry.files_of(version))
+    return answers.Model(product.name, version.name, number, version.digest, archive, tuple(cut_points.values()))
 
 
 def known_permission(spark: SparkSession, day: date) -> Given:

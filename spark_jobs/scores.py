@@ -62,7 +62,7 @@ def scored(product: Product, population: DataFrame, predictions: DataFrame) -> D
 
 def columns_of(product: Product, rows: DataFrame) -> DataFrame:
     """Add the columns that only this product has."""
-    return rows.withColumns({name: F.expr(sql) for name, sql in product.columns(settings()).items()})
+    return rows.withColumns({name: F.expr(column.sql) for name, column in product.columns(settings()).items()})
 
 
 def main(

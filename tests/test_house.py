@@ -15,12 +15,13 @@ from tests.traps import trap
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOMS = ("dags", "spark_jobs", "ml", "rekindle")
+ROOMS = ("dags", "spark_jobs", "ml", "rekindle", "serving")
 MAY_IMPORT = {
     "dags": {"rekindle.workflow", "ml.products"},
     "spark_jobs": {"rekindle", "ml"},
     "ml": {"rekindle"},
     "rekindle": set(),
+    "serving": {"rekindle", "ml.model", "ml.products"},
 }
 """Beside itself."""
 

@@ -111,6 +111,8 @@ class Predictions:
 
     raw: np.ndarray
     by_label: dict[str, np.ndarray]
+    besides: dict[str, pa.Array] = field(default_factory=dict)
+    """What else was asked for, by name; null where the model does not know it."""
 
 
 @dataclass(frozen=True)
@@ -145,14 +147,14 @@ class Scorer:
         """Refuse rows that are not what the model was trained on, before any is scored."""
         check_signature(self.inputs.items(), schema)
 
-    def predict(self, rows: Rows) -> Predictions:
-        """Return raw scores and predictions; cheaper than `score`."""
+    def predict(self, rows: Rows, besides: Sequence[str] = ()) -> Predictions:
+        """Return raw scores and predictions, and of `besides` what `score` says of them; cheaper than that."""
         self.check_signature(rows.schema)
         encoded = Encoded(rows)
         raws = [forecast.raw(encoded) for forecast in self.forecasts]
         told = zip(self.forecasts, raws, strict=True)
         by_label = {forecast.label: forecast.calibration.predict(raw) for forecast, raw in told}
-        return Predictions(raw=total(raws), by_label=by_label)
+        return Predictions(total(raws), by_label, self._besides(encoded, by_label, besides))
 
     def score(
         self, rows: Rows, wording: Wording, key: Sequence[str] = ("user_id",), besides: Sequence[str] = ()

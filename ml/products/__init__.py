@@ -17,7 +17,7 @@ __all__ = ["PRODUCTS", "Business", "Product", "Rule", "Target", "labels_of", "ou
 PRODUCTS: tuple[Product, ...] = tuple(
     import_module(f"ml.products.{module.name}").PRODUCT
     for module in sorted(iter_modules(__path__), key=lambda module: module.name)
-    if module.name != "declaration"
+    if module.name not in {"columns", "declaration"}
 )
 """In the order of their names."""
 

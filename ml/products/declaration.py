@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from ml.products.columns import Column
+
 
 UPLIFT = ("uplift", "uplift_low", "uplift_high")
 """The columns that say what a message changes, with the ends of its 95 % interval."""
@@ -112,8 +114,8 @@ class Product:
     """Landing sources without which there is nothing to predict: where one never delivered, the product is skipped."""
     targets: Callable[[Business], tuple[Target, ...]]
     """In order of time. Predictions of amounts are increments: the windows touch and never overlap."""
-    columns: Callable[[Business], Mapping[str, str]]
-    """The columns of `table` that only it has, as Spark SQL over a row of the population and the scorer's output."""
+    columns: Callable[[Business], Mapping[str, Column]]
+    """The columns of `table` that only it has: see `ml.products.columns`."""
 
     predicted: Callable[[Business], Mapping[str, str]] | None = None
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ml.products.columns import AsSaid, Column, Fixed, Money, Whether
 from ml.products.declaration import Business, Product, Rule, Target
 
 if TYPE_CHECKING:
@@ -41,20 +42,23 @@ def _spending(window: int, days: int) -> Rule:
     return Rule(f"spending_{window}d", f"net spending within {window} days, scaled to the horizon", weights)
 
 
-def _columns(business: Business) -> Mapping[str, str]:
+def _columns(business: Business) -> Mapping[str, Column]:
     """Each increment is rounded to cents before it is added, so that the horizons add up exactly."""
-    columns, increments, before = {}, [], 0
+    columns: dict[str, Column] = {}
+    increments: list[str] = []
+    before = 0
     for horizon in sorted(business.ltv_horizons_days):
         increment = f"net_revenue_{before + 1}_{horizon}"
-        increments.append(f"cast({increment} as decimal(18,2))")
-        columns[f"ltv_{horizon}"] = f"cast({' + '.join(increments)} as decimal(18,2))"
+        increments.append(increment)
+        columns[f"ltv_{horizon}"] = Money(tuple(increments))
         # A model of before there were intervals says nothing beyond its targets.
-        extrapolated = f"case when {increment} is null then 'not_available' else 'extrapolated' end"
-        columns[f"ltv_{horizon}_status"] = "'modelled'" if horizon <= MODELLED_DAYS else extrapolated
+        extrapolated = Whether(increment, known="extrapolated", unknown="not_available")
+        columns[f"ltv_{horizon}_status"] = Fixed("modelled") if horizon <= MODELLED_DAYS else extrapolated
         for end in ("low", "high"):
-            columns[f"ltv_{horizon}_{end}"] = f"cast({end}_1_{horizon} as decimal(18,2))"
+            columns[f"ltv_{horizon}_{end}"] = Money((f"{end}_1_{horizon}",))
         before = horizon
-    return {**columns, "currency": f"'{business.currency}'"}
+    besides = {name: AsSaid(name) for name in ("purchase_probability", "p_alive")}
+    return {**columns, **besides, "currency": Fixed(business.currency)}
 
 
 def _predicted(business: Business) -> Mapping[str, str]:

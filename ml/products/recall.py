@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ml.products.declaration import Business, Product, Rule, Target
+from ml.products.columns import AsSaid, Column, Fixed, OfMember
+from ml.products.declaration import UPLIFT, Business, Product, Rule, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +32,13 @@ def _targets(business: Business) -> tuple[Target, ...]:
     )
 
 
-def _columns(business: Business) -> Mapping[str, str]:
+def _columns(business: Business) -> Mapping[str, Column]:
     (target,) = _targets(business)
     return {
-        "return_probability": target.label,
-        "lapsed_days": "lapsed_days",
-        "horizon_days": str(target.to_day),
+        "return_probability": AsSaid(target.label),
+        "lapsed_days": OfMember("lapsed_days"),
+        "horizon_days": Fixed(target.to_day),
+        **{name: AsSaid(name) for name in UPLIFT},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ml.products.columns import CENTS, Column, Fixed, OfMember
 from ml.products.declaration import Business, Product, Target
 
 if TYPE_CHECKING:
@@ -18,13 +19,13 @@ def _targets(business: Business) -> tuple[Target, ...]:
     )
 
 
-def _columns(business: Business) -> Mapping[str, str]:
+def _columns(business: Business) -> Mapping[str, Column]:
     """Of the revenue that a return brings, the margin is left."""
     values = {
-        f"value_if_returns{end}": f"cast(return_worth{end} * {business.margin} as decimal(18,2))"
+        f"value_if_returns{end}": OfMember(f"cast(return_worth{end} * {business.margin} as {CENTS})")
         for end in ("", "_low", "_high")
     }
-    return {**values, "currency": f"'{business.currency}'"}
+    return {**values, "currency": Fixed(business.currency)}
 
 
 PRODUCT = Product(

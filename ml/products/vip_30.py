@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ml.products.columns import AsSaid, Column, Fixed, OfMember
 from ml.products.declaration import Business, Product, Rule, Target
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ def _targets(business: Business) -> tuple[Target, ...]:  # noqa: ARG001 - produc
     return (Target("vip_purchase", 1, DAYS, RULES),)
 
 
-def _columns(business: Business) -> Mapping[str, str]:
+def _columns(business: Business) -> Mapping[str, Column]:
     (target,) = _targets(business)
     return {
-        "first_purchase_probability": target.label,
-        "tenure_days": "tenure_days",
-        "horizon_days": str(target.to_day),
+        "first_purchase_probability": AsSaid(target.label),
+        "tenure_days": OfMember("tenure_days"),
+        "horizon_days": Fixed(target.to_day),
     }
 
 

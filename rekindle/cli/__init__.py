@@ -25,6 +25,7 @@ from rekindle.cli import (
     platform,
     prepare,
     search,
+    serve,
 )
 from rekindle.cli.common import answer
 from rekindle.errors import RekindleError
@@ -42,7 +43,7 @@ app = typer.Typer(
 )
 GROUPS = (
     *(platform, landing, models, search, daily, accept, campaigns, experiments, export),
-    *(erasure, metrics, prepare, demo),
+    *(serve, erasure, metrics, prepare, demo),
 )
 for group in GROUPS:
     group.register(app)

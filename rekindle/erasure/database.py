@@ -17,7 +17,7 @@ from rekindle import publishing
 from rekindle.erasure import personal
 from rekindle.landing import tombstones
 from rekindle.postgres import clock, only_value, transact
-from rekindle.publishing import erasing, publications
+from rekindle.publishing import answers, erasing, publications
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -294,11 +294,12 @@ def tell_tools(run_id: str) -> None:
 def _empty(connection: Connection, ids: list[str], run_id: str) -> dict[str, int]:
     """Empty, or delete, what is published of people: current rows and history."""
     at = publishing.take_turn(connection)
-    return {
+    emptied = {
         publication.target: erasing.empty(connection, publication, ids, run_id, at)
         for publication in publications.declared()
         if publication.table != FEED
     }
+    return emptied | {answers.INPUTS: answers.forget(connection, ids)}
 
 
 def _log(connection: Connection, hashed: str, step: str, detail: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ from rekindle import permission
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.points import durable
 from rekindle.postgres import only_value, transact
-from rekindle.publishing import merge, publications
+from rekindle.publishing import answers, merge, publications
 from rekindle.publishing.judging import judge
 from rekindle.publishing.spooling import spool, stage
 from rekindle.records import is_soft, passed_over, record_checks, stops
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from rekindle.permission import Given
     from rekindle.postgres import Connection
+    from rekindle.publishing.answers import Material
     from rekindle.publishing.merge import Stamps
     from rekindle.publishing.publications import Publication
     from rekindle.publishing.spooling import Spooled
@@ -91,6 +92,7 @@ def publish(
     *,
     backfill: bool = False,
     given: Given | None = None,
+    material: Material | None = None,
     at: datetime | None = None,
 ) -> PublishResult:
     """
@@ -98,7 +100,8 @@ def publish(
 
     A backfill, and a day older than the current rows, changes history only. Raises CheckFailedError, and publishes
     nothing, when a rule of a contract is broken. A reader is read once, in the order of the key. `given` is what the day
-    knows of permission; without it nobody gains any. `at` is the time that queries go by: Postgres' own unless it is given.
+    knows of permission; without it nobody gains any. `material` is what the service answers from; without it there is none of
+    a day that becomes current. `at` is the time that queries go by: Postgres' own unless it is given.
     """
     judged: dict[str, list[CheckResult]] = {}
     attempts = 0
@@ -107,6 +110,7 @@ def publish(
             files.enter_context(spool(publications.of_table(product.table), rows)) for product, rows in scores.items()
         ]
         known = files.enter_context(permission.spooled(given)) if given else None
+        answered = files.enter_context(answers.spooled(material)) if material else answers.NOTHING
 
         def work(connection: Connection) -> PublishResult:
             nonlocal attempts
@@ -126,6 +130,8 @@ def publish(
             current = {p.table for p in done if p.is_current}
             if known and current & {f"sms.{table}" for table in publications.leaders()}:
                 permission.load(connection, known, day)
+            if current:
+                answers.load(connection, answered, stamps)
             with durable("what follows within a publish"):
                 _follow(connection, current, stamps, at)
             return PublishResult(day, published_at, done)

@@ -67,7 +67,7 @@ def test_the_horizon_of_recall_is_a_setting(business, recall):
     monthly = business.model_copy(update={"recall_horizon_days": 30})
 
     assert recall.targets(monthly)[0].label == "active_1_30"
-    assert recall.columns(monthly)["horizon_days"] == "30"
+    assert recall.columns(monthly)["horizon_days"].sql == "30"
 
 
 def test_increments_touch_and_never_overlap(business, ltv):
@@ -81,10 +81,11 @@ def test_a_horizon_that_no_history_can_label_is_extrapolated_by_an_increment_of_
 
     increments = ("net_revenue_1_30", "net_revenue_31_90", "net_revenue_91_365")
     assert (
-        columns["ltv_365"] == f"cast({' + '.join(f'cast({i} as decimal(18,2))' for i in increments)} as decimal(18,2))"
+        columns["ltv_365"].sql
+        == f"cast({' + '.join(f'cast({i} as decimal(18,2))' for i in increments)} as decimal(18,2))"
     )
-    assert columns["ltv_365_status"].endswith("else 'extrapolated' end")
-    assert columns["ltv_90_status"] == "'modelled'"
+    assert columns["ltv_365_status"].sql.endswith("else 'extrapolated' end")
+    assert columns["ltv_90_status"].sql == "'modelled'"
 
 
 def test_a_product_with_horizons_says_besides_what_its_columns_use(business, ltv, recall):
@@ -94,7 +95,7 @@ def test_a_product_with_horizons_says_besides_what_its_columns_use(business, ltv
         *("low_1_30", "high_1_30", "low_1_90", "high_1_90", "low_1_365", "high_1_365"),
         *("net_revenue_91_365", "purchase_probability", "p_alive"),
     )
-    assert ltv.columns(business)["ltv_365_high"] == "cast(high_1_365 as decimal(18,2))"
+    assert ltv.columns(business)["ltv_365_high"].sql == "cast(high_1_365 as decimal(18,2))"
     assert recall.besides(business) == ("uplift", "uplift_low", "uplift_high")
 
 

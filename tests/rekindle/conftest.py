@@ -49,7 +49,7 @@ class Database:
         """Empty all tables: many times faster than another database."""
         tables = self.rows(
             "select schemaname || '.' || tablename as name from pg_tables"
-            " where schemaname in ('sms', 'rekindle') and tablename <> 'migration'"
+            " where schemaname in ('sms', 'rekindle', 'serving') and tablename <> 'migration'"
         )
         self.execute(f"truncate {', '.join(table['name'] for table in tables)} restart identity")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ml.products.columns import AsSaid, Column, Fixed
 from ml.products.declaration import Business, Product, Rule, Target
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ def _targets(_business: Business) -> tuple[Target, ...]:
     return (Target("bought", 1, DAYS, (Rule("orders_90d", "orders within 90 days", {"orders_90d": 1.0}),)),)
 
 
-def _columns(business: Business) -> Mapping[str, str]:
+def _columns(business: Business) -> Mapping[str, Column]:
     (target,) = _targets(business)
-    return {"purchase_probability": target.label, "horizon_days": str(target.to_day)}
+    return {"purchase_probability": AsSaid(target.label), "horizon_days": Fixed(target.to_day)}
 
 
 PRODUCT = Product(

@@ -1,0 +1,262 @@
+"""
+The service: what may be asked, by whom, how often, and what is answered. What cannot be answered says so in the same form.
+
+A request reads what is held (`serving.held`) and nothing else: no Spark, no MLflow, no Postgres.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from serving import keys, scoring
+from serving.around import Around
+from serving.bodies import MAX_ID, Asked, Described, Problem, Published, Scored
+from serving.held import is_member, places_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from serving.held import Held, Known, Offer, Scoring
+    from serving.holding import Holding
+    from serving.keys import Scope
+    from serving.limits import Limits
+    from serving.metrics import Metrics
+
+
+class NoAnswerError(Exception):
+    """Why something is not answered, for whoever asked."""
+
+    def __init__(self, status: int, code: str, what: str, todo: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(code)
+        self.status, self.code, self.what, self.todo, self.headers = status, code, what, todo, headers or {}
+
+
+def application(holding: Holding, limits: Limits, metrics: Metrics) -> FastAPI:
+    """Return the service over what is held."""
+    app = FastAPI(
+        title="Rekindle",
+        description="Scores of the published day, by the models that made them.",
+        version="1",
+        # Their pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.holding, app.state.limits, app.state.metrics = holding, limits, metrics
+    app.include_router(about)
+    app.include_router(v1)
+    app.add_exception_handler(NoAnswerError, _not_answered)
+    app.add_exception_handler(HTTPException, _refused_by_router)
+    app.add_exception_handler(RequestValidationError, _unusable)
+    app.add_middleware(Around, metrics=metrics)
+    return app
+
+
+# Who asks, and what is held
+
+
+def _held(request: Request) -> Held:
+    held: Held | None = request.app.state.holding.held
+    if held is None:
+        raise NoAnswerError(503, "nothing_published", "No day was published yet.", "Run one: rekindle run --day D")
+    return held
+
+
+def _known(request: Request) -> Known:
+    known: Known | None = request.app.state.holding.known
+    if known is None:
+        raise NoAnswerError(503, "not_ready", "The service has only just begun.", "Ask again in a few seconds.")
+    return known
+
+
+def _asking(scope: Scope) -> Callable[[Request], Awaitable[None]]:
+    """Let pass whose key may ask for this, and not too often."""
+
+    async def asks(request: Request) -> None:
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        key = keys.known(token, _known(request).keys) if kind.lower() == "bearer" else None
+        if key is None:
+            todo = "Send `Authorization: Bearer rk_…`; `rekindle keys add` makes one."
+            raise NoAnswerError(
+                401, "no_key", "No key was sent that is in force.", todo, {"WWW-Authenticate": "Bearer"}
+            )
+        request.state.key_id = key.key_id
+        if scope not in key.scopes:
+            what = f"This key may not ask for what takes the scope {scope}."
+            raise NoAnswerError(403, "not_allowed", what, "Use a key with that scope.")
+        if wait := request.app.state.limits.wait_for(key.key_id):
+            after = {"Retry-After": str(wait)}
+            raise NoAnswerError(429, "too_many", "This key has asked too often.", f"Ask again in {wait} s.", after)
+
+    return asks
+
+
+def _offer(held: Held, product: str) -> Offer:
+    if offer := held.offers.get(product):
+        return offer
+    todo = f"Ask for one of: {', '.join(held.offers)}."
+    raise NoAnswerError(404, "no_such_product", "No product of this name is published.", todo)
+
+
+def _scoring(offer: Offer) -> Scoring:
+    if offer.scoring:
+        return offer.scoring
+    what = f"No model of {offer.product.name} is published for {offer.day}."
+    raise NoAnswerError(404, "no_model", what, "Ask for what was published, by GET.")
+
+
+# What may be asked
+
+about = APIRouter(tags=["service"])
+v1 = APIRouter(
+    prefix="/v1",
+    tags=["scores"],
+    dependencies=[Depends(_asking("score"))],
+    responses={status: {"model": Problem} for status in (401, 403, 404, 413, 422, 429, 503)},
+)
+
+ProductName = Annotated[str, Path(max_length=64, description="A score product.", examples=["recall"])]
+UserId = Annotated[str, Path(max_length=MAX_ID, description="A user's id, as delivered.", examples=["u0000042"])]
+
+
+@about.get("/health")
+async def health() -> dict[str, str]:
+    """Tell that the process answers."""
+    return {"status": "ok"}
+
+
+@about.get("/ready", responses={503: {"model": Problem}})
+async def ready(request: Request) -> dict[str, Any]:
+    """Tell whether it can answer, from a day that may still be used."""
+    held, _ = _held(request), _known(request)
+    if held.valid_until <= datetime.now(UTC):
+        raise NoAnswerError(503, "expired", "What is published has run out.", "See `rekindle status`.")
+    return {"status": "ok", "published_at": held.published_at, "valid_until": held.valid_until}
+
+
+@about.get("/metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """Tell figures for a monitor, in Prometheus' form."""
+    figures: Metrics = request.app.state.metrics
+    return Response(figures.page(request.app.state.holding), media_type=figures.CONTENT_TYPE)
+
+
+@v1.get("/models/{product}", response_model=Described)
+async def model(request: Request, product: ProductName) -> Response:
+    """Tell which model scored the day, and what it reads."""
+    offer = _offer(_held(request), product)
+    found = _scoring(offer)
+    described = {"title": offer.product.title, "model": _model(found), "inputs": found.scorer.inputs}
+    return _answer(_about(offer) | described)
+
+
+@v1.get("/scores/{product}/{user_id:path}", response_model=Published)
+async def published(request: Request, product: ProductName, user_id: UserId) -> Response:
+    """Tell what was published of a user: the score, why, and until when it may be used."""
+    held, erased = _held(request), _known(request).erased
+    offer = _offer(held, product)
+    if user_id in erased or not is_member(offer.rows, user_id):
+        raise _unknown(held, offer, user_id, erased)
+    (place,) = places_of(offer.rows, [user_id]).values()
+    return _answer(_about(offer) | {"score": offer.rows.row(place)})
+
+
+@v1.post("/scores/{product}", response_model=Scored)
+def score(request: Request, product: ProductName, asked: Asked) -> Response:
+    """Score up to 1,000 users of the published day by their ids, or rows of features; unrounded."""
+    held, erased = _held(request), _known(request).erased
+    offer = _offer(held, product)
+    found = _scoring(offer)
+    if asked.inputs is not None:
+        try:
+            rows = scoring.of_features(asked.inputs, found.scorer.inputs, asked.day or offer.day)
+        except scoring.UnusableError as error:
+            raise NoAnswerError(422, "unusable_inputs", str(error), f"GET /v1/models/{product} names them.") from None
+        scores = scoring.answered(offer, found, rows)
+    else:
+        scores = _of_users(held, offer, found, asked.users or [], erased)
+    return _answer(_about(offer) | {"model": _model(found), "scores": scores})
+
+
+def _of_users(
+    held: Held, offer: Offer, found: Scoring, users: list[str], erased: frozenset[str]
+) -> list[dict[str, Any]]:
+    """Score users by their ids, and say of whom the product does not cover which one does."""
+    if held.inputs is None:
+        raise NoAnswerError(503, "no_inputs", "The day's inputs are not published.", "Set publish_inputs: true.")
+    members = [user for user in users if user not in erased and is_member(offer.rows, user)]
+    places = places_of(held.inputs, members)
+    if not places:
+        raise _unknown(held, offer, users[0], erased)
+    rows = scoring.of_users(held.inputs, list(places.values()), offer.day)
+    by_user = dict(zip(places, scoring.answered(offer, found, rows), strict=True))
+    unknown = {user: {"covered_by": _covering(held, user, erased)} for user in users if user not in by_user}
+    return [{"user_id": user, **(by_user | unknown)[user]} for user in users]
+
+
+# What is answered
+
+
+def _answer(told: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    text = json.dumps(told, default=_plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Response(text.encode(), status, dict(headers or {}), "application/json")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _about(offer: Offer) -> dict[str, Any]:
+    """Which day an answer is about, and whether it may still be used."""
+    status = "valid" if datetime.now(UTC) < offer.valid_until else "expired"
+    return {"product": offer.product.name, "day": offer.day, "status": status, "valid_until": offer.valid_until}
+
+
+def _model(found: Scoring) -> dict[str, str]:
+    return {"name": found.model.name, "version": found.model.version, "digest": found.model.digest}
+
+
+def _covering(held: Held, user: str, erased: frozenset[str]) -> list[str]:
+    """Products that cover a user; none where nobody is to be reminded of who that was."""
+    return [] if user in erased else held.covering(user)
+
+
+def _unknown(held: Held, offer: Offer, user: str, erased: frozenset[str]) -> NoAnswerError:
+    covering = _covering(held, user, erased)
+    todo = f"Ask for {' or '.join(covering)}." if covering else "No product covers this user."
+    what = f"{offer.product.name} does not cover this user on {offer.day}."
+    return NoAnswerError(404, "unknown_user", what, todo)
+
+
+async def _not_answered(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, NoAnswerError):
+        raise error
+    return _problem(error.status, error.code, error.what, error.todo, error.headers)
+
+
+async def _refused_by_router(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    codes = {400: "unreadable", 404: "no_such_page", 405: "no_such_method"}
+    code = codes.get(error.status_code, "refused")
+    return _problem(error.status_code, code, str(error.detail), "See /openapi.json.", error.headers)
+
+
+async def _unusable(_request: Request, error: Exception) -> Response:
+    """Say what is wrong and where; never what was sent."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    shown = 5
+    wrong = [f"{'.'.join(map(str, one['loc'][:2]))}: {one['msg']}" for one in error.errors()[:shown]]
+    return _problem(422, "unusable", "; ".join(wrong), "See /openapi.json.")
+
+
+def _problem(status: int, code: str, what: str, todo: str, headers: Mapping[str, str] | None = None) -> Response:
+    return _answer({"error": {"code": code, "what": what, "todo": todo}}, status, headers)

@@ -1,0 +1,120 @@
+"""What is held in memory: one published day, whom it is not about any more, and who may ask. Never changed, only replaced."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date, datetime
+
+    import pyarrow as pa
+
+    from ml.model.scorer import Scorer
+    from ml.products import Product
+    from rekindle.publishing.answers import Model
+    from serving.keys import Key
+
+USER = "user_id"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A row per user, found by its id."""
+
+    batch: pa.RecordBatch
+    """In the order of `user_id`, by bytes."""
+
+    def find(self, user_id: str) -> int | None:
+        """Return the place of a user's row; None where there is none."""
+        ids = self.batch.column(USER)
+        place = bisect_left(range(len(ids)), user_id, key=lambda at: ids[at].as_py())
+        return place if place < len(ids) and ids[place].as_py() == user_id else None
+
+    def row(self, place: int) -> dict[str, Any]:
+        """Return a row's values by name."""
+        return {name: column[place].as_py() for name, column in zip(self.batch.schema.names, self.batch, strict=True)}
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The model that scored a product's day, read from its files."""
+
+    model: Model
+    scorer: Scorer
+    lowest: np.ndarray = field(repr=False)
+    """The lowest raw score of each percentile that somebody has, in their order."""
+    percentiles: np.ndarray = field(repr=False)
+    """These percentiles."""
+
+    @classmethod
+    def of(cls, model: Model, scorer: Scorer) -> Scoring:
+        cut_points = np.array(model.cut_points)
+        (there,) = np.nonzero(~np.isnan(cut_points))
+        return cls(model, scorer, cut_points[there], there + 1)
+
+    def percentiles_of(self, raw: np.ndarray) -> list[int]:
+        """Return the place of raw scores among the day's: the highest percentile whose lowest score they reach."""
+        places = np.searchsorted(self.lowest, raw, side="right") - 1
+        return self.percentiles[np.maximum(places, 0)].tolist()
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What is published of a product."""
+
+    product: Product
+    day: date
+    valid_until: datetime
+    rows: Rows
+    scoring: Scoring | None
+    """None of a product without a model, and where no inputs are published."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A published day: all that answers are made of."""
+
+    offers: Mapping[str, Offer]
+    inputs: Rows | None
+    """What the models read of each user."""
+    published_at: datetime
+
+    def covering(self, user_id: str) -> list[str]:
+        """Return the products in whose population a user is."""
+        return [name for name, offer in self.offers.items() if is_member(offer.rows, user_id)]
+
+    @property
+    def valid_until(self) -> datetime:
+        """Until when all of it may be used."""
+        return min(offer.valid_until for offer in self.offers.values())
+
+
+@dataclass(frozen=True)
+class Known:
+    """What changes within a day: who was erased, and who may ask."""
+
+    erased: frozenset[str]
+    keys: Mapping[str, Key]
+    """By their ids."""
+    at: datetime
+    """When Postgres said so, by its clock."""
+
+
+def is_member(rows: Rows, user_id: str) -> bool:
+    """Whether a user is in the population that rows are about: who has left it stays with a row that says so."""
+    place = rows.find(user_id)
+    if place is None:
+        return False
+    members = rows.batch.schema.get_field_index("in_population")
+    return members < 0 or bool(rows.batch.column(members)[place].as_py())
+
+
+def places_of(rows: Rows, user_ids: Iterable[str]) -> dict[str, int]:
+    """Return the places of those users who have a row."""
+    found = ((user_id, rows.find(user_id)) for user_id in user_ids)
+    return {user_id: place for user_id, place in found if place is not None}

@@ -1,0 +1,198 @@
+"""
+Reading what is published into memory, and renewing it beside the one that answers.
+
+A publish changes all of it in one transaction, and it is read in one: nobody is answered from two days. Where Postgres is away,
+what is held goes on answering, and says until when it is valid.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+from pyarrow import csv
+
+from ml.model import artifact
+from ml.model.scorer import Scorer
+from ml.products import PRODUCTS
+from rekindle.errors import RekindleError
+from rekindle.postgres import clock, connect
+from rekindle.publishing import answers, publications
+from serving import keys
+from serving.held import USER, Held, Known, Offer, Rows, Scoring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import date, datetime
+
+    from rekindle.postgres import Connection
+    from rekindle.publishing.publications import Publication
+
+LOG = logging.getLogger("serving")
+
+EVERY_SECONDS = 10.0
+"""How often Postgres is asked whether there is something new: who was erased is forgotten so soon."""
+
+CSV_TYPES = {
+    "text": pa.string(),
+    "integer": pa.int32(),
+    "bigint": pa.int64(),
+    "boolean": pa.bool_(),
+    "date": pa.string(),
+    "double precision": pa.float64(),
+    "timestamp with time zone": pa.string(),
+}
+"""Of the types that a publication may declare, as answers show them; a number with decimals is a double."""
+
+TRACE = ("day", "updated_at")
+"""What answers say of a row beside its columns."""
+
+
+@dataclass
+class Holding:
+    """What answers are made of now. Whoever answers takes each of the two once, and keeps to it."""
+
+    held: Held | None = None
+    """None until a first day was read."""
+    known: Known | None = None
+    on_new_day: Callable[[Held], None] = lambda _held: None
+
+    def renew(self, connection: Connection) -> None:
+        """Read what is new: keys and who was erased each time, the published day where another was published."""
+        self.known = read_known(connection)
+        is_new = self.held is None or _published_at(connection) != self.held.published_at
+        if is_new and (held := read_held(connection)) is not None:
+            self.on_new_day(held)
+            self.held = held
+
+
+class Renewing(threading.Thread):
+    """Renew what is held again and again; whatever goes wrong, what is held stays, and the log says it."""
+
+    def __init__(self, holding: Holding, every_seconds: float = EVERY_SECONDS) -> None:
+        super().__init__(name="renewing", daemon=True)
+        self._holding, self._every_seconds = holding, every_seconds
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        connection: Connection | None = None
+        while not self._ended.is_set():
+            try:
+                if connection is None or connection.closed:
+                    connection = connect()
+                self._holding.renew(connection)
+            except (psycopg.Error, RekindleError, OSError, ValueError) as error:
+                # The text of a foreign error may hold data.
+                told = error.what if isinstance(error, RekindleError) else type(error).__name__
+                LOG.warning("What is held could not be renewed, and stays: %s", told)
+                if connection is not None:
+                    connection.close()
+            self._ended.wait(self._every_seconds)
+        if connection is not None:
+            connection.close()
+
+    def end(self) -> None:
+        """Let it end; returns when it has."""
+        self._ended.set()
+        self.join()
+
+
+def read_known(connection: Connection) -> Known:
+    """Read who was erased, and whose keys are in force."""
+    with connection.transaction():
+        erased = frozenset(user for (user,) in connection.execute("select user_id from sms.erasure_feed"))
+        return Known(erased, keys.in_force(connection), clock(connection))
+
+
+def read_held(connection: Connection) -> Held | None:
+    """Read the published day, as of one moment; None where nothing was published yet."""
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read read only")
+        if (published_at := _published_at_now(connection)) is None:
+            return None
+        material = answers.read(connection)
+        fresh = {
+            table: (day, valid_until)
+            for table, day, valid_until in connection.execute("select table_name, day, valid_until from sms.freshness")
+        }
+        offers = {}
+        for product in PRODUCTS:
+            publication = publications.of_table(product.table)
+            if product.key == (USER,) and publication.table in fresh:
+                day, valid_until = fresh[publication.table]
+                scoring = _scoring(material, product.name, day)
+                offers[product.name] = Offer(product, day, valid_until, _rows(connection, publication), scoring)
+    inputs = Rows(_whole(material.inputs)) if material.inputs is not None else None
+    return Held(offers, inputs, published_at) if offers else None
+
+
+def _scoring(material: answers.Published, product: str, day: date) -> Scoring | None:
+    """The model of a product's day, whose bytes are checked before they are read."""
+    model = material.models.get(product)
+    if model is None or material.day != day:
+        return None
+    return Scoring.of(model, Scorer.from_files(artifact.unpack(model.archive, model.digest)))
+
+
+def _published_at(connection: Connection) -> datetime | None:
+    with connection.transaction():
+        return _published_at_now(connection)
+
+
+def _published_at_now(connection: Connection) -> datetime | None:
+    """When something that answers are made of was last published."""
+    tables = [publications.of_table(product.table).table for product in PRODUCTS]
+    row = connection.execute(
+        "select max(published_at) from sms.freshness where table_name = any(%s)", [tables]
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _rows(connection: Connection, publication: Publication) -> Rows:
+    """All current rows of a published table, by COPY: a million of them as Python's values would hold up the answers."""
+    columns: Mapping[str, pa.DataType] = {
+        USER: pa.string(),
+        **{column.name: CSV_TYPES.get(column.type, pa.float64()) for column in publication.current_columns},
+        **dict.fromkeys(TRACE, pa.string()),
+    }
+    query = sql.SQL("copy (select {} from {} order by user_id) to stdout (format csv)").format(
+        sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(*publication.target.split("."))
+    )
+    with tempfile.TemporaryFile() as file:
+        with connection.cursor().copy(query) as copied:
+            for block in copied:
+                file.write(block)
+        if not file.tell():
+            return Rows(_whole(pa.schema(columns.items()).empty_table()))
+        file.seek(0)
+        table = csv.read_csv(
+            file,
+            csv.ReadOptions(column_names=list(columns)),
+            csv.ParseOptions(newlines_in_values=True),
+            csv.ConvertOptions(
+                column_types=dict(columns),
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                true_values=["t"],
+                false_values=["f"],
+            ),
+        )
+    return Rows(_whole(table))
+
+
+def _whole(table: pa.Table) -> pa.RecordBatch:
+    """A table in one piece: a value is then found without looking for its chunk."""
+    return (
+        table.combine_chunks().to_batches(max_chunksize=max(table.num_rows, 1))[0] if table.num_rows else _none(table)
+    )
+
+
+def _none(table: pa.Table) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=table.schema)

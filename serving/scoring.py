@@ -1,0 +1,118 @@
+"""Scores on request: rows of users whom the day knows, or of features that somebody sends, by the model that scored the day."""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ml.products.columns import answers
+from rekindle.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+    from serving.held import Offer, Rows, Scoring
+
+DECIMAL = re.compile(r"decimal128\((\d+), (\d+)\)")
+MAP = re.compile(r"map<(\w+),(\w+)>")
+WHOLE = {"int8", "int16", "int32", "int64"}
+
+
+class UnusableError(ValueError):
+    """What was sent cannot be scored; its text quotes no value."""
+
+
+def of_users(rows: Rows, places: Sequence[int], day: date) -> pa.RecordBatch:
+    """What the models read of users of the day, by their places."""
+    return with_day(rows.batch.take(pa.array(places, pa.int64())), day)
+
+
+def of_features(inputs: Mapping[str, Sequence[Any]], signature: Mapping[str, str], day: date) -> pa.RecordBatch:
+    """
+    Rows of features that were sent, a list of values for each; None where nothing is known.
+
+    Raises UnusableError where they are not what the model's signature names.
+    """
+    if absent := sorted(set(signature) - set(inputs)):
+        raise UnusableError(f"inputs lacks {_some(absent)}; send null for what is not known.")
+    if unknown := len(set(inputs) - set(signature)):
+        raise UnusableError(f"inputs has {unknown} features that the model does not read: see /v1/models.")
+    lengths = {len(values) for values in inputs.values()}
+    if len(lengths) > 1:
+        raise UnusableError("The lists of inputs differ in length: each has a value for each row.")
+    columns = {name: _column(name, inputs[name], type_) for name, type_ in signature.items()}
+    return with_day(pa.RecordBatch.from_pydict(columns), day)
+
+
+def with_day(rows: pa.RecordBatch, day: date) -> pa.RecordBatch:
+    return rows.append_column("day", pa.array([day] * rows.num_rows, pa.date32()))
+
+
+def answered(offer: Offer, scoring: Scoring, rows: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Score rows: for each the columns of the product's table that follow from its score, unrounded, and its percentile."""
+    if not rows.num_rows:
+        return []
+    conf = settings()
+    columns = offer.product.columns(conf)
+    predicted = scoring.scorer.predict(rows, offer.product.besides(conf))
+    said = {name: values.tolist() for name, values in predicted.by_label.items()}
+    said |= {name: values.to_pylist() for name, values in predicted.besides.items()}
+    percentiles = scoring.percentiles_of(predicted.raw)
+    return [
+        {
+            **{name: plain(value) for name, value in answers(columns, {n: v[at] for n, v in said.items()}).items()},
+            "raw_score": raw,
+            "percentile": percentiles[at],
+        }
+        for at, raw in enumerate(predicted.raw.tolist())
+    ]
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _column(name: str, values: Sequence[Any], type_: str) -> pa.Array:
+    """Values of a feature with its type. Raises UnusableError, which names the feature and quotes no value."""
+    try:
+        return _typed(values, type_)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise UnusableError(f"inputs.{name} is no list of {_in_words(type_)}.") from error
+
+
+def _typed(values: Sequence[Any], type_: str) -> pa.Array:
+    if decimal := DECIMAL.fullmatch(type_):
+        return _numbers(values).cast(pa.decimal128(int(decimal[1]), int(decimal[2])))
+    if of := MAP.fullmatch(type_):
+        key, item = pa.type_for_alias(of[1]), pa.type_for_alias(of[2])
+        return pa.array([None if one is None else list(one.items()) for one in values], pa.map_(key, item))
+    if type_ == "double":
+        return _numbers(values)
+    if type_ in WHOLE and any(isinstance(one, bool) for one in values):
+        raise TypeError("a truth value is no number")
+    return pa.array(values, pa.type_for_alias(type_))
+
+
+def _numbers(values: Sequence[Any]) -> pa.Array:
+    if any(isinstance(one, bool) or (isinstance(one, float) and not math.isfinite(one)) for one in values):
+        raise TypeError("no finite number")
+    return pa.array(values, pa.float64())
+
+
+def _in_words(type_: str) -> str:
+    if type_ in WHOLE:
+        return "whole numbers"
+    if type_ == "double" or DECIMAL.fullmatch(type_):
+        return "numbers"
+    return "objects" if MAP.fullmatch(type_) else {"string": "texts", "bool": "truth values"}.get(type_, type_)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = 5
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

@@ -1,0 +1,163 @@
+"""A published day of made-up scores, with models that were really trained, and the service over it: a real server, a real Postgres."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import uvicorn
+
+from ml.model import artifact
+from ml.model.scorer import Scorer
+from ml.products import product_named
+from rekindle import postgres, records
+from rekindle.days import Days
+from rekindle.publishing import publish
+from rekindle.publishing.answers import Material, Model
+from rekindle.settings import settings
+from serving import keys
+from serving.app import application
+from serving.holding import Holding
+from serving.limits import Limits
+from serving.metrics import Metrics
+from tests.ml.model.test_stored import STORED, stored_files
+from tests.rekindle.conftest import database, migrated_database, server_url
+from tests.rekindle.publishing.test_publishing import MONDAY, ltv, recall_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+__all__ = ["database", "migrated_database", "server_url"]
+
+RECALL, LTV = product_named("recall"), product_named("ltv")
+STORED_AS = {"recall": "recall_boosting", "ltv": "ltv"}
+LAPSED = 12
+"""So many of the stored models' 25 users are in recall's population."""
+
+
+def rows_of(product: str) -> pa.Table:
+    """What a stored model reads of 25 users, named as a day's users are."""
+    table = pq.read_table(Path(STORED) / STORED_AS[product] / "rows.parquet")
+    ids = pa.array([f"u{place:02}" for place in range(table.num_rows)])
+    names = [name for name in table.column_names if name not in {"user_id", "day"}]
+    return table.select(names).add_column(0, "user_id", ids)
+
+
+def scorer_of(product: str) -> Scorer:
+    return Scorer.from_files(stored_files(STORED_AS[product]))
+
+
+def predicted(product: str, day: date = MONDAY) -> tuple[Any, list[str]]:
+    """What the daily run's scorer says of the users, and who they are."""
+    rows = rows_of(product)
+    rows = rows.append_column("day", pa.array([day] * rows.num_rows, pa.date32()))
+    scorer = scorer_of(product)
+    return scorer.predict(rows, product_named(product).besides(settings())), rows["user_id"].to_pylist()
+
+
+def model_of(product: str, raw: np.ndarray) -> Model:
+    files = stored_files(STORED_AS[product])
+    cut_points = np.full(100, np.nan)
+    order = np.argsort(-raw, kind="stable")
+    for ahead, place in enumerate(order):
+        cut_points[99 - ahead * 100 // len(raw)] = raw[place]
+    digest = artifact.digest_of(files)
+    return Model(product, f"rekindle_{product}", "3", digest, artifact.pack(files), tuple(cut_points))
+
+
+def material(day: date = MONDAY, users: int = 25) -> Material:
+    """Models and inputs of a day: each user has what both models read."""
+    inputs = rows_of("recall").slice(0, users)
+    for name in (ltv_rows := rows_of("ltv").slice(0, users)).column_names:
+        if name not in inputs.column_names:
+            inputs = inputs.append_column(name, ltv_rows[name])
+    recall_raw = predicted("recall", day)[0].raw[: min(LAPSED, users)]
+    models = (model_of("recall", recall_raw), model_of("ltv", predicted("ltv", day)[0].raw[:users]))
+    return Material(models, inputs.to_reader())
+
+
+def publish_day(day: date = MONDAY, users: int = 25, **changes: Any) -> str:
+    """Publish a day of made-up scores with what answers are made of."""
+    run_id = records.start_run("daily", Days.one(day))
+    ids = [f"u{place:02}" for place in range(users)]
+    probabilities = predicted("recall", day)[0].by_label["active_1_7"]
+    lapsed = [
+        {"user_id": user, "return_probability": float(probabilities[at]), "raw_score": float(at), **changes}
+        for at, user in enumerate(ids[:LAPSED])
+    ]
+    publish({RECALL: recall_rows(*lapsed, day=day), LTV: ltv(ids, day=day)}, day, run_id, material=material(day, users))
+    return run_id
+
+
+@dataclass
+class Service:
+    """The service as somebody with a key sees it."""
+
+    url: str
+    holding: Holding
+    token: str = ""
+    log: list[str] = field(default_factory=list)
+
+    def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """Return the status and the answer as JSON."""
+        status, text, _ = self.raw(path, None if body is None else json.dumps(body).encode(), **headers)
+        return status, json.loads(text)
+
+    def raw(self, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+        told = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"} | headers
+        request = urllib.request.Request(self.url + path, body, told)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read(), dict(answer.headers)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read(), dict(error.headers)
+
+    def renew(self) -> None:
+        """Let it look now whether there is something new."""
+        with postgres.connect() as connection:
+            self.holding.renew(connection)
+
+
+@contextmanager
+def running(per_second: int = 10_000) -> Iterator[Service]:
+    """The service over what is published now, at a port of its own."""
+    holding, metrics = Holding(), Metrics()
+    with postgres.connect() as connection:
+        holding.renew(connection)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        app = application(holding, Limits(per_second), metrics)
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield Service(f"http://127.0.0.1:{listening.getsockname()[1]}", holding)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def service(database: Any) -> Iterator[Service]:  # noqa: ARG001 - what is published is published there
+    """The service over a published Monday, and a key that may ask for scores."""
+    publish_day()
+    token = keys.add("a test", ["score"])
+    with running() as service:
+        service.token = token
+        yield service
