@@ -13,7 +13,7 @@ mkdir -p "$folder"
 keep() { [ -s "$folder/$1" ] || { cat > "$folder/$1.draft" && mv "$folder/$1.draft" "$folder/$1" && echo "made $1"; }; }
 
 # One for each role of Postgres, account of a page or of a service, and key.
-for name in postgres airflow lake mlflow mlflow_auth scores sms_reader rekindle_metrics phone_key spark_token spark_cluster \
+for name in postgres airflow lake mlflow mlflow_auth scores sms_reader rekindle_metrics rekindle_answers phone_key spark_token spark_cluster \
   airflow_admin airflow_operator airflow_viewer airflow_session airflow_jwt \
   mlflow_admin mlflow_trainer mlflow_promoter mlflow_scorer mlflow_session \
   s3_root s3_spark s3_tasks s3_mlflow s3_importer; do

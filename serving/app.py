@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
     from serving.keys import Scope
     from serving.limits import Limits
     from serving.metrics import Metrics
+
+
+NAMED = {"body", "path", *Asked.model_fields, "product", "user_id"}
+"""What a refusal names of a request: what is ours. Other names in it are what was sent."""
+
+
+CODES = {400: "unreadable", 404: "no_such_page", 405: "no_such_method", 413: "too_large"}
+"""What is refused before it is asked of anything here."""
 
 
 class NoAnswerError(Exception):
@@ -195,6 +204,9 @@ def _of_users(
         raise _unknown(held, offer, users[0], erased)
     rows = scoring.of_users(held.inputs, list(places.values()), offer.day)
     by_user = dict(zip(places, scoring.answered(offer, found, rows), strict=True))
+    for user, place in places_of(offer.rows, by_user).items():
+        # Where some have the same score the day has put them in an order, which the score alone does not tell.
+        by_user[user]["percentile"] = offer.rows.value(place, "percentile")
     unknown = {user: {"covered_by": _covering(held, user, erased)} for user in users if user not in by_user}
     return [{"user_id": user, **(by_user | unknown)[user]} for user in users]
 
@@ -207,9 +219,11 @@ def _answer(told: Mapping[str, Any], status: int = 200, headers: Mapping[str, st
     return Response(text.encode(), status, dict(headers or {}), "application/json")
 
 
-def _plain(value: object) -> str:
+def _plain(value: object) -> str | float:
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 
@@ -238,15 +252,14 @@ def _unknown(held: Held, offer: Offer, user: str, erased: frozenset[str]) -> NoA
 async def _not_answered(_request: Request, error: Exception) -> Response:
     if not isinstance(error, NoAnswerError):
         raise error
-    return _problem(error.status, error.code, error.what, error.todo, error.headers)
+    return _problem(error)
 
 
 async def _refused_by_router(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    codes = {400: "unreadable", 404: "no_such_page", 405: "no_such_method"}
-    code = codes.get(error.status_code, "refused")
-    return _problem(error.status_code, code, str(error.detail), "See /openapi.json.", error.headers)
+    code = CODES.get(error.status_code, "refused")
+    return _problem(NoAnswerError(error.status_code, code, str(error.detail), "See /openapi.json.", error.headers))
 
 
 async def _unusable(_request: Request, error: Exception) -> Response:
@@ -254,9 +267,11 @@ async def _unusable(_request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     shown = 5
-    wrong = [f"{'.'.join(map(str, one['loc'][:2]))}: {one['msg']}" for one in error.errors()[:shown]]
-    return _problem(422, "unusable", "; ".join(wrong), "See /openapi.json.")
+    wrong = [f"{'.'.join(part for part in one['loc'] if part in NAMED)}: {one['msg']}" for one in error.errors()]
+    what = "; ".join(list(dict.fromkeys(wrong))[:shown])
+    return _problem(NoAnswerError(422, "unusable", what, "See /openapi.json."))
 
 
-def _problem(status: int, code: str, what: str, todo: str, headers: Mapping[str, str] | None = None) -> Response:
-    return _answer({"error": {"code": code, "what": what, "todo": todo}}, status, headers)
+def _problem(error: NoAnswerError) -> Response:
+    told = {"code": error.code, "what": error.what, "todo": error.todo}
+    return _answer({"error": told}, error.status, error.headers)

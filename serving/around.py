@@ -1,5 +1,5 @@
 """
-What stands around each request: a limit on what is sent, a count, and a line in the log.
+What stands around each request: a limit on what is sent, an answer where ours has failed, a count, and a line in the log.
 
 The line names the page's pattern, not the page, for that names a user; and the key's id, not the key.
 """
@@ -9,7 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import time
+import traceback
+from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,19 +25,8 @@ LOG = logging.getLogger("serving.requests")
 
 MAX_BODY_BYTES = 4 * 1024**2
 UNKNOWN = "-"
-TOO_LARGE = json.dumps(
-    {
-        "error": {
-            "code": "too_large",
-            "what": f"More than {MAX_BODY_BYTES // 1024**2} MiB were sent.",
-            "todo": "Send fewer rows at once.",
-        }
-    }
-).encode()
-
-
-class _TooLargeError(Exception):
-    """More was sent than is read."""
+TOO_LARGE = f"More than {MAX_BODY_BYTES // 1024**2} MiB were sent: send fewer rows at once."
+BROKEN = b'{"error":{"code":"broken","what":"The service has failed.","todo":"Its log says where; ask again."}}'
 
 
 class Around:
@@ -45,20 +39,23 @@ class Around:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status, has_begun = time.perf_counter(), 500, False
         # Where the key's id is found by whoever checks it.
         scope.setdefault("state", {})
 
         async def sent(message: Message) -> None:
-            nonlocal status
+            nonlocal status, has_begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, has_begun = message["status"], True
             await send(message)
 
         try:
             await self._app(scope, _limited(scope, receive), sent)
-        except _TooLargeError:
-            await _refuse(sent)
+        except Exception as error:  # noqa: BLE001 - whatever it is, who asked gets an answer
+            # Its text, and what stands around it in a traceback, may hold what was sent.
+            LOG.error("A request has failed: %s at %s", type(error).__name__, _place(error))  # noqa: TRY400 - see above
+            if not has_begun:
+                await _send_broken(sent)
         finally:
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", UNKNOWN)
@@ -76,17 +73,23 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
     async def limited() -> Message:
         nonlocal left
         if told.isdigit() and int(told) > MAX_BODY_BYTES:
-            raise _TooLargeError
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
         message = await receive()
         left -= len(message.get("body", b""))
         if left < 0:
-            raise _TooLargeError
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
         return message
 
     return limited
 
 
-async def _refuse(send: Send) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(TOO_LARGE)).encode())]
-    await send({"type": "http.response.start", "status": 413, "headers": [*headers, (b"connection", b"close")]})
-    await send({"type": "http.response.body", "body": TOO_LARGE})
+def _place(error: Exception) -> str:
+    """Where an error was raised, without anything of what it was about."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"
+
+
+async def _send_broken(send: Send) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(BROKEN)).encode())]
+    await send({"type": "http.response.start", "status": 500, "headers": headers})
+    await send({"type": "http.response.body", "body": BROKEN})

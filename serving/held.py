@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rekindle.publishing.answers import Model
     from serving.keys import Key
 
-USER = "user_id"
+USER, MEMBER = "user_id", "in_population"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Rows:
         ids = self.batch.column(USER)
         place = bisect_left(range(len(ids)), user_id, key=lambda at: ids[at].as_py())
         return place if place < len(ids) and ids[place].as_py() == user_id else None
+
+    def value(self, place: int, column: str) -> Any:
+        """Return one of a row's values."""
+        return self.batch.column(column)[place].as_py()
 
     def row(self, place: int) -> dict[str, Any]:
         """Return a row's values by name."""
@@ -110,8 +114,7 @@ def is_member(rows: Rows, user_id: str) -> bool:
     place = rows.find(user_id)
     if place is None:
         return False
-    members = rows.batch.schema.get_field_index("in_population")
-    return members < 0 or bool(rows.batch.column(members)[place].as_py())
+    return MEMBER not in rows.batch.schema.names or bool(rows.value(place, MEMBER))
 
 
 def places_of(rows: Rows, user_ids: Iterable[str]) -> dict[str, int]:

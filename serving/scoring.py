@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ml.products.columns import answers
 from rekindle.settings import settings
@@ -62,20 +61,9 @@ def answered(offer: Offer, scoring: Scoring, rows: pa.RecordBatch) -> list[dict[
     predicted = scoring.scorer.predict(rows, offer.product.besides(conf))
     said = {name: values.tolist() for name, values in predicted.by_label.items()}
     said |= {name: values.to_pylist() for name, values in predicted.besides.items()}
-    percentiles = scoring.percentiles_of(predicted.raw)
-    return [
-        {
-            **{name: plain(value) for name, value in answers(columns, {n: v[at] for n, v in said.items()}).items()},
-            "raw_score": raw,
-            "percentile": percentiles[at],
-        }
-        for at, raw in enumerate(predicted.raw.tolist())
-    ]
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it."""
-    return float(value) if isinstance(value, Decimal) else value
+    found = {**answers(columns, said), "raw_score": predicted.raw.tolist()}
+    found["percentile"] = scoring.percentiles_of(predicted.raw)
+    return [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)]
 
 
 def _column(name: str, values: Sequence[Any], type_: str) -> pa.Array:
@@ -91,18 +79,23 @@ def _typed(values: Sequence[Any], type_: str) -> pa.Array:
         return _numbers(values).cast(pa.decimal128(int(decimal[1]), int(decimal[2])))
     if of := MAP.fullmatch(type_):
         key, item = pa.type_for_alias(of[1]), pa.type_for_alias(of[2])
+        if not all(one is None or isinstance(one, dict) for one in values):
+            raise TypeError("no object")
         return pa.array([None if one is None else list(one.items()) for one in values], pa.map_(key, item))
     if type_ == "double":
         return _numbers(values)
-    if type_ in WHOLE and any(isinstance(one, bool) for one in values):
-        raise TypeError("a truth value is no number")
+    if type_ in WHOLE and bool in set(map(type, values)):
+        raise TypeError("yes or no is no number")
     return pa.array(values, pa.type_for_alias(type_))
 
 
 def _numbers(values: Sequence[Any]) -> pa.Array:
-    if any(isinstance(one, bool) or (isinstance(one, float) and not math.isfinite(one)) for one in values):
-        raise TypeError("no finite number")
-    return pa.array(values, pa.float64())
+    if bool in set(map(type, values)):
+        raise TypeError("yes or no is no number")
+    numbers = pa.array(values, pa.float64())
+    if pc.all(pc.is_finite(numbers)).as_py() is False:
+        raise ValueError("not finite")
+    return numbers
 
 
 def _in_words(type_: str) -> str:
@@ -110,7 +103,7 @@ def _in_words(type_: str) -> str:
         return "whole numbers"
     if type_ == "double" or DECIMAL.fullmatch(type_):
         return "numbers"
-    return "objects" if MAP.fullmatch(type_) else {"string": "texts", "bool": "truth values"}.get(type_, type_)
+    return "objects" if MAP.fullmatch(type_) else {"string": "texts", "bool": "yes or no"}.get(type_, type_)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -65,6 +65,7 @@ def up(stack: Stack) -> None:
 Airflow   http://localhost:{airflow}   as viewer, operator or admin; password: secrets/airflow_<account>
 MLflow    http://localhost:{mlflow}   as scorer, trainer, promoter or admin; password: secrets/mlflow_<account>
 Scores    postgresql://sms_reader@localhost:{postgres}/scores   password: secrets/sms_reader
+Answers   http://localhost:{stack.port("ANSWERS_PORT")}/v1   a key: docker compose run --rm tools rekindle keys add NAME
 Figures   http://localhost:{stack.port("METRICS_PORT")}/metrics and, of Airflow, http://localhost:{stack.port("AIRFLOW_METRICS_PORT")}/metrics
 They answer on this machine only. `make stack-demo` runs a day through it; `python -m stack down` stops it, data stay."""
     )

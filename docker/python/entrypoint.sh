@@ -17,10 +17,12 @@ if given scores; then
   REKINDLE_DATABASE_URL="postgresql://scores:$(secret scores)@postgres:5432/scores"
   export REKINDLE_DATABASE_URL
 fi
-if given rekindle_metrics && ! given postgres; then
-  REKINDLE_DATABASE_URL="postgresql://rekindle_metrics:$(secret rekindle_metrics)@postgres:5432/scores"
-  export REKINDLE_DATABASE_URL
-fi
+for reader in rekindle_metrics rekindle_answers; do
+  if given "$reader" && ! given postgres; then
+    REKINDLE_DATABASE_URL="postgresql://$reader:$(secret "$reader")@postgres:5432/scores"
+    export REKINDLE_DATABASE_URL
+  fi
+done
 if given phone_key; then
   REKINDLE_PHONE_KEY=$(secret phone_key)
   export REKINDLE_PHONE_KEY

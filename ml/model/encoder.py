@@ -11,6 +11,7 @@ user. A list is a sequence, which is for an encoder of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
@@ -207,6 +208,7 @@ def check_signature(inputs: Iterable[tuple[str, str]], schema: pa.Schema) -> Non
         )
 
 
+@cache
 def type_name(type_: pa.DataType) -> str:
     """Name an Arrow type by what matters here: the names of a map's inner fields differ between writers."""
     if pa.types.is_map(type_):

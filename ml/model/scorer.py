@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,12 +126,12 @@ class Scorer:
     uplift: Uplift | None = None
     """What a message changes of its target for whom; None where no campaign has shown it."""
 
-    @property
+    @cached_property
     def encoders(self) -> tuple[Encoder, ...]:
         """What its parts read rows by, each once, in order."""
         return tuple(dict.fromkeys(part.encoder for forecast in self.forecasts for part in forecast.parts))
 
-    @property
+    @cached_property
     def inputs(self) -> dict[str, str]:
         """The columns that it reads, with their types."""
         read = {name: type_ for encoder in self.encoders for name, type_ in encoder.inputs}

@@ -11,10 +11,10 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    Said = Mapping[str, float | None]
-    """What the scorer says of a row, by name; None where it does not know."""
+    Said = Mapping[str, Sequence[float | None]]
+    """What the scorer says of each of some rows, by name; None where it does not know."""
 
 CENT = Decimal("0.01")
 CENTS = "decimal(18,2)"
@@ -32,8 +32,8 @@ class Column(Protocol):
 class Answerable(Column, Protocol):
     """A column that follows from what the scorer says alone: who asks with features of their own is told it, too."""
 
-    def of(self, said: Said) -> Any:
-        """Return its value."""
+    def of(self, said: Said) -> Sequence[Any]:
+        """Return its value in each row."""
         ...
 
 
@@ -47,7 +47,7 @@ class AsSaid:
     def sql(self) -> str:
         return self.name
 
-    def of(self, said: Said) -> float | None:
+    def of(self, said: Said) -> Sequence[float | None]:
         return said[self.name]
 
 
@@ -62,11 +62,8 @@ class Money:
         rounded = [f"cast({name} as {CENTS})" for name in self.names]
         return rounded[0] if len(rounded) == 1 else f"cast({' + '.join(rounded)} as {CENTS})"
 
-    def of(self, said: Said) -> Decimal | None:
-        amounts = [said[name] for name in self.names]
-        # By the digits that a double is written with, as Spark rounds it.
-        cents = [Decimal(repr(one)).quantize(CENT, ROUND_HALF_UP) for one in amounts if one is not None]
-        return sum(cents, Decimal(0)) if len(cents) == len(amounts) else None
+    def of(self, said: Said) -> Sequence[Decimal | None]:
+        return [_sum(amounts) for amounts in zip(*(said[name] for name in self.names), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -79,8 +76,8 @@ class Fixed:
     def sql(self) -> str:
         return f"'{self.value}'" if isinstance(self.value, str) else str(self.value)
 
-    def of(self, said: Said) -> str | int:  # noqa: ARG002 - whatever is said
-        return self.value
+    def of(self, said: Said) -> Sequence[str | int]:
+        return [self.value] * len(next(iter(said.values())))
 
 
 @dataclass(frozen=True)
@@ -95,8 +92,8 @@ class Whether:
     def sql(self) -> str:
         return f"case when {self.name} is null then '{self.unknown}' else '{self.known}' end"
 
-    def of(self, said: Said) -> str:
-        return self.unknown if said[self.name] is None else self.known
+    def of(self, said: Said) -> Sequence[str]:
+        return [self.unknown if one is None else self.known for one in said[self.name]]
 
 
 @dataclass(frozen=True)
@@ -106,6 +103,12 @@ class OfMember:
     sql: str
 
 
-def answers(columns: Mapping[str, Column], said: Said) -> dict[str, Any]:
-    """Return the columns that follow from what the scorer says of a row, by name."""
+def answers(columns: Mapping[str, Column], said: Said) -> dict[str, Sequence[Any]]:
+    """Return the columns that follow from what the scorer says of some rows, by name."""
     return {name: column.of(said) for name, column in columns.items() if hasattr(column, "of")}
+
+
+def _sum(amounts: Sequence[float | None]) -> Decimal | None:
+    """The sum of amounts in cents, each rounded by the digits that a double is written with, as Spark does; None if one is."""
+    cents = [Decimal(repr(one)).quantize(CENT, ROUND_HALF_UP) for one in amounts if one is not None]
+    return sum(cents, Decimal(0)) if len(cents) == len(amounts) else None

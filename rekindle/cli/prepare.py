@@ -44,10 +44,10 @@ def databases(
     json: JsonOption = False,
 ) -> None:
     """Create the databases, a role for each, and the roles that only read."""
-    from rekindle.metrics.granting import ROLE
+    from rekindle import granting
     from rekindle.platform import databases as of_postgres
 
-    readers = (*of_postgres.READERS, ROLE)
+    readers = (*of_postgres.READERS, *(reader.role for reader in granting.READERS))
     passwords = _read(secrets, ("postgres", *STACK_DATABASES, *readers))
     of_postgres.create(host, port, passwords, databases=STACK_DATABASES, readers=readers)
     _answer("databases", (*STACK_DATABASES, *readers), as_json=json)

@@ -30,6 +30,7 @@ def serve(
     per_second: Annotated[
         int, typer.Option(min=1, max=MOST_PER_SECOND, help="Requests that a key may send in a second.")
     ] = 200,
+    json: JsonOption = False,
 ) -> None:
     """
     Answer over REST from the published day: scores of a user with their reasons, and scores on request.
@@ -44,9 +45,11 @@ def serve(
         platform.attach()
 
     def tell(holding: Holding) -> None:
-        held = holding.held
-        told = ", ".join(f"{name} of {offer.day}" for name, offer in held.offers.items()) if held else "nothing yet"
-        answer({}, as_json=False, text=f"Answering at http://{host}:{port} from {told}. Ctrl-C ends it.")
+        offers = holding.held.offers if holding.held else {}
+        days = {name: str(offer.day) for name, offer in offers.items()}
+        told = ", ".join(f"{name} of {day}" for name, day in days.items()) or "nothing yet"
+        text = f"Answering at http://{host}:{port} from {told}. Ctrl-C ends it."
+        answer({"host": host, "port": port, "days": days}, as_json=json, text=text)
 
     try:
         answering(host, port, per_second, tell)
@@ -92,11 +95,13 @@ def list_(*, json: JsonOption = False) -> None:
 
 
 @keys.command(epilog=example("rekindle keys revoke k3v9x2ab"))
-def revoke(key: Annotated[str, typer.Argument(help="The key's id: the letters after rk_.")]) -> None:
+def revoke(
+    key: Annotated[str, typer.Argument(help="The key's id: the letters after rk_.")], *, json: JsonOption = False
+) -> None:
     """Let a key be in force no longer."""
     from rekindle import platform
     from serving import keys as kept
 
     platform.attach()
     kept.revoke(key)
-    answer({}, as_json=False, text=f"{key} is revoked; the service knows within seconds.")
+    answer({"key": key}, as_json=json, text=f"{key} is revoked; the service knows within seconds.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
-from rekindle.metrics import granting
+from rekindle import granting
 from rekindle.postgres import connect
 from rekindle.publishing import migration
 

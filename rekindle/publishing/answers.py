@@ -12,7 +12,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -127,11 +127,14 @@ def forget(connection: Connection, user_ids: Collection[str]) -> int:
     return found
 
 
-def hold(connection: Connection, user_ids: Collection[str]) -> bool:
-    """Whether the inputs hold any of these people."""
+def of_users(connection: Connection, user_ids: Collection[str]) -> list[dict[str, Any]]:
+    """Return what the inputs hold of people, a row each."""
     asked = pa.array(sorted(user_ids), pa.string())
-    rows = connection.execute(f"select inputs from {INPUTS}")
-    return any(pc.any(pc.is_in(unpacked(packed)[USER], value_set=asked)).as_py() for (packed,) in rows)
+    found: list[dict[str, Any]] = []
+    for (packed,) in connection.execute(f"select inputs from {INPUTS}"):
+        rows = unpacked(packed)
+        found += rows.filter(pc.is_in(rows[USER], value_set=asked)).to_pylist()
+    return found
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,10 @@ def read(connection: Connection) -> Published:
     rows = connection.execute(
         "select product, model_name, model_version, model_digest, archive, cut_points, day from serving.model"
     ).fetchall()
-    models = {row[0]: Model(*row[:5], tuple(row[5])) for row in rows}
+    models = {
+        product: Model(product, name, version, digest, archive, tuple(cut_points))
+        for product, name, version, digest, archive, cut_points, _ in rows
+    }
     parts = [unpacked(packed) for (packed,) in connection.execute(f"select inputs from {INPUTS} order by part")]
     return Published(rows[0][-1] if rows else None, models, pa.concat_tables(parts) if parts else None)
 

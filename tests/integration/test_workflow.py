@@ -6,14 +6,19 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
 
 import pytest
 
 from rekindle.platform import spark_connect
+from rekindle.platform.processes import free_port, listens
 from rekindle.settings import PROJECT, settings
 from rekindle.warehouse import contracts, lineage
 from tests.dags.test_dags import DAILY_TASKS
@@ -65,6 +70,37 @@ def first_day(trained: Shop) -> Shop:
     return trained
 
 
+@dataclass(frozen=True)
+class Service:
+    """`rekindle serve`, as somebody with a key sees it."""
+
+    port: int
+    token: str
+
+    def ask(self, path: str, body: Any = None) -> Any:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        with urlopen(Request(url, None if body is None else json.dumps(body).encode(), headers), timeout=60) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def service(first_day: Shop) -> Iterator[Service]:  # noqa: ARG001 - must have been published
+    """The service over the first day."""
+    token = rekindle("keys", "add", "a test", "--scope", "score")["token"]
+    port = free_port()
+    command = [sys.executable, "-c", "from rekindle.cli import main; main()", "serve", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            until = time.monotonic() + 60
+            while not listens(port) and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.1)
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            yield Service(port, token)
+        finally:
+            process.terminate()
+
+
 @pytest.fixture(scope="module")
 def second_day(first_day: Shop, scheduler: str) -> Shop:  # noqa: ARG001 - must run
     """The second day, triggered in Airflow and run by its scheduler task by task."""
@@ -93,6 +129,29 @@ def test_nobody_is_eligible_before_permission_is_known():
         "no_consent",
         "not_in_population",
     }
+
+
+@pytest.mark.usefixtures("first_day")
+@pytest.mark.parametrize("product", ["recall", "ltv"])
+def test_the_service_scores_every_user_as_the_day_did(service: Service, spark: SparkSession, product: str):
+    rows = spark.table(f"lake.scores.{product}_daily").where(f"day = DATE'{FIRST_DAY}'").toArrow().to_pylist()
+    scored = {row["user_id"]: row for row in rows}
+    told = service.ask(f"/v1/scores/{product}", {"users": sorted(scored)})
+
+    assert len(told["scores"]) == len(scored) > 20
+    assert {row["model_version"] for row in rows} == {told["model"]["version"]}
+    for answered in told["scores"]:
+        ours = scored[answered["user_id"]]
+        for name in set(answered) & set(ours) - {"user_id"}:
+            same = pytest.approx(float(ours[name]), abs=1e-6) if _is_number(ours[name]) else ours[name]
+            assert answered[name] == same, (name, answered["user_id"])
+    assert {"raw_score", "percentile"} < set(told["scores"][0])
+    user = max(scored)
+    assert service.ask(f"/v1/scores/{product}/{user}")["score"]["percentile"] == scored[user]["percentile"]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | Decimal)
 
 
 @pytest.mark.slow
@@ -424,7 +483,7 @@ def _refs(spark: SparkSession) -> dict[str, set[tuple[Any, ...]]]:
 def _records() -> dict[str, tuple[Any, ...]]:
     """How many rows each of our tables in Postgres has, and a hash of them."""
     tables = select(
-        "select schemaname || '.' || tablename from pg_tables where schemaname in ('sms', 'rekindle') order by 1"
+        "select schemaname || '.' || tablename from pg_tables where schemaname in ('sms', 'rekindle', 'serving') order by 1"
     )
     counted = "select count(*), md5(coalesce(string_agg(md5(t::text), '' order by md5(t::text)), '')) from {} as t"
     return {table: select(counted.format(table))[0] for (table,) in tables}

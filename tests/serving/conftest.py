@@ -1,17 +1,19 @@
-"""A published day of made-up scores, with models that were really trained, and the service over it: a real server, a real Postgres."""
+"""A published day of made-up scores, with models that were really trained, and the service over it, on a real Postgres."""
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -39,10 +41,12 @@ from tests.rekindle.publishing.test_publishing import MONDAY, ltv, recall_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
+    from email.message import Message
 
 __all__ = ["database", "migrated_database", "server_url"]
 
 RECALL, LTV = product_named("recall"), product_named("ltv")
+SOON_S = 20
 STORED_AS = {"recall": "recall_boosting", "ltv": "ltv"}
 LAPSED = 12
 """So many of the stored models' 25 users are in recall's population."""
@@ -68,12 +72,17 @@ def predicted(product: str, day: date = MONDAY) -> tuple[Any, list[str]]:
     return scorer.predict(rows, product_named(product).besides(settings())), rows["user_id"].to_pylist()
 
 
+def percentiles(raw: np.ndarray) -> np.ndarray:
+    """The percentile of each raw score, as the daily run has it."""
+    ahead = np.argsort(np.argsort(-raw, kind="stable"))
+    return 100 - ahead * 100 // len(raw)
+
+
 def model_of(product: str, raw: np.ndarray) -> Model:
     files = stored_files(STORED_AS[product])
     cut_points = np.full(100, np.nan)
-    order = np.argsort(-raw, kind="stable")
-    for ahead, place in enumerate(order):
-        cut_points[99 - ahead * 100 // len(raw)] = raw[place]
+    for place in np.argsort(-raw):
+        cut_points[percentiles(raw)[place] - 1] = raw[place]
     digest = artifact.digest_of(files)
     return Model(product, f"rekindle_{product}", "3", digest, artifact.pack(files), tuple(cut_points))
 
@@ -93,9 +102,11 @@ def publish_day(day: date = MONDAY, users: int = 25, **changes: Any) -> str:
     """Publish a day of made-up scores with what answers are made of."""
     run_id = records.start_run("daily", Days.one(day))
     ids = [f"u{place:02}" for place in range(users)]
-    probabilities = predicted("recall", day)[0].by_label["active_1_7"]
+    told = predicted("recall", day)[0]
+    probabilities, raw = told.by_label["active_1_7"], told.raw[:LAPSED]
     lapsed = [
-        {"user_id": user, "return_probability": float(probabilities[at]), "raw_score": float(at), **changes}
+        {"user_id": user, "return_probability": float(probabilities[at]), "raw_score": float(raw[at])}
+        | {"percentile": int(percentiles(raw)[at]), **changes}
         for at, user in enumerate(ids[:LAPSED])
     ]
     publish({RECALL: recall_rows(*lapsed, day=day), LTV: ltv(ids, day=day)}, day, run_id, material=material(day, users))
@@ -116,15 +127,15 @@ class Service:
         status, text, _ = self.raw(path, None if body is None else json.dumps(body).encode(), **headers)
         return status, json.loads(text)
 
-    def raw(self, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+    def raw(self, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes, Message]:
         told = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"} | headers
         request = urllib.request.Request(self.url + path, body, told)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, answer.read(), dict(answer.headers)
+                return answer.status, answer.read(), answer.headers
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, error.read(), dict(error.headers)
+                return error.code, error.read(), error.headers
 
     def renew(self) -> None:
         """Let it look now whether there is something new."""
@@ -161,3 +172,33 @@ def service(database: Any) -> Iterator[Service]:  # noqa: ARG001 - what is publi
     with running() as service:
         service.token = token
         yield service
+
+
+def sent(
+    service: Service, method: str, path: str, body: bytes | list[bytes] | None, headers: dict[str, str]
+) -> tuple[int, bytes]:
+    """Send what no client library would."""
+    connection = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=20)
+    told = {"Authorization": f"Bearer {service.token}", "Content-Type": "application/json"} | headers
+    try:
+        connection.putrequest(method, path, skip_host="Host" in headers)
+        for name, value in told.items():
+            connection.putheader(name, value.encode("latin-1", "replace"))
+        if isinstance(body, bytes):
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(None if isinstance(body, list) else body)
+        # Who is refused meanwhile is not read to the end.
+        with suppress(OSError):
+            for part in body if isinstance(body, list) else ():
+                connection.send(part)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def eventually(condition):
+    until = time.monotonic() + SOON_S
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert condition()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pyarrow as pa
@@ -22,11 +23,8 @@ def by_hand(product):
     told, users = predicted(product.name)
     said = {name: values.tolist() for name, values in told.by_label.items()}
     said |= {name: values.to_pylist() for name, values in told.besides.items()}
-    columns = product.columns(settings())
-    return {
-        user: {**answers(columns, {n: v[at] for n, v in said.items()}), "raw_score": told.raw[at]}
-        for at, user in enumerate(users)
-    }
+    columns = answers(product.columns(settings()), said) | {"raw_score": told.raw.tolist()}
+    return {user: {name: values[at] for name, values in columns.items()} for at, user in enumerate(users)}
 
 
 def plain(told):
@@ -132,18 +130,24 @@ def test_nothing_is_read_again_while_nothing_is_published(service):
 
 def test_who_is_erased_is_forgotten_by_the_service_and_in_what_it_reads(service):
     postgres.transact(lambda c: material.forget(c, ["u03"]))
-    service.holding.known = service.holding.known.__class__(frozenset({"u03"}), service.holding.known.keys, service.holding.known.at)
+    service.holding.known = replace(service.holding.known, erased=frozenset({"u03"}))
 
     assert service.ask("/v1/scores/recall/u03")[0] == 404
-    assert service.ask("/v1/scores/recall", {"users": ["u03", "u04"]})[1]["scores"][0] == {"user_id": "u03", "covered_by": []}
-    assert not postgres.transact(lambda c: material.hold(c, ["u03"]))
-    assert postgres.transact(lambda c: material.hold(c, ["u04"]))
+    assert service.ask("/v1/scores/recall", {"users": ["u03", "u04"]})[1]["scores"][0] == {
+        "user_id": "u03",
+        "covered_by": [],
+    }
+    assert not postgres.transact(lambda c: material.of_users(c, ["u03"]))
+    (kept,) = postgres.transact(lambda c: material.of_users(c, ["u04"]))
+    assert kept["user_id"] == "u04"
 
 
 def test_a_model_whose_bytes_were_changed_is_not_read(service):
     held = service.holding.held
     publish_day(TUESDAY)
-    postgres.transact(lambda c: c.execute("update serving.model set model_digest = %s where product = 'ltv'", ["b" * 64]))
+    postgres.transact(
+        lambda c: c.execute("update serving.model set model_digest = %s where product = 'ltv'", ["b" * 64])
+    )
 
     with pytest.raises(Exception, match="digest_mismatch"):
         service.renew()

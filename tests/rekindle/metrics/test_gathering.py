@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -12,11 +13,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from rekindle import metrics, postgres, records
+from rekindle import granting, metrics, postgres, records
 from rekindle.cli import app
 from rekindle.days import Days
 from rekindle.errors import InputError
-from rekindle.metrics import granting
 from rekindle.metrics.gathering import QUESTIONS, About, champions, names, told
 from rekindle.publishing import due_day
 from rekindle.records import CheckResult, Gate, Promotion
@@ -203,11 +203,11 @@ def test_before_anything_has_run_only_that_it_is_up(database: Any):  # noqa: ARG
 def test_a_role_of_its_own_can_read_them_and_nothing_about_people(database: Any, monkeypatch: pytest.MonkeyPatch):
     """Once it is there a migration grants it what it reads; without it nothing is granted and nothing fails."""
     role = f"metrics_{uuid4().hex[:8]}"
-    monkeypatch.setattr(granting, "ROLE", role)
-    postgres.transact(granting.let_read)
+    reader = replace(granting.METRICS, role=role)
+    postgres.transact(lambda connection: granting.let_read(connection, (reader,)))
     database.execute(f"create role {role} login password '{'x' * 12}'")
     try:
-        postgres.transact(granting.let_read)
+        postgres.transact(lambda connection: granting.let_read(connection, (reader,)))
         database.use(monkeypatch, user=role, password="x" * 12)
         assert samples(metrics.gather())["rekindle_up",] == 1
         for about_people in ("sms.audience", "rekindle.permission"):

@@ -1,0 +1,56 @@
+"""
+Roles that read a little of our schemas, each what one process of a team's answers from, and what they may read.
+
+Somebody creates such a role (docs/deploy.md); the next migration grants it what is named here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from psycopg.sql import SQL, Identifier
+
+from rekindle.publishing import publications
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rekindle.postgres import Connection
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A role, and the tables that it reads."""
+
+    role: str
+    tables: Callable[[], tuple[str, ...]]
+
+
+def _of_metrics() -> tuple[str, ...]:
+    """Nothing that is about people."""
+    records = "run", "stage", "check_result", "publish_log", "promotion", "gates", "suppression"
+    return (*(f"rekindle.{table}" for table in records), "sms.freshness")
+
+
+def _of_answers() -> tuple[str, ...]:
+    """Published scores and what answers are made of: no phone, and no permission."""
+    scores = (publication.target for publication in publications.declared() if publication.contract)
+    return (*scores, "sms.freshness", "sms.erasure_feed", "serving.model", "serving.features", "serving.api_key")
+
+
+METRICS = Reader("rekindle_metrics", _of_metrics)
+ANSWERS = Reader("rekindle_answers", _of_answers)
+READERS = METRICS, ANSWERS
+
+
+def let_read(connection: Connection, readers: tuple[Reader, ...] = READERS) -> None:
+    """Grant each role what it reads, where somebody has created it. Changes nothing where that is done."""
+    for reader in readers:
+        if not connection.execute("select from pg_roles where rolname = %s", [reader.role]).fetchall():
+            continue
+        role, names = Identifier(reader.role), [table.split(".") for table in reader.tables()]
+        schemas = SQL(", ").join(map(Identifier, sorted({schema for schema, _ in names})))
+        tables = SQL(", ").join(Identifier(*name) for name in names)
+        connection.execute(SQL("grant usage on schema {} to {}").format(schemas, role))
+        connection.execute(SQL("grant select on {} to {}").format(tables, role))
