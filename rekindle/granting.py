@@ -6,7 +6,7 @@ Somebody creates such a role (docs/deploy.md); the next migration grants it what
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from psycopg.sql import SQL, Identifier
@@ -14,7 +14,9 @@ from psycopg.sql import SQL, Identifier
 from rekindle.publishing import publications
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
+
+    from psycopg.sql import Composed
 
     from rekindle.postgres import Connection
 
@@ -25,6 +27,8 @@ class Reader:
 
     role: str
     tables: Callable[[], tuple[str, ...]]
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of further tables, what it reads of them."""
 
 
 def _of_metrics() -> tuple[str, ...]:
@@ -40,7 +44,7 @@ def _of_answers() -> tuple[str, ...]:
 
 
 METRICS = Reader("rekindle_metrics", _of_metrics)
-ANSWERS = Reader("rekindle_answers", _of_answers)
+ANSWERS = Reader("rekindle_answers", _of_answers, {"rekindle.withdrawal": ("kind", "user_id")})
 READERS = METRICS, ANSWERS
 
 
@@ -49,8 +53,13 @@ def let_read(connection: Connection, readers: tuple[Reader, ...] = READERS) -> N
     for reader in readers:
         if not connection.execute("select from pg_roles where rolname = %s", [reader.role]).fetchall():
             continue
-        role, names = Identifier(reader.role), [table.split(".") for table in reader.tables()]
-        schemas = SQL(", ").join(map(Identifier, sorted({schema for schema, _ in names})))
-        tables = SQL(", ").join(Identifier(*name) for name in names)
-        connection.execute(SQL("grant usage on schema {} to {}").format(schemas, role))
-        connection.execute(SQL("grant select on {} to {}").format(tables, role))
+        role, whole = Identifier(reader.role), reader.tables()
+        schemas = sorted({table.split(".")[0] for table in (*whole, *reader.columns)})
+        connection.execute(SQL("grant usage on schema {} to {}").format(_listed(schemas), role))
+        connection.execute(SQL("grant select on {} to {}").format(_listed(whole), role))
+        for table, columns in reader.columns.items():
+            connection.execute(SQL("grant select ({}) on {} to {}").format(_listed(columns), _listed([table]), role))
+
+
+def _listed(names: Iterable[str]) -> Composed:
+    return SQL(", ").join(Identifier(*name.split(".")) for name in names)

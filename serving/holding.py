@@ -50,6 +50,12 @@ CSV_TYPES = {
 }
 """Of the types that a publication may declare, as answers show them; a number with decimals is a double."""
 
+ERASED = """
+select user_id from sms.erasure_feed
+union select user_id from rekindle.withdrawal where kind = 'erasure' and user_id is not null
+"""
+"""Who was erased, and who has asked for it as the hourly run has read: nothing is left of the latter either."""
+
 TRACE = ("day", "updated_at")
 """What answers say of a row beside its columns."""
 
@@ -106,7 +112,7 @@ class Renewing(threading.Thread):
 def read_known(connection: Connection) -> Known:
     """Read who was erased, and whose keys are in force."""
     with connection.transaction():
-        erased = frozenset(user for (user,) in connection.execute("select user_id from sms.erasure_feed"))
+        erased = frozenset(user for (user,) in connection.execute(ERASED))
         return Known(erased, keys.in_force(connection), clock(connection))
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import pyarrow as pa
 import pytest
 
 from ml.products.columns import answers
-from rekindle import postgres
+from rekindle import granting, postgres
+from rekindle.errors import InputError
 from rekindle.publishing import answers as material
 from rekindle.settings import settings
 from tests.rekindle.publishing.test_publishing import MONDAY, TUESDAY
@@ -140,6 +142,35 @@ def test_who_is_erased_is_forgotten_by_the_service_and_in_what_it_reads(service)
     assert not postgres.transact(lambda c: material.of_users(c, ["u03"]))
     (kept,) = postgres.transact(lambda c: material.of_users(c, ["u04"]))
     assert kept["user_id"] == "u04"
+
+
+def test_who_has_asked_to_be_erased_is_forgotten_before_it_is_done(service, database):
+    database.execute(
+        "insert into rekindle.withdrawal (kind, user_id, at, source_id) values ('erasure', 'u05', now(), 'r1'),"
+        " ('stop', 'u06', now(), 'r2')"
+    )
+    service.renew()
+
+    assert service.ask("/v1/scores/recall/u05")[0] == 404
+    assert service.ask("/v1/scores/recall/u06")[0] == 200
+
+
+def test_a_role_of_its_own_reads_what_is_answered_and_no_permission(service, database, monkeypatch):
+    role = f"answers_{uuid4().hex[:8]}"
+    database.execute(f"create role {role} login password '{'x' * 12}'")
+    try:
+        postgres.transact(lambda c: granting.let_read(c, (replace(granting.ANSWERS, role=role),)))
+        database.use(monkeypatch, user=role, password="x" * 12)
+        service.holding.held = None
+        service.renew()
+        assert service.ask("/v1/scores/recall/u03")[0] == 200
+        for table in ("sms.audience", "rekindle.permission", "rekindle.withdrawal"):
+            with pytest.raises(InputError, match="permission denied"):
+                postgres.transact(lambda c, table=table: c.execute(f"select * from {table}"))
+    finally:
+        postgres.disconnect()
+        database.execute(f"drop owned by {role}")
+        database.execute(f"drop role {role}")
 
 
 def test_a_model_whose_bytes_were_changed_is_not_read(service):
