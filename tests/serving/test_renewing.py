@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
+from rekindle import platform as local_platform
+from rekindle import postgres
+from rekindle.platform import postgres as postgres_server
+from rekindle.platform.credentials import credentials
+from rekindle.platform.home import Home
 from rekindle.settings import settings
+from serving import keys
 from serving.holding import Renewing
+from tests.homes import HOMES
 from tests.rekindle.publishing.test_publishing import MONDAY, TUESDAY
-from tests.serving.conftest import eventually, publish_day
+from tests.serving.conftest import SOON_S, eventually, publish_day, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ASKING = 4
 
@@ -51,28 +62,41 @@ def test_a_day_is_swapped_under_load_without_an_answer_of_two_days(service):
     assert all(told["score"]["day"] <= told["day"] for _, told in asked if "score" in told)
 
 
-def test_without_postgres_it_goes_on_and_comes_back_by_itself(service, renewing, monkeypatch):
-    url = settings().database_url
-    monkeypatch.setenv("REKINDLE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
-    monkeypatch.setattr("rekindle.postgres.RETRY_PAUSES_SECONDS", ())
-    settings.cache_clear()
-    known = service.holding.known
-    _end_all_sessions(url)
-    eventually(lambda: renewing.is_alive() and service.holding.known is not None)
-    time.sleep(0.5)
-
-    assert service.ask("/v1/scores/recall/u03")[0] == 200
-    stale = service.holding.known
+@pytest.fixture
+def own_server(server: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:  # noqa: ARG001 - says that it is one
+    """A Postgres that nobody else uses, with a published Monday."""
+    home = Home(HOMES.new())
+    passwords = credentials(home)
+    port = postgres_server.start(home, passwords.postgres)
+    url = f"postgresql://postgres:{passwords.postgres}@127.0.0.1:{port}/postgres"
     monkeypatch.setenv("REKINDLE_DATABASE_URL", url)
     settings.cache_clear()
-    eventually(lambda: service.holding.known.at > max(stale.at, known.at))
+    postgres.migrate()
+    publish_day()
+    yield home
+    postgres.disconnect()
+    local_platform.delete(home.path)
+    settings.cache_clear()
 
 
-def _end_all_sessions(url):
-    import psycopg
+def test_postgres_is_killed_and_answers_go_on_until_it_is_back(own_server):
+    token = keys.add("a test", ["score"])
+    with running() as service:
+        service.token = token
+        renewing = Renewing(service.holding, every_seconds=0.1)
+        renewing.start()
+        killed_at = service.holding.known.at
+        processes = [server := postgres_server.postmaster(own_server), *server.children()]
+        for process in processes:
+            process.kill()
+        psutil.wait_procs(processes, timeout=SOON_S)
+        asked = [
+            service.ask(path)[0] for path in ("/v1/scores/recall/u03", "/v1/models/ltv", "/health") for _ in range(20)
+        ]
+        assert set(asked) == {200}
 
-    with psycopg.connect(url, autocommit=True) as administrator:
-        administrator.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity"
-            " where datname = current_database() and pid <> pg_backend_pid()"
-        )
+        postgres_server.start(own_server, credentials(own_server).postgres)
+        publish_day(TUESDAY)
+        eventually(lambda: service.holding.known.at > killed_at)
+        eventually(lambda: service.ask("/v1/scores/recall/u03")[1]["day"] == str(TUESDAY))
+        renewing.end()

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
@@ -294,6 +295,34 @@ def test_figures_are_there_for_a_monitor(stack):
     assert 'rekindle_published_rows{table="' in told("METRICS_PORT")
     assert "airflow_scheduler_heartbeat_total" in told("AIRFLOW_METRICS_PORT")
     assert 'airflow_ti_finish_total{dag_id="daily_scores"' in told("AIRFLOW_METRICS_PORT")
+
+
+@pytest.mark.usefixtures("scored")
+def test_scores_are_answered_over_rest_by_a_role_that_reads_no_permission(stack):
+    token = stack.tool("rekindle", "keys", "add", "a test", "--scope", "score").strip()
+    ((user, chance),) = read(
+        stack, "select user_id, return_probability from sms.recall_scores where in_population order by 1 limit 1"
+    )
+    url = f"http://127.0.0.1:{stack.port('ANSWERS_PORT')}/v1/scores/recall"
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def ask(path, body=None):
+        with urllib.request.urlopen(urllib.request.Request(url + path, body, headers), timeout=30) as answer:
+            return json.load(answer)
+
+    # The key is known within seconds.
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with suppress(urllib.error.HTTPError):
+            ask(f"/{user}")
+            break
+        time.sleep(1)
+    assert ask(f"/{user}")["score"]["return_probability"] == float(chance)
+    (scored,) = ask("", json.dumps({"users": [user]}).encode())["scores"]
+    assert abs(scored["return_probability"] - float(chance)) < 0.0006
+    for table in ("sms.audience", "rekindle.permission", "rekindle.assignment"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            read(stack, f"select * from {table}", role="rekindle_answers")
 
 
 @pytest.mark.usefixtures("scored")
