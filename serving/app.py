@@ -18,7 +18,6 @@ from starlette.exceptions import HTTPException
 from serving import keys, scoring
 from serving.around import Around
 from serving.bodies import MAX_ID, Asked, Described, Problem, Published, Scored
-from serving.held import is_member, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -169,9 +168,9 @@ async def published(request: Request, product: ProductName, user_id: UserId) -> 
     """Tell what was published of a user: the score, why, and until when it may be used."""
     held, erased = _held(request), _known(request).erased
     offer = _offer(held, product)
-    if user_id in erased or not is_member(offer.rows, user_id):
+    place = None if user_id in erased else offer.members([user_id]).get(user_id)
+    if place is None:
         raise _unknown(held, offer, user_id, erased)
-    (place,) = places_of(offer.rows, [user_id]).values()
     return _answer(_about(offer) | {"score": offer.rows.row(place)})
 
 
@@ -198,15 +197,15 @@ def _of_users(
     """Score users by their ids, and say of whom the product does not cover which one does."""
     if held.inputs is None:
         raise NoAnswerError(503, "no_inputs", "The day's inputs are not published.", "Set publish_inputs: true.")
-    members = [user for user in users if user not in erased and is_member(offer.rows, user)]
-    places = places_of(held.inputs, members)
+    members = offer.members(user for user in users if user not in erased)
+    places = held.inputs.places(members)
     if not places:
         raise _unknown(held, offer, users[0], erased)
     rows = scoring.of_users(held.inputs, list(places.values()), offer.day)
     by_user = dict(zip(places, scoring.answered(offer, found, rows), strict=True))
-    for user, place in places_of(offer.rows, by_user).items():
+    for user, answered in by_user.items():
         # Where some have the same score the day has put them in an order, which the score alone does not tell.
-        by_user[user]["percentile"] = offer.rows.value(place, "percentile")
+        answered["percentile"] = offer.rows.value(members[user], "percentile")
     unknown = {user: {"covered_by": _covering(held, user, erased)} for user in users if user not in by_user}
     return [{"user_id": user, **(by_user | unknown)[user]} for user in users]
 

@@ -35,6 +35,11 @@ class Rows:
         place = bisect_left(range(len(ids)), user_id, key=lambda at: ids[at].as_py())
         return place if place < len(ids) and ids[place].as_py() == user_id else None
 
+    def places(self, user_ids: Iterable[str]) -> dict[str, int]:
+        """Return the places of those users who have a row."""
+        found = ((user_id, self.find(user_id)) for user_id in user_ids)
+        return {user_id: place for user_id, place in found if place is not None}
+
     def value(self, place: int, column: str) -> Any:
         """Return one of a row's values."""
         return self.batch.column(column)[place].as_py()
@@ -78,6 +83,13 @@ class Offer:
     scoring: Scoring | None
     """None of a product without a model, and where no inputs are published."""
 
+    def members(self, user_ids: Iterable[str]) -> dict[str, int]:
+        """Return the places of those users who are in the population: who has left it stays with a row that says so."""
+        places = self.rows.places(user_ids)
+        if MEMBER not in self.rows.batch.schema.names:
+            return places
+        return {user_id: place for user_id, place in places.items() if self.rows.value(place, MEMBER)}
+
 
 @dataclass(frozen=True)
 class Held:
@@ -90,7 +102,7 @@ class Held:
 
     def covering(self, user_id: str) -> list[str]:
         """Return the products in whose population a user is."""
-        return [name for name, offer in self.offers.items() if is_member(offer.rows, user_id)]
+        return [name for name, offer in self.offers.items() if offer.members([user_id])]
 
     @property
     def valid_until(self) -> datetime:
@@ -107,17 +119,3 @@ class Known:
     """By their ids."""
     at: datetime
     """When Postgres said so, by its clock."""
-
-
-def is_member(rows: Rows, user_id: str) -> bool:
-    """Whether a user is in the population that rows are about: who has left it stays with a row that says so."""
-    place = rows.find(user_id)
-    if place is None:
-        return False
-    return MEMBER not in rows.batch.schema.names or bool(rows.value(place, MEMBER))
-
-
-def places_of(rows: Rows, user_ids: Iterable[str]) -> dict[str, int]:
-    """Return the places of those users who have a row."""
-    found = ((user_id, rows.find(user_id)) for user_id in user_ids)
-    return {user_id: place for user_id, place in found if place is not None}

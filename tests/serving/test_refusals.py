@@ -13,6 +13,7 @@ from rekindle.settings import PROJECT
 from serving import keys
 from serving.app import CODES
 from serving.around import MAX_BODY_BYTES
+from serving.limits import Limits
 from tests.serving.conftest import eventually, running, sent
 
 SCORES = "/v1/scores/recall"
@@ -71,6 +72,18 @@ def test_who_asks_too_often_is_told_when_to_ask_again(database):  # noqa: ARG001
     assert {status for status, _, _ in found} == {503, 429}
     (after,) = {headers["Retry-After"] for status, _, headers in found if status == 429}
     assert after == "1"
+
+
+def test_a_key_may_ask_as_often_as_it_says_and_no_other_key_waits_for_it():
+    now = 0.0
+    limits = Limits(2, clock=lambda: now)
+
+    assert [limits.wait_for("a") for _ in range(4)] == [0, 0, 1, 1]
+    assert limits.wait_for("b") == 0
+    now = 0.5
+    assert [limits.wait_for("a") for _ in range(2)] == [0, 1]
+    now = 100.0
+    assert [limits.wait_for("a") for _ in range(3)] == [0, 0, 1]
 
 
 def test_before_a_first_day_it_says_that_nothing_is_published(database):  # noqa: ARG001 - nothing is published there
@@ -178,7 +191,7 @@ def test_what_fails_within_is_answered_and_told_without_what_was_sent(service, c
     def broken(*_):
         raise ValueError("u03 broke it")
 
-    monkeypatch.setattr("serving.app.places_of", broken)
+    monkeypatch.setattr("serving.held.Offer.members", broken)
     status, told = service.ask(f"{SCORES}/u03")
 
     assert refused(status, told) == (500, "broken")
