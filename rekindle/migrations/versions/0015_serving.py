@@ -10,7 +10,7 @@ down_revision = "0014"
 SERVING = """
 create schema if not exists serving;
 
-create table serving.model (
+create table if not exists serving.model (
     product text primary key,
     model_name text not null,
     model_version text not null,
@@ -28,7 +28,7 @@ comment on column serving.model.archive is
 comment on column serving.model.cut_points is
     'The lowest raw score of each percentile of the day, from 1 to 100; NaN where nobody has it.';
 
-create table serving.features (
+create table if not exists serving.features (
     part integer primary key,
     day date not null,
     inputs bytea not null
@@ -38,7 +38,7 @@ alter table serving.features alter column inputs set storage external;
 comment on table serving.features is
     'What the models of serving.model read of the users of the published day, as Arrow. One row per some thousand users.';
 
-create table serving.api_key (
+create table if not exists serving.api_key (
     key_id text primary key check (key_id ~ '^[a-z0-9]{8}$'),
     name text not null check (name <> ''),
     secret_sha256 text not null check (secret_sha256 ~ '^[0-9a-f]{64}$'),
