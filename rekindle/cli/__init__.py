@@ -24,6 +24,7 @@ from rekindle.cli import (
     models,
     platform,
     prepare,
+    rta,
     search,
     serve,
 )
@@ -43,7 +44,7 @@ app = typer.Typer(
 )
 GROUPS = (
     *(platform, landing, models, search, daily, accept, campaigns, experiments, export),
-    *(serve, erasure, metrics, prepare, demo),
+    *(serve, erasure, metrics, prepare, demo, rta),
 )
 for group in GROUPS:
     group.register(app)
