@@ -83,9 +83,10 @@ def _of_npz(path: Path) -> Mapping[str, NDArray[Any]]:
 
     try:
         # Pickled objects run code when they are loaded; a log has none.
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if name in NAMES_IN_NPZ.values()}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    # TypeError: a single array, which numpy loads whatever the name of its file is, is no context.
+    except (ValueError, TypeError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path.name} cannot be read as arrays of numbers.",
             todo="Write it anew with numpy.savez, without objects.",

@@ -61,24 +61,25 @@ class Wins:
     """Which auction, counted from 0."""
     spend: NDArray[np.float64]
     """Of this one and all before."""
-    clicks: NDArray[np.int64]
-    """Of this one and all before."""
+    clicked_at: NDArray[np.intp]
+    """Those of `at` that were clicked."""
 
     def within(self, budget: float) -> Outcome:
         """Return what is bought with a budget."""
         bought = int(np.searchsorted(self.spend, budget, side="right"))
-        passed = self.at[bought] / self.auction_count if bought < len(self.at) else 1.0
-        if not bought:
-            return Outcome(0, 0, 0.0, float(passed))
-        return Outcome(int(self.clicks[bought - 1]), bought, float(self.spend[bought - 1]), float(passed))
+        passed = int(self.at[bought]) if bought < len(self.at) else self.auction_count
+        return Outcome(
+            clicks=int(np.searchsorted(self.clicked_at, passed)),
+            wins=bought,
+            spend=float(self.spend[bought - 1]) if bought else 0.0,
+            passed=passed / self.auction_count,
+        )
 
 
 def wins(auctions: Auctions, bids: NDArray[np.float64]) -> Wins:
     """Return what bids win, one bid per auction."""
     at = np.flatnonzero(bids >= auctions.market_price)
-    return Wins(
-        len(auctions), at, np.cumsum(auctions.market_price[at]), np.cumsum(auctions.clicked[at], dtype=np.int64)
-    )
+    return Wins(len(auctions), at, np.cumsum(auctions.market_price[at]), at[auctions.clicked[at]])
 
 
 def replay(auctions: Auctions, bids: NDArray[np.float64], budget: float) -> Outcome:

@@ -58,6 +58,8 @@ def _ortb1(earlier: Auctions) -> Bid:
 
 
 def _flat_above(share: float) -> Callable[[Auctions], Bid]:
+    """Bid on the highest share of the earlier chances; of those that are equal to the least of them on all."""
+
     def learn(earlier: Auctions) -> Bid:
         least = np.quantile(earlier.predicted, 1 - share)
         return lambda predicted, number: np.where(predicted >= least, number, NO_BID)

@@ -138,7 +138,7 @@ def _table(found: Comparison) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("budget", no_wrap=True)
     for name in ("bid", "clicks", "best", "wins", "spend", "a click", "more"):
         table.add_column(name, justify="right", no_wrap=True)
