@@ -74,16 +74,18 @@ def test_chances_that_are_all_alike_bid_as_flat_does():
 
 
 def test_nothing_of_the_later_half_is_known_when_a_bid_is_chosen():
-    auctions = drawn(0)
-    other = Auctions(*(np.concatenate([a, b[::-1]]) for a, b in zip(*map(columns, halves(auctions)), strict=True)))
+    earlier, later = halves(drawn(0))
+    dearer = Auctions(later.clicked[::-1], later.market_price * 3 + 0.5, later.predicted**2 / 2)
+    auctions, other = together(earlier, later), together(earlier, dearer)
     found, of_other = (compare(log, [Fraction(1, 8)]).by_budget[Fraction(1, 8)] for log in (auctions, other))
 
     assert [one.number for one in found] == [one.number for one in of_other]
     assert [one.outcome for one in found] != [one.outcome for one in of_other]
 
 
-def columns(auctions: Auctions):
-    return auctions.clicked, auctions.market_price, auctions.predicted
+def together(*parts: Auctions) -> Auctions:
+    columns = [(part.clicked, part.market_price, part.predicted) for part in parts]
+    return Auctions(*map(np.concatenate, zip(*columns, strict=True)))
 
 
 def test_the_same_seed_says_the_same():
