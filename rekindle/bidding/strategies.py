@@ -28,6 +28,10 @@ NO_BID = -np.inf
 """Wins nothing: a bid of 0 would win what costs nothing."""
 
 
+LEAST_CHANCE = 1e-12
+"""A mean chance below this is no prediction, and multiples of it would pass what a number can hold."""
+
+
 @dataclass(frozen=True)
 class Strategy:
     """A way to bid: `learn` makes it from the earlier auctions."""
@@ -68,9 +72,9 @@ def _flat_above(share: float) -> Callable[[Auctions], Bid]:
 
 
 def _relative(earlier: Auctions) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """The predicted chance as a multiple of its earlier mean; where that is 0 it tells nothing, and all are taken for equal."""
+    """The predicted chance as a multiple of its earlier mean; where that is as good as 0, all are taken for equal."""
     mean = float(earlier.predicted.mean())
-    return lambda predicted: predicted / mean if mean > 0 else np.ones(len(predicted))
+    return lambda predicted: predicted / mean if mean > LEAST_CHANCE else np.ones(len(predicted))
 
 
 def half_won_at(market_price: NDArray[np.float64]) -> float:

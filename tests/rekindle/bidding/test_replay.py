@@ -105,6 +105,13 @@ def test_a_number_is_the_bid_at_the_mean_chance(strategy):
     assert bids.tolist() == sorted(bids)
 
 
+@pytest.mark.parametrize("chance", [0.0, 5e-324])
+def test_chances_that_are_as_good_as_0_are_taken_for_equal(chance):
+    earlier = log([False] * 2, [0, 90], [chance] * 2)
+    for strategy in STRATEGIES:
+        assert strategy.learn(earlier)(np.array([chance, 1.0]), 50.0) == pytest.approx(50), strategy.name
+
+
 def test_ortb1_bids_by_the_formula_of_its_paper():
     earlier = log([False] * 4, [10, 20, 40, 90], [0.1, 0.2, 0.3, 0.4])
     c, mean, number = strategies.half_won_at(earlier.market_price), 0.25, 50.0
