@@ -60,8 +60,16 @@ def test_help_loads_no_heavy_library():
 
 
 def test_every_command_has_an_example_and_answers_in_json(run):
-    for name in [command.name or command.callback.__name__ for command in cli.app.registered_commands]:
-        code, said, _ = run(name, "--help")
+    groups = [(group.name or group.typer_instance.info.name, group.typer_instance) for group in cli.app.registered_groups]
+    names = [
+        (*beginning, command.name or command.callback.__name__)
+        for *beginning, app in ((cli.app,), *groups)
+        for command in app.registered_commands
+    ]
+    assert ("keys", "add") in names
+    for parts in names:
+        name = " ".join(parts)
+        code, said, _ = run(*parts, "--help")
 
         assert code == 0
         assert f"Example: rekindle {name}" in said, f"{name}: give it epilog=example(…)"
