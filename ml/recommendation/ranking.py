@@ -1,0 +1,138 @@
+"""
+Boosted trees that order what the retrievers found, from features that exist without any further data.
+
+They learn from an earlier part what came true later, for users whose lists nobody ranked. Whether they help is measured on the
+other half of these users, each half by the trees of the other; where their advantage is not above one standard error, the merged
+order stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.model.learners.boosting import TREES, Boosting
+from ml.recommendation.merging import PLACES
+from ml.recommendation.metrics import RESAMPLES, hits, ndcg
+from ml.recommendation.retrievers.category_popularity import affinity
+from ml.recommendation.retrievers.declaration import WINDOW_DAYS
+from ml.training.evaluation import ONE_ERROR, Figure, counts, figure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import scipy.sparse as sp
+
+    from ml.recommendation.interactions import Known
+    from ml.recommendation.merging import Merging, Pool
+
+DEPTH = 100
+"""How many of the merged list are ranked."""
+
+TOLD: Mapping[str, Any] = {
+    **TREES,
+    "objective": "lambdarank",
+    # Pairs count of which one stands among so many; a few more than are shown, as LightGBM's authors advise.
+    "lambdarank_truncation_level": PLACES + 5,
+    "min_data_in_leaf": 100,
+}
+ROUNDS = 100
+
+OF_ITEM = ("users_30_days", "users", "item_days_since_last", "item_days_since_first")
+OF_USER = ("user_items", "user_days_since_last", "user_days_since_first")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the ranker stays, and by how much it is better than the merged order on users it has not seen."""
+
+    is_kept: bool
+    difference: Figure | None
+    says: str
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """Trees over the rows of a pool."""
+
+    trees: Boosting
+
+    def scores(self, known: Known, users: np.ndarray, pool: Pool, merging: Merging) -> np.ndarray:
+        """Return the score of each row of what is merged."""
+        return self.trees.raw(features(known, users, pool, merging))
+
+
+def features(known: Known, users: np.ndarray, pool: Pool, merging: Merging) -> np.ndarray:
+    """Return the features of each row: what retrievers say, the item, the user, and how the two fit."""
+    rows = known.interactions
+    user, item = users[pool.row], pool.item
+    liked = affinity(known, memory=None)
+    shared = liked[user].multiply(known.items.categories[item]).sum(axis=1)
+    of_item = np.column_stack([rows.popularity(WINDOW_DAYS), rows.popularity(), *_days(rows.item, rows, 1)])
+    of_user = np.column_stack([rows.counts, *_days(rows.user, rows, 0)])
+    found = [
+        np.where(np.isfinite(pool.ranks), pool.ranks, np.nan),
+        pool.scores,
+        merging.scores(pool),
+        of_item[item],
+        of_user[user],
+        np.asarray(shared),
+    ]
+    return np.column_stack(found)
+
+
+def _days(code: np.ndarray, rows: Any, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the days since the last and since the first interaction, of each item or user; none of those without."""
+    first, last = np.full(rows.shape[axis], np.inf), np.full(rows.shape[axis], -np.inf)
+    np.minimum.at(first, code, rows.day)
+    np.maximum.at(last, code, rows.day)
+    since = rows.last_day - np.array([last, first])
+    return tuple(np.where(np.isfinite(since), since, np.nan))  # type: ignore[return-value]
+
+
+def fit(drawn: np.ndarray, pool: Pool, relevant: sp.csr_matrix) -> Ranker:
+    """Learn from rows of a pool, their features drawn, which of them came true."""
+    import lightgbm as lgb
+
+    label = relevant_rows(pool, relevant)
+    _, group = np.unique(pool.row, return_counts=True)
+    names = [f"f{i}" for i in range(drawn.shape[1])]
+    data = lgb.Dataset(drawn, label, group=group, feature_name=names, free_raw_data=True)
+    booster = lgb.train(dict(TOLD), data, num_boost_round=ROUNDS)
+    return Ranker(Boosting.from_text(booster.model_to_string()))
+
+
+def learn(
+    known: Known, users: np.ndarray, pool: Pool, relevant: sp.csr_matrix, merging: Merging
+) -> tuple[Ranker | None, Verdict]:
+    """Learn a ranker from what users did after `known`, and say whether it helps; None where it does not."""
+    merged, kept = pool.best(merging.scores(pool), len(users), DEPTH)
+    # Sorted, so that the rows of a user stand together and in the same order, whatever the merging.
+    pool = pool.take(np.sort(kept))
+    drawn, scores = features(known, users, pool, merging), np.full(len(pool.row), -np.inf)
+    half = np.random.default_rng(0).permutation(len(users)) % 2
+    for fold in (0, 1):
+        inside = half[pool.row] == fold
+        if not relevant_rows(pool.take(~inside), relevant).any() or not inside.any():
+            return None, Verdict(is_kept=False, difference=None, says="not ranked: nothing to learn from")
+        fitted = fit(drawn[~inside], pool.take(~inside), relevant)
+        scores[inside] = fitted.trees.raw(drawn[inside])
+    ranked, _ = pool.best(scores, len(users), PLACES)
+    found = _difference(ranked.items, merged.items, relevant)
+    told = f"{found.value:+.4f} nDCG@{PLACES} ({found.low:+.4f} to {found.high:+.4f}, one error) on users it has not seen"
+    if not found.is_above_zero:
+        return None, Verdict(is_kept=False, difference=found, says=f"the merged order stays: {told}")
+    return fit(drawn, pool, relevant), Verdict(is_kept=True, difference=found, says=f"ranked: {told}")
+
+
+def relevant_rows(pool: Pool, relevant: sp.csr_matrix) -> np.ndarray:
+    """Return whether each row of a pool came true."""
+    return hits(pool.item[:, None], relevant[pool.row])[:, 0]
+
+
+def _difference(ranked: np.ndarray, merged: np.ndarray, relevant: sp.csr_matrix) -> Figure:
+    found = np.nan_to_num(ndcg(ranked, relevant, PLACES) - ndcg(merged, relevant, PLACES))
+    drawn = [float(np.average(found, weights=times)) for times in counts(np.arange(len(found)), RESAMPLES)]
+    return figure(float(found.mean()), drawn, ONE_ERROR)
