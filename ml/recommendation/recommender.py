@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from ml.recommendation import ranking
 from ml.recommendation.filtering import Filtering
 from ml.recommendation.merging import PLACES, Merging, Pool, choose
 from ml.recommendation.metrics import ndcg
-from ml.recommendation.retrievers import NOTHING, RETRIEVERS, Fitted, Lists, Retriever
+from ml.recommendation.retrievers import NOTHING, RETRIEVERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    import scipy.sparse as sp
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ml.recommendation.interactions import Known
     from ml.recommendation.ranking import Ranker, Verdict
+    from ml.recommendation.retrievers import Fitted, Lists, Retriever
     from ml.recommendation.splits import Split
 
 DEPTH = 100
@@ -92,26 +92,27 @@ class Recommender:
         lists = {name: one.retrieve(users, max(k, DEPTH), exclude) for name, one in self.fitted.items()}
         found = {name: _cut(one, k) for name, one in lists.items()}
         pool = Pool.of(lists, len(self.known.items.ids))
-        merged = self.chosen.merging.scores(pool)
         # Of users who did nothing only cohorts can say more than of everybody.
-        merged[self.known.interactions.counts[users][pool.row] == 0] = -np.inf
-        found["merged"] = _cut(pool.best(merged, len(users), max(k, DEPTH))[0], k)
+        pool = pool.take(self.known.interactions.counts[users][pool.row] > 0)
+        merged = self.chosen.merging.scores(pool)
+        found["merged"] = _cut(pool.best(merged, len(users), k)[0], k)
         answer = found["merged"]
         if self.chosen.ranker is not None:
-            answer = found["ranked"] = _cut(self._ranked(self.chosen.ranker, users, pool, merged, max(k, DEPTH)), k)
+            answer = found["ranked"] = self._ranked(self.chosen.ranker, users, pool, found["merged"])
         found["answer"] = _filled(answer, lists[FALLBACK].items)
         return found
 
-    def _ranked(self, ranker: Ranker, users: np.ndarray, pool: Pool, merged: np.ndarray, k: int) -> Lists:
-        """Rank the first of the merged list; what stands behind stays behind, in its order."""
-        _, first = pool.best(merged, len(users), ranking.DEPTH)
-        first = np.sort(first)
-        scores = merged.copy()
-        ranked = ranker.scores(self.known, users, pool.take(first), self.chosen.merging)
-        # Merged scores are far below 1, so that what is ranked stands before.
-        scores[first] = ranked - ranked.min(initial=0.0) + 1.0
-        scores[first] += merged[np.isfinite(merged)].max(initial=0.0)
-        return pool.best(scores, len(users), k)[0]
+    def _ranked(self, ranker: Ranker, users: np.ndarray, pool: Pool, merged: Answer) -> Answer:
+        """Rank the first of each merged list; what stands behind stays behind, in its order."""
+        k = merged.items.shape[1]
+        first = ranking.first_of(pool, self.chosen.merging, len(users))
+        scores = ranker.scores(self.known, users, first, self.chosen.merging)
+        ranked = _cut(first.best(scores, len(users), min(k, ranking.DEPTH))[0], k)
+        return Answer(
+            np.hstack([ranked.items, merged.items[:, ranking.DEPTH :]]),
+            np.hstack([ranked.scores, merged.scores[:, ranking.DEPTH :] - 1.0]),
+            merged.is_fallback,
+        )
 
 
 def _cut(lists: Lists, k: int) -> Answer:
@@ -169,7 +170,7 @@ def relevant_to(filtering: Filtering, after: Known) -> tuple[np.ndarray, sp.csr_
     everybody = np.arange(len(after.users.ids))
     found = after.interactions.matrix.tocoo()
     allowed = ~filtering.exclude(everybody)[found.row, found.col]
-    kept = type(after.interactions.matrix)(
+    kept = sp.csr_matrix(
         (np.ones(allowed.sum()), (found.row[allowed], found.col[allowed])), shape=found.shape
     )
     kept.sort_indices()
@@ -179,49 +180,63 @@ def relevant_to(filtering: Filtering, after: Known) -> tuple[np.ndarray, sp.csr_
 
 def learn(
     known: Known,
-    inside: Split,
+    inside: Sequence[Split],
     *,
     leaves_out_seen: bool = True,
     retrievers: Mapping[str, Retriever] = RETRIEVERS,
 ) -> Recommender:
-    """Learn from what is known, everything chosen by a cut of it."""
+    """Learn from what is known, everything chosen by cuts of it."""
     refused = {name: why for name, one in retrievers.items() if (why := one.refuses(known)) is not None}
     able = {name: one for name, one in retrievers.items() if name not in refused}
-    validation = Validation.of(known, inside, leaves_out_seen=leaves_out_seen)
-    chosen = _choose(able, validation)
+    chosen = _choose(able, [Validation.of(known, split, leaves_out_seen=leaves_out_seen) for split in inside])
     fitted = {name: one.fit(known, **chosen.hyper[name]) for name, one in able.items()}
     return Recommender(known, Filtering(known, leaves_out_seen), fitted, chosen, refused)
 
 
-def _choose(able: Mapping[str, Retriever], validation: Validation) -> Chosen:
-    known_only = validation.known_only()
-    if len(known_only.users) < MIN_USERS:
-        told = f"not ranked: {len(known_only.users)} validation users, below {MIN_USERS}"
+def _choose(able: Mapping[str, Retriever], validations: Sequence[Validation]) -> Chosen:
+    parts = [one.known_only() for one in validations]
+    parts = [one for one in parts if len(one.users) >= MIN_USERS]
+    if not parts:
+        told = f"not ranked: no cut of the training part has {MIN_USERS} users who had done something before"
         return Chosen(
             {name: one.defaults for name, one in able.items()},
             Merging(dict.fromkeys(able, 1.0)),
             None,
             ranking.Verdict(is_kept=False, difference=None, says=told),
-            len(known_only.users),
+            0,
         )
-    found = {name: tuned(one, known_only if one.is_personal else validation) for name, one in able.items()}
-    lists = {name: known_only.lists(fitted, DEPTH) for name, (_, fitted) in found.items()}
-    pool = Pool.of(lists, len(validation.before.items.ids))
-    merging, _ = choose(pool, known_only.relevant)
-    ranker, verdict = ranking.learn(validation.before, known_only.users, pool, known_only.relevant, merging)
-    hyper = {name: values for name, (values, _) in found.items()}
-    return Chosen(hyper, merging, ranker, verdict, len(known_only.users))
+    hyper, pools = {}, [{} for _ in parts]
+    for name, one in able.items():
+        hyper[name], fitted = tuned(one, parts)
+        for lists, part, what in zip(pools, parts, fitted, strict=True):
+            lists[name] = part.lists(what, DEPTH)
+    sizes = [len(part.users) for part in parts]
+    found = [Pool.of(lists, len(part.before.items.ids)) for lists, part in zip(pools, parts, strict=True)]
+    users, relevant = np.concatenate([part.users for part in parts]), sp.vstack([part.relevant for part in parts], "csr")
+    merging, _ = choose(Pool.stacked(found, sizes), relevant)
+    first = [ranking.first_of(pool, merging, size) for pool, size in zip(found, sizes, strict=True)]
+    drawn = [
+        ranking.features(part.before, part.users, pool, merging) for part, pool in zip(parts, first, strict=True)
+    ]
+    ranker, verdict = ranking.learn(np.concatenate(drawn), Pool.stacked(first, sizes), users, relevant, merging)
+    return Chosen(hyper, merging, ranker, verdict, len(users))
 
 
-def tuned(retriever: Retriever, validation: Validation) -> tuple[dict[str, Any], Fitted]:
+def tuned(retriever: Retriever, validations: Sequence[Validation]) -> tuple[dict[str, Any], list[Fitted]]:
     """Go through the hyper-parameters once, one after the other; return the best values and what is fitted with them."""
-    best = retriever.defaults
-    fitted = retriever.fit(validation.before, **best)
-    reached = validation.worth(fitted)
+    best, (fitted, reached) = retriever.defaults, _tried(retriever, retriever.defaults, validations)
     for name, values in retriever.hyper.items():
         for value in values[1:]:
-            tried = {**best, name: value}
-            candidate = retriever.fit(validation.before, **tried)
-            if (found := validation.worth(candidate)) > reached:
-                best, fitted, reached = tried, candidate, found
+            trial = {**best, name: value}
+            candidates, found = _tried(retriever, trial, validations)
+            if found > reached:
+                best, fitted, reached = trial, candidates, found
     return best, fitted
+
+
+def _tried(
+    retriever: Retriever, hyper: Mapping[str, Any], validations: Sequence[Validation]
+) -> tuple[list[Fitted], float]:
+    fitted = [retriever.fit(one.before, **hyper) for one in validations]
+    worth = [one.worth(what) for one, what in zip(validations, fitted, strict=True)]
+    return fitted, float(np.average(worth, weights=[len(one.users) for one in validations]))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ml.recommendation.interactions import Interactions
 
 SHARE = 0.75
+CUTS_INSIDE = 2
 
 
 class Split(Protocol):
@@ -30,8 +31,8 @@ class Split(Protocol):
         """Return which rows are learnt from, and which are tested on."""
         ...
 
-    def inside(self) -> Split:
-        """Return how the training part is cut."""
+    def inside(self) -> tuple[Split, ...]:
+        """Return how the training part is cut: more than once where that makes the choice less a matter of luck."""
         ...
 
 
@@ -53,8 +54,8 @@ class AtRandom:
         place[order] = np.arange(len(rows))
         return _first(rows, place, self.share)
 
-    def inside(self) -> AtRandom:
-        return AtRandom(self.share, self.seed + 1)
+    def inside(self) -> tuple[AtRandom, ...]:
+        return tuple(AtRandom(self.share, self.seed + 1 + number) for number in range(CUTS_INSIDE))
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class LastOfEach:
     def cut(self, rows: Interactions) -> tuple[np.ndarray, np.ndarray]:
         return _first(rows, np.arange(len(rows)), self.share)
 
-    def inside(self) -> LastOfEach:
-        return self
+    def inside(self) -> tuple[LastOfEach, ...]:
+        return (self,)
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ class ByTime:
     def cut(self, rows: Interactions) -> tuple[np.ndarray, np.ndarray]:
         return rows.day < self.day, (rows.day >= self.day) & (rows.day < self.day + self.days)
 
-    def inside(self) -> ByTime:
-        return ByTime(self.day - self.days, self.days)
+    def inside(self) -> tuple[ByTime, ...]:
+        return tuple(ByTime(self.day - back * self.days, self.days) for back in range(CUTS_INSIDE, 0, -1))
 
 
 def blocks(rows: Interactions, days: float, count: int) -> Iterator[ByTime]:
