@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.recommendation.filtering import Filtering
 from ml.recommendation.metrics import coverage_figure, mean_figure, ndcg, novelty, recall
 from ml.recommendation.recommender import Recommender, learn, relevant_to
 from ml.recommendation.retrievers import NOTHING, RETRIEVERS
+from ml.recommendation.retrievers.declaration import in_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import scipy.sparse as sp
 
+    from ml.recommendation.filtering import Filtering
     from ml.recommendation.interactions import Known
     from ml.recommendation.recommender import Answer
     from ml.recommendation.retrievers import Retriever
@@ -86,7 +87,7 @@ def _evaluated(known: Known, split: Split, leaves_out_seen: bool, retrievers: Ma
     stages = learnt.stages(users, DEPTH)
     is_known = before.interactions.counts[users] > 0
     rows = [
-        _row(split.name, audience, by, _take(found, chosen), relevant[chosen], before)
+        Row(split.name, audience, by, int(chosen.sum()), _figures(_take(found, chosen), relevant[chosen], before))
         for audience, chosen in zip(AUDIENCES, (is_known, np.ones(len(users), bool)), strict=True)
         for by, found in stages.items()
     ]
@@ -107,16 +108,15 @@ def _evaluated(known: Known, split: Split, leaves_out_seen: bool, retrievers: Ma
     )
 
 
-def _row(split: str, audience: str, by: str, found: Answer, relevant: sp.csr_matrix, before: Known) -> Row:
+def _figures(found: Answer, relevant: sp.csr_matrix, before: Known) -> dict[str, Figure]:
     users_of, items = before.interactions.popularity(), found.items
-    figures = {
+    return {
         "ndcg_10": mean_figure(ndcg(items, relevant, PLACES)),
         "recall_100": mean_figure(recall(items, relevant, DEPTH)),
         "coverage_10": coverage_figure(items, len(before.items.ids), PLACES),
         "novelty_10": mean_figure(novelty(items, users_of, len(before.users.ids), PLACES)),
         "fallback_10": mean_figure(found.is_fallback[:, :PLACES].mean(axis=1)),
     }
-    return Row(split, audience, by, len(items), figures)
 
 
 def _take(found: Answer, rows: np.ndarray) -> Answer:
@@ -125,10 +125,11 @@ def _take(found: Answer, rows: np.ndarray) -> Answer:
 
 def _looked_at(filtering: Filtering, users: np.ndarray, stages: Mapping[str, Answer]) -> tuple[int, int]:
     """Count the answers, and those that a rule excludes."""
-    exclude = filtering.exclude(users)
     answers = forbidden = 0
-    for found in stages.values():
-        row, place = np.nonzero(found.items != NOTHING)
-        answers += len(row)
-        forbidden += int(exclude[row, found.items[row, place]].sum())
+    for rows in in_blocks(np.arange(len(users)), len(filtering.known.items.ids)):
+        exclude = filtering.exclude(users[rows])
+        for found in stages.values():
+            row, place = np.nonzero(found.items[rows] != NOTHING)
+            answers += len(row)
+            forbidden += int(exclude[row, found.items[rows][row, place]].sum())
     return answers, forbidden

@@ -54,11 +54,11 @@ def _seen(known: Known, users: np.ndarray) -> np.ndarray:
 
 
 def _blocked(known: Known, _: np.ndarray) -> np.ndarray:
-    return _there(known.items.blocked)
+    return np.asarray(known.items.blocked, bool)
 
 
 def _out_of_stock(known: Known, _: np.ndarray) -> np.ndarray:
-    return ~_there(known.items.in_stock)
+    return ~np.asarray(known.items.in_stock, bool)
 
 
 def _other_countries(known: Known, users: np.ndarray) -> np.ndarray:
@@ -66,11 +66,6 @@ def _other_countries(known: Known, users: np.ndarray) -> np.ndarray:
     names, code = np.unique(known.users.attributes[COUNTRY][users], return_inverse=True)
     not_in = np.array([[one is not None and name not in one for one in sold] for name in names], bool)
     return not_in.reshape(len(names), len(sold))[code]
-
-
-def _there(column: np.ndarray | None) -> np.ndarray:
-    assert column is not None, "a rule is asked only where `why_off` says nothing"
-    return column
 
 
 def _lacks_countries(known: Known) -> str | None:

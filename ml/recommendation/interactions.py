@@ -52,7 +52,7 @@ class Interactions:
         items: Iterable[str] = (),
     ) -> Interactions:
         """
-        Make interactions of columns: lists, NumPy's or Arrow's. `users` and `items` may do nothing yet, and are known all the same.
+        Make interactions of columns: lists, NumPy's or Arrow's. `users` and `items` are known though they did nothing yet.
 
         Raises InputError for columns of different length, a missing day, and a weight that is not above zero.
         """

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.recommendation.metrics import hits
+from ml.recommendation.metrics import codes
 from ml.recommendation.retrievers.declaration import NOTHING, Lists
 
 if TYPE_CHECKING:
@@ -52,14 +52,14 @@ class Pool:
         """Put lists for the same users together."""
         width = max(item_count, 1)
         places = {name: found.items != NOTHING for name, found in lists.items()}
-        codes = {
+        found_codes = {
             name: (np.arange(len(found.items))[:, None] * width + found.items)[places[name]]
             for name, found in lists.items()
         }
-        every = np.unique(np.concatenate([np.zeros(0, int), *codes.values()]))
+        every = np.unique(np.concatenate([np.zeros(0, int), *found_codes.values()]))
         ranks, scores = np.full((len(every), len(lists)), np.inf), np.full((len(every), len(lists)), np.nan)
         for column, (name, found) in enumerate(lists.items()):
-            at = np.searchsorted(every, codes[name])
+            at = np.searchsorted(every, found_codes[name])
             ranks[at, column] = np.nonzero(places[name])[1] + 1
             scores[at, column] = found.scores[places[name]]
         return cls(tuple(lists), every // width, every % width, ranks, scores)
@@ -70,7 +70,8 @@ class Pool:
 
     def is_relevant(self, relevant: sp.csr_matrix) -> np.ndarray:
         """Return for each row whether the item was relevant to the user."""
-        return hits(self.item[:, None], relevant[self.row])[:, 0]
+        width = max(relevant.shape[1], 1)
+        return np.isin(self.row * width + self.item, codes(relevant))
 
     @classmethod
     def stacked(cls, pools: Sequence[Pool], user_counts: Sequence[int]) -> Pool:

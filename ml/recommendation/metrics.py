@@ -25,8 +25,13 @@ def hits(items: np.ndarray, relevant: sp.csr_matrix) -> np.ndarray:
     """Return users by places: whether what stands there is relevant to the user of that row."""
     width = max(relevant.shape[1], 1)
     rows = np.arange(len(items))[:, None]
-    wanted = np.repeat(np.arange(relevant.shape[0]), np.diff(relevant.indptr)) * width + relevant.indices
-    return np.isin(rows * width + items, wanted) & (items != NOTHING)
+    return np.isin(rows * width + items, codes(relevant)) & (items != NOTHING)
+
+
+def codes(relevant: sp.csr_matrix) -> np.ndarray:
+    """Return a number for each pair: its row times the number of columns, plus its column."""
+    rows = np.repeat(np.arange(relevant.shape[0]), np.diff(relevant.indptr))
+    return rows * max(relevant.shape[1], 1) + relevant.indices
 
 
 def ndcg(items: np.ndarray, relevant: sp.csr_matrix, k: int) -> np.ndarray:
@@ -74,9 +79,7 @@ def coverage_figure(items: np.ndarray, item_count: int, k: int) -> Figure:
     are moved until their mean is the value, and tell by how much it varies.
     """
     value = coverage(items, item_count, k)
-    drawn = np.array([
-        coverage(items[times > 0], item_count, k) for times in counts(np.arange(len(items)), RESAMPLES)
-    ])
+    drawn = np.array([coverage(items[times > 0], item_count, k) for times in counts(np.arange(len(items)), RESAMPLES)])
     return figure(value, drawn - drawn.mean() + value)
 
 

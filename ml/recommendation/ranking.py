@@ -90,7 +90,8 @@ def _days(code: np.ndarray, rows: Any, axis: int) -> tuple[np.ndarray, np.ndarra
     np.minimum.at(first, code, rows.day)
     np.maximum.at(last, code, rows.day)
     since = rows.last_day - np.array([last, first])
-    return tuple(np.where(np.isfinite(since), since, np.nan))  # type: ignore[return-value]
+    ago = np.where(np.isfinite(since), since, np.nan)
+    return ago[0], ago[1]
 
 
 def first_of(pool: Pool, merging: Merging, user_count: int) -> Pool:
@@ -145,7 +146,8 @@ def learn(
         fitted = fit(drawn[~inside], pool.take(~inside), is_relevant[~inside])
         scores[inside] = fitted.trees.raw(drawn[inside])
     found = _difference(pool, order(pool, merged, scores), merged, users, relevant)
-    told = f"{found.value:+.4f} nDCG@{PLACES} ({found.low:+.4f} to {found.high:+.4f}, one error) on users it has not seen"
+    interval = f"{found.low:+.4f} to {found.high:+.4f}, one error"
+    told = f"{found.value:+.4f} nDCG@{PLACES} ({interval}) on users it has not seen"
     if not found.is_above_zero:
         return None, Verdict(is_kept=False, difference=found, says=f"the merged order stays: {told}")
     return fit(drawn, pool, is_relevant), Verdict(is_kept=True, difference=found, says=f"ranked: {told}")

@@ -7,7 +7,7 @@ true in the later part. Then all retrievers learn again from everything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,14 +17,15 @@ from ml.recommendation import ranking
 from ml.recommendation.filtering import Filtering
 from ml.recommendation.merging import PLACES, Merging, Pool, choose
 from ml.recommendation.metrics import ndcg
-from ml.recommendation.retrievers import NOTHING, RETRIEVERS
+from ml.recommendation.retrievers import NOTHING, RETRIEVERS, Lists
+from ml.recommendation.retrievers.declaration import in_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ml.recommendation.interactions import Known
     from ml.recommendation.ranking import Ranker, Verdict
-    from ml.recommendation.retrievers import Fitted, Lists, Retriever
+    from ml.recommendation.retrievers import Fitted, Retriever
     from ml.recommendation.splits import Split
 
 DEPTH = 100
@@ -34,8 +35,8 @@ FALLBACK = "cohort_popularity"
 MIN_USERS = 20
 """Fewer validation users choose nothing: what is best for them is luck."""
 
-BLOCK_CELLS = 4_000_000
-"""Users times items at once: 32 MB of scores."""
+MAX_USERS = 5_000
+"""More validation users choose nothing better, and take memory and time."""
 
 
 class Answer(NamedTuple):
@@ -76,16 +77,11 @@ class Recommender:
 
     def stages(self, users: np.ndarray, k: int) -> dict[str, Answer]:
         """Return what each retriever alone says, what is merged, what is ranked where that is kept, and the answer."""
-        parts = [self._stages(block, k) for block in self._blocks(users)]
+        parts = [self._stages(block, k) for block in in_blocks(users, len(self.known.items.ids))]
         return {
             name: Answer(*(np.concatenate([part[name][column] for part in parts]) for column in range(3)))
             for name in parts[0]
         }
-
-    def _blocks(self, users: np.ndarray) -> Iterator[np.ndarray]:
-        size = max(1, BLOCK_CELLS // max(1, len(self.known.items.ids)))
-        for first in range(0, max(1, len(users)), size):
-            yield users[first : first + size]
 
     def _stages(self, users: np.ndarray, k: int) -> dict[str, Answer]:
         exclude = self.filtering.exclude(users)
@@ -145,15 +141,22 @@ class Validation:
         before = known.take(train)
         filtering = Filtering(before, leaves_out_seen)
         users, relevant = relevant_to(filtering, known.take(test))
-        return cls(before, filtering, users, relevant)
+        found = cls(before, filtering, users, relevant)
+        return found._take(np.sort(np.random.default_rng(0).permutation(len(users))[:MAX_USERS]))
 
     def known_only(self) -> Validation:
         """Return the users who had done something before."""
-        rows = self.before.interactions.counts[self.users] > 0
-        return Validation(self.before, self.filtering, self.users[rows], self.relevant[rows])
+        return self._take(np.flatnonzero(self.before.interactions.counts[self.users] > 0))
+
+    def _take(self, rows: np.ndarray) -> Validation:
+        return replace(self, users=self.users[rows], relevant=self.relevant[rows])
 
     def lists(self, fitted: Fitted, k: int) -> Lists:
-        return fitted.retrieve(self.users, k, self.filtering.exclude(self.users))
+        parts = [
+            fitted.retrieve(block, k, self.filtering.exclude(block))
+            for block in in_blocks(self.users, len(self.before.items.ids))
+        ]
+        return Lists(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def worth(self, fitted: Fitted) -> float:
         found = ndcg(self.lists(fitted, PLACES).items, self.relevant, PLACES)
@@ -167,15 +170,16 @@ def relevant_to(filtering: Filtering, after: Known) -> tuple[np.ndarray, sp.csr_
     What may not be answered is missed by nobody: who had an item before and has it again is no failure of a list that leaves out
     what was had.
     """
-    everybody = np.arange(len(after.users.ids))
-    found = after.interactions.matrix.tocoo()
-    allowed = ~filtering.exclude(everybody)[found.row, found.col]
-    kept = sp.csr_matrix(
-        (np.ones(allowed.sum()), (found.row[allowed], found.col[allowed])), shape=found.shape
-    )
-    kept.sort_indices()
-    users = np.flatnonzero(np.diff(kept.indptr))
-    return users, kept[users]
+    active = np.flatnonzero(after.interactions.counts)
+    parts = [
+        (after.interactions.matrix[block] > 0).multiply(~filtering.exclude(block)).tocsr().astype(float)
+        for block in in_blocks(active, len(after.items.ids))
+    ]
+    found = sp.vstack(parts, "csr")
+    found.eliminate_zeros()
+    found.sort_indices()
+    there = np.diff(found.indptr) > 0
+    return active[there], found[there]
 
 
 def learn(
@@ -205,19 +209,19 @@ def _choose(able: Mapping[str, Retriever], validations: Sequence[Validation]) ->
             ranking.Verdict(is_kept=False, difference=None, says=told),
             0,
         )
-    hyper, pools = {}, [{} for _ in parts]
+    hyper: dict[str, dict[str, Any]] = {}
+    pools: list[dict[str, Lists]] = [{} for _ in parts]
     for name, one in able.items():
         hyper[name], fitted = tuned(one, parts)
         for lists, part, what in zip(pools, parts, fitted, strict=True):
             lists[name] = part.lists(what, DEPTH)
     sizes = [len(part.users) for part in parts]
     found = [Pool.of(lists, len(part.before.items.ids)) for lists, part in zip(pools, parts, strict=True)]
-    users, relevant = np.concatenate([part.users for part in parts]), sp.vstack([part.relevant for part in parts], "csr")
+    users = np.concatenate([part.users for part in parts])
+    relevant = sp.vstack([part.relevant for part in parts], "csr")
     merging, _ = choose(Pool.stacked(found, sizes), relevant)
     first = [ranking.first_of(pool, merging, size) for pool, size in zip(found, sizes, strict=True)]
-    drawn = [
-        ranking.features(part.before, part.users, pool, merging) for part, pool in zip(parts, first, strict=True)
-    ]
+    drawn = [ranking.features(part.before, part.users, pool, merging) for part, pool in zip(parts, first, strict=True)]
     ranker, verdict = ranking.learn(np.concatenate(drawn), Pool.stacked(first, sizes), users, relevant, merging)
     return Chosen(hyper, merging, ranker, verdict, len(users))
 

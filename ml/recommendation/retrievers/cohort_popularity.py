@@ -1,5 +1,5 @@
 """
-What is popular among users of the same country, age band or whatever else is known of a user: the answer to those who did nothing yet.
+What is popular among users of the same country, age band or other attribute: the answer to those who did nothing yet.
 
 Each attribute is a cohort of its own, whose shares are drawn towards those of everybody, the more the smaller it is. Who has no
 attribute gets what everybody likes.
@@ -36,19 +36,24 @@ def _fit(known: Known, window_days: float | None, shrinkage: float) -> Fitted:
     pairs = known.interactions.pairs(window_days)
     overall = np.asarray(pairs.sum(axis=0), float).ravel()
     overall /= max(overall.sum(), 1.0)
-    shares, cohorts = [], []
+    shares: list[np.ndarray] = []
+    cohorts: list[np.ndarray] = []
     for texts in known.users.attributes.values():
         names, code = np.unique(texts, return_inverse=True)
         member = sp.csr_matrix((np.ones(len(code)), (code, np.arange(len(code)))), shape=(len(names), len(code)))
         counts = (member @ pairs).toarray()
         # Those of whom the attribute is not known are no cohort.
         counts[names == ""] = 0.0
-        cohorts.append(code + sum(len(one) for one in shares))
+        cohorts.append(code + _rows(shares))
         shares.append((counts + shrinkage * overall) / (counts.sum(axis=1, keepdims=True) + shrinkage))
-    everybody = np.full(len(known.users.ids), sum(len(one) for one in shares))
+    everybody = np.full(len(known.users.ids), _rows(shares))
     return CohortPopularity(
         np.column_stack(cohorts) if cohorts else everybody[:, None], np.vstack([*shares, overall[None, :]])
     )
+
+
+def _rows(parts: list[np.ndarray]) -> int:
+    return sum(map(len, parts))
 
 
 RETRIEVER = Retriever(

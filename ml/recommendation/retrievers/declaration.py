@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ml.recommendation.interactions import Known
 
@@ -22,6 +22,9 @@ MEMORIES = (20.0, None, 5.0, 10.0, 50.0)
 """After how many of a user's own items an earlier one counts half."""
 
 WINDOW_DAYS = 30.0
+
+BLOCK_CELLS = 4_000_000
+"""Users times items at once: 32 MB of scores."""
 
 
 class Lists(NamedTuple):
@@ -60,6 +63,13 @@ def best(scores: np.ndarray, k: int) -> Lists:
         chosen = at[np.argsort(-scores[row, at], kind="stable")][:depth]
         items[row, : len(chosen)], found[row, : len(chosen)] = chosen, scores[row, chosen]
     return Lists(items, found)
+
+
+def in_blocks(users: np.ndarray, item_count: int) -> Iterator[np.ndarray]:
+    """Return so many users at once that their scores fit into memory; no users are one block of none."""
+    size = max(1, BLOCK_CELLS // max(1, item_count))
+    for first in range(0, max(1, len(users)), size):
+        yield users[first : first + size]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ Source: Sarwar, Karypis, Konstan and Riedl, *Item-based Collaborative Filtering 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,17 +33,18 @@ class ItemItem(Fitted):
 
 def likeness(matrix: sp.csr_matrix, shrinkage: float, neighbours: int | None) -> sp.csr_matrix:
     """Return items by items: the cosine with shrinkage, of each item with its nearest `neighbours` only; none with itself."""
-    both = (matrix.T @ matrix).tocoo()
-    norm = np.sqrt(both.tocsr().diagonal())
-    apart = both.row != both.col
-    row, column = both.row[apart], both.col[apart]
-    value = both.data[apart] / (norm[row] * norm[column] + shrinkage)
+    both = (matrix.T @ matrix).tocsr()
+    both.sort_indices()
+    norm = np.sqrt(both.diagonal())
+    row, column = np.repeat(np.arange(len(norm)), np.diff(both.indptr)), both.indices
+    value = np.where(row == column, 0.0, both.data / (norm[row] * norm[column] + shrinkage))
     if neighbours is not None:
-        order = np.lexsort((column, -value, row))
-        first = np.searchsorted(row[order], row[order])
-        kept = order[np.arange(len(order)) - first < neighbours]
-        row, column, value = row[kept], column[kept], value[kept]
-    return sp.csr_matrix((value, (row, column)), shape=both.shape)
+        for first, after in pairwise(both.indptr):
+            # Ties by the item's position, or equal input could give other neighbours.
+            value[first + np.argsort(-value[first:after], kind="stable")[neighbours:]] = 0.0
+    found = sp.csr_matrix((value, both.indices, both.indptr), shape=both.shape)
+    found.eliminate_zeros()
+    return found
 
 
 def _fit(known: Known, memory: float | None, shrinkage: float, neighbours: int | None) -> Fitted:
