@@ -67,7 +67,7 @@ RETRIEVER = Retriever(
     hyper={
         "memory": MEMORIES,
         "factors": (32, 16, 64),
-        "regularisation": (10.0, 0.1, 30.0),
+        "regularisation": (1.0, 0.1, 10.0, 30.0),
         "confidence": (1.0, 3.0),
     },
 )
