@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ml.recommendation.evaluation import evaluate
-from ml.recommendation.recommender import learn
+from ml.recommendation.recommender import MIN_USERS, learn
 from ml.recommendation.retrievers import NOTHING
 from ml.recommendation.splits import AtRandom, ByTime, LastOfEach, blocks
 from tests.ml.recommendation.movielens import FOLDER, movielens
@@ -98,13 +98,14 @@ def test_days_after_a_cut_by_time(known, record_property):
 
 
 def test_blocks_of_days(known, record_property):
-    """Of each block only what no luck can take away: known users are few, and the best single one is best in hindsight."""
-    for found in evaluate(known, blocks(known.interactions, BLOCK_DAYS, BLOCKS)):
-        record(found, record_property)
+    """Who is known changes from block to block, so that what was chosen may lose: docs/recommendations.md says by how much."""
+    found = evaluate(known, blocks(known.interactions, BLOCK_DAYS, BLOCKS))
+    for block in found:
+        record(block, record_property)
 
-        assert found.differences["answer - popularity"].high >= 0
-        assert found.differences["merged - best single"].high >= 0
-        assert found.forbidden == 0
+    assert [block.forbidden for block in found] == [0] * BLOCKS
+    assert min(block.row("answer").users for block in found) >= MIN_USERS
+    assert at_ten(found[-1], "answer") >= at_ten(found[-1], "popularity")
 
 
 def lot(name: str, sides: int) -> int:
