@@ -85,7 +85,9 @@ def test_nothing_after_the_cut_is_learnt_from(planted):
     rows = planted.interactions
     item = np.where(train, rows.item, rows.item[::-1])
     changed = Known(replace(rows, item=item), planted.items, planted.users)
-    one, other = (evaluate(known, [ByTime(45.0, 15.0)])[0].recommender for known in (planted, changed))
+    some = {name: RETRIEVERS[name] for name in ("popularity", "cohort_popularity", "item_item")}
+    cut = [ByTime(45.0, 15.0)]
+    one, other = (evaluate(known, cut, retrievers=some)[0].recommender for known in (planted, changed))
     users = np.arange(len(planted.users.ids))
 
     assert (one.answer(users, 10).items == other.answer(users, 10).items).all()
