@@ -67,7 +67,15 @@ def connect() -> Connection:
     target = _target()
     for pause in (*RETRY_PAUSES_SECONDS, None):
         try:
-            connection = psycopg.connect(settings().database_url, connect_timeout=target.get("connect_timeout", 10))
+            connection = psycopg.connect(
+                settings().database_url,
+                connect_timeout=target.get("connect_timeout", 10),
+                # A server whose machine vanished is noticed, too: who waits for its answer would wait for hours.
+                keepalives_idle=20,
+                keepalives_interval=10,
+                keepalives_count=4,
+                tcp_user_timeout=60_000,
+            )
             with connection.transaction():
                 connection.execute(
                     "select set_config(name, value, false) from unnest(%s::text[], %s::text[]) as s(name, value)",

@@ -6,23 +6,23 @@ A request reads what is held (`serving.held`) and nothing else: no Spark, no MLf
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from serving import keys, scoring
+from serving import scoring
 from serving.around import Around
+from serving.asking import known
 from serving.bodies import MAX_ID, Asked, Described, Problem, Published, Scored
+from serving.problems import NoAnswerError, answer, problem
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
-    from serving.held import Held, Known, Offer, Scoring
+    from serving.held import Held, Offer, Scoring
     from serving.holding import Holding
     from serving.keys import Scope
     from serving.limits import Limits
@@ -33,16 +33,8 @@ NAMED = {"body", "path", *Asked.model_fields, "product", "user_id"}
 """What a refusal names of a request: what is ours. Other names in it are what was sent."""
 
 
-CODES = {400: "unreadable", 404: "no_such_page", 405: "no_such_method", 413: "too_large"}
+CODES = {400: "unreadable", 404: "no_such_page", 405: "no_such_method", 408: "too_slow", 413: "too_large"}
 """What is refused before it is asked of anything here."""
-
-
-class NoAnswerError(Exception):
-    """Why something is not answered, for whoever asked."""
-
-    def __init__(self, status: int, code: str, what: str, todo: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(code)
-        self.status, self.code, self.what, self.todo, self.headers = status, code, what, todo, headers or {}
 
 
 def application(holding: Holding, limits: Limits, metrics: Metrics) -> FastAPI:
@@ -54,14 +46,16 @@ def application(holding: Holding, limits: Limits, metrics: Metrics) -> FastAPI:
         # Their pages load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
+        # A redirect would go wherever the header Host says.
+        redirect_slashes=False,
     )
-    app.state.holding, app.state.limits, app.state.metrics = holding, limits, metrics
+    app.state.holding, app.state.metrics = holding, metrics
     app.include_router(about)
     app.include_router(v1)
     app.add_exception_handler(NoAnswerError, _not_answered)
     app.add_exception_handler(HTTPException, _refused_by_router)
     app.add_exception_handler(RequestValidationError, _unusable)
-    app.add_middleware(Around, metrics=metrics)
+    app.add_middleware(Around, holding=holding, limits=limits, metrics=metrics)
     return app
 
 
@@ -75,31 +69,17 @@ def _held(request: Request) -> Held:
     return held
 
 
-def _known(request: Request) -> Known:
-    known: Known | None = request.app.state.holding.known
-    if known is None:
-        raise NoAnswerError(503, "not_ready", "The service has only just begun.", "Ask again in a few seconds.")
-    return known
+def _erased(request: Request) -> frozenset[str]:
+    return known(request.app.state.holding).erased
 
 
 def _asking(scope: Scope) -> Callable[[Request], Awaitable[None]]:
-    """Let pass whose key may ask for this, and not too often."""
+    """Let pass whose key may ask for this; that there is one was looked at before (`serving.around`)."""
 
     async def asks(request: Request) -> None:
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        key = keys.known(token, _known(request).keys) if kind.lower() == "bearer" else None
-        if key is None:
-            todo = "Send `Authorization: Bearer rk_…`; `rekindle keys add` makes one."
-            raise NoAnswerError(
-                401, "no_key", "No key was sent that is in force.", todo, {"WWW-Authenticate": "Bearer"}
-            )
-        request.state.key_id = key.key_id
-        if scope not in key.scopes:
+        if scope not in request.state.key.scopes:
             what = f"This key may not ask for what takes the scope {scope}."
             raise NoAnswerError(403, "not_allowed", what, "Use a key with that scope.")
-        if wait := request.app.state.limits.wait_for(key.key_id):
-            after = {"Retry-After": str(wait)}
-            raise NoAnswerError(429, "too_many", "This key has asked too often.", f"Ask again in {wait} s.", after)
 
     return asks
 
@@ -141,7 +121,7 @@ async def health() -> dict[str, str]:
 @about.get("/ready", responses={503: {"model": Problem}})
 async def ready(request: Request) -> dict[str, Any]:
     """Tell whether it can answer, from a day that may still be used."""
-    held, _ = _held(request), _known(request)
+    held, _ = _held(request), known(request.app.state.holding)
     if held.valid_until <= datetime.now(UTC):
         raise NoAnswerError(503, "expired", "What is published has run out.", "See `rekindle status`.")
     return {"status": "ok", "published_at": held.published_at, "valid_until": held.valid_until}
@@ -160,24 +140,24 @@ async def model(request: Request, product: ProductName) -> Response:
     offer = _offer(_held(request), product)
     found = _scoring(offer)
     described = {"title": offer.product.title, "model": _model(found), "inputs": found.scorer.inputs}
-    return _answer(_about(offer) | described)
+    return answer(_about(offer) | described)
 
 
 @v1.get("/scores/{product}/{user_id:path}", response_model=Published)
 async def published(request: Request, product: ProductName, user_id: UserId) -> Response:
     """Tell what was published of a user: the score, why, and until when it may be used."""
-    held, erased = _held(request), _known(request).erased
+    held, erased = _held(request), _erased(request)
     offer = _offer(held, product)
     place = None if user_id in erased else offer.members([user_id]).get(user_id)
     if place is None:
         raise _unknown(held, offer, user_id, erased)
-    return _answer(_about(offer) | {"score": offer.rows.row(place)})
+    return answer(_about(offer) | {"score": offer.rows.row(place)})
 
 
 @v1.post("/scores/{product}", response_model=Scored)
 def score(request: Request, product: ProductName, asked: Asked) -> Response:
     """Score up to 1,000 users of the published day by their ids, or rows of features; unrounded."""
-    held, erased = _held(request), _known(request).erased
+    held, erased = _held(request), _erased(request)
     offer = _offer(held, product)
     found = _scoring(offer)
     if asked.inputs is not None:
@@ -188,7 +168,7 @@ def score(request: Request, product: ProductName, asked: Asked) -> Response:
         scores = scoring.answered(offer, found, rows)
     else:
         scores = _of_users(held, offer, found, asked.users or [], erased)
-    return _answer(_about(offer) | {"model": _model(found), "scores": scores})
+    return answer(_about(offer) | {"model": _model(found), "scores": scores})
 
 
 def _of_users(
@@ -211,19 +191,6 @@ def _of_users(
 
 
 # What is answered
-
-
-def _answer(told: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    text = json.dumps(told, default=_plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Response(text.encode(), status, dict(headers or {}), "application/json")
-
-
-def _plain(value: object) -> str | float:
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError(f"{type(value).__name__} is no JSON")
 
 
 def _about(offer: Offer) -> dict[str, Any]:
@@ -251,26 +218,23 @@ def _unknown(held: Held, offer: Offer, user: str, erased: frozenset[str]) -> NoA
 async def _not_answered(_request: Request, error: Exception) -> Response:
     if not isinstance(error, NoAnswerError):
         raise error
-    return _problem(error)
+    return problem(error)
 
 
 async def _refused_by_router(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     code = CODES.get(error.status_code, "refused")
-    return _problem(NoAnswerError(error.status_code, code, str(error.detail), "See /openapi.json.", error.headers))
+    return problem(NoAnswerError(error.status_code, code, str(error.detail), "See /openapi.json.", error.headers))
 
 
 async def _unusable(_request: Request, error: Exception) -> Response:
     """Say what is wrong and where; never what was sent."""
     if not isinstance(error, RequestValidationError):
         raise error
+    if any(one["type"] == "json_invalid" for one in error.errors()):
+        return problem(NoAnswerError(400, "unreadable", "What was sent is no JSON.", "See /openapi.json."))
     shown = 5
     wrong = [f"{'.'.join(part for part in one['loc'] if part in NAMED)}: {one['msg']}" for one in error.errors()]
     what = "; ".join(list(dict.fromkeys(wrong))[:shown])
-    return _problem(NoAnswerError(422, "unusable", what, "See /openapi.json."))
-
-
-def _problem(error: NoAnswerError) -> Response:
-    told = {"code": error.code, "what": error.what, "todo": error.todo}
-    return _answer({"error": told}, error.status, error.headers)
+    return problem(NoAnswerError(422, "unusable", what, "See /openapi.json."))

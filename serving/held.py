@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 USER, MEMBER = "user_id", "in_population"
 
+ALIKE = 1e-9
+"""Raw scores that differ by so little of themselves are the same."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -68,7 +71,8 @@ class Scoring:
 
     def percentiles_of(self, raw: np.ndarray) -> list[int]:
         """Return the place of raw scores among the day's: the highest percentile whose lowest score they reach."""
-        places = np.searchsorted(self.lowest, raw, side="right") - 1
+        # The daily run adds up contributions, which may differ in the last bit.
+        places = np.searchsorted(self.lowest, raw + ALIKE * np.abs(raw), side="right") - 1
         return self.percentiles[np.maximum(places, 0)].tolist()
 
 
@@ -106,8 +110,8 @@ class Held:
 
     @property
     def valid_until(self) -> datetime:
-        """Until when all of it may be used."""
-        return min(offer.valid_until for offer in self.offers.values())
+        """Until when some of it may be used; what an answer is made of says it for itself."""
+        return max(offer.valid_until for offer in self.offers.values())
 
 
 @dataclass(frozen=True)

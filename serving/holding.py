@@ -10,10 +10,9 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import psycopg
 import pyarrow as pa
 from psycopg import sql
 from pyarrow import csv
@@ -24,6 +23,7 @@ from ml.products import PRODUCTS
 from rekindle.errors import RekindleError
 from rekindle.postgres import clock, connect
 from rekindle.publishing import answers, publications
+from rekindle.settings import settings
 from serving import keys
 from serving.held import USER, Held, Known, Offer, Rows, Scoring
 
@@ -31,13 +31,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import date, datetime
 
+    from ml.products import Product
     from rekindle.postgres import Connection
     from rekindle.publishing.publications import Publication
 
 LOG = logging.getLogger("serving")
 
-EVERY_SECONDS = 10.0
+EVERY_SECONDS, END_SECONDS = 10.0, 2.0
 """How often Postgres is asked whether there is something new: who was erased is forgotten so soon."""
+
+TIME = "timestamp with time zone"
+AS_ISO = sql.SQL("""to_char({} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""")
 
 CSV_TYPES = {
     "text": pa.string(),
@@ -46,7 +50,7 @@ CSV_TYPES = {
     "boolean": pa.bool_(),
     "date": pa.string(),
     "double precision": pa.float64(),
-    "timestamp with time zone": pa.string(),
+    TIME: pa.string(),
 }
 """Of the types that a publication may declare, as answers show them; a number with decimals is a double."""
 
@@ -56,7 +60,8 @@ union select user_id from rekindle.withdrawal where kind = 'erasure' and user_id
 """
 """Who was erased, and who has asked for it as the hourly run has read: nothing is left of the latter either."""
 
-TRACE = ("day", "updated_at")
+UPDATED_AT = "updated_at"
+TRACE = ("day", UPDATED_AT)
 """What answers say of a row beside its columns."""
 
 
@@ -69,21 +74,30 @@ class Holding:
     known: Known | None = None
     on_new_day: Callable[[Held], None] = lambda _held: None
 
-    def renew(self, connection: Connection) -> None:
-        """Read what is new: keys and who was erased each time, the published day where another was published."""
-        self.known = read_known(connection)
+    def renew_known(self, connection: Connection) -> None:
+        """Read whose keys are in force, and who was erased: beside those of before, for what is held may be older."""
+        now = read_known(connection)
+        before = self.known.erased if self.known else frozenset()
+        self.known = replace(now, erased=now.erased | before)
+
+    def renew_held(self, connection: Connection) -> None:
+        """Read the published day where another was published than the one that is held."""
         is_new = self.held is None or _published_at(connection) != self.held.published_at
         if is_new and (held := read_held(connection)) is not None:
             self.on_new_day(held)
             self.held = held
 
+    def renewing(self, every_seconds: float = EVERY_SECONDS) -> tuple[Renewing, ...]:
+        """Return the threads that renew it: who was erased waits for no day that is being read."""
+        return tuple(Renewing(what, every_seconds) for what in (self.renew_known, self.renew_held))
+
 
 class Renewing(threading.Thread):
-    """Renew what is held again and again; whatever goes wrong, what is held stays, and the log says it."""
+    """Renew something again and again; whatever goes wrong, what is held stays, and the log says it."""
 
-    def __init__(self, holding: Holding, every_seconds: float = EVERY_SECONDS) -> None:
-        super().__init__(name="renewing", daemon=True)
-        self._holding, self._every_seconds = holding, every_seconds
+    def __init__(self, renew: Callable[[Connection], None], every_seconds: float) -> None:
+        super().__init__(name=renew.__name__, daemon=True)
+        self._renew, self._every_seconds = renew, every_seconds
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -92,11 +106,9 @@ class Renewing(threading.Thread):
             try:
                 if connection is None or connection.closed:
                     connection = connect()
-                self._holding.renew(connection)
-            except (psycopg.Error, RekindleError, OSError, ValueError) as error:
-                # The text of a foreign error may hold data.
-                told = error.what if isinstance(error, RekindleError) else type(error).__name__
-                LOG.warning("What is held could not be renewed, and stays: %s", told)
+                self._renew(connection)
+            except Exception as error:  # noqa: BLE001 - a thread that has ended would renew nothing, and nobody would know
+                _say(f"{self.name} did not succeed, and what is held stays", error)
                 if connection is not None:
                     connection.close()
             self._ended.wait(self._every_seconds)
@@ -104,9 +116,14 @@ class Renewing(threading.Thread):
             connection.close()
 
     def end(self) -> None:
-        """Let it end; returns when it has."""
+        """Let it end; what it is at just now may take it a while longer, and holds nobody up."""
         self._ended.set()
-        self.join()
+        self.join(END_SECONDS)
+
+
+def _say(what: str, error: Exception) -> None:
+    """Write a line about an error. The text of a foreign one may hold data."""
+    LOG.warning("%s: %s", what, error.what if isinstance(error, RekindleError) else type(error).__name__)
 
 
 def read_known(connection: Connection) -> Known:
@@ -132,18 +149,27 @@ def read_held(connection: Connection) -> Held | None:
             publication = publications.of_table(product.table)
             if product.key == (USER,) and publication.table in fresh:
                 day, valid_until = fresh[publication.table]
-                scoring = _scoring(material, product.name, day)
+                scoring = _scoring(material, product, day)
                 offers[product.name] = Offer(product, day, valid_until, _rows(connection, publication), scoring)
     inputs = Rows(_whole(material.inputs)) if material.inputs is not None else None
     return Held(offers, inputs, published_at) if offers else None
 
 
-def _scoring(material: answers.Published, product: str, day: date) -> Scoring | None:
-    """The model of a product's day, whose bytes are checked before they are read."""
-    model = material.models.get(product)
+def _scoring(material: answers.Published, product: Product, day: date) -> Scoring | None:
+    """The model of a product's day, whose bytes are checked before they are read; None of one that cannot be used."""
+    model = material.models.get(product.name)
     if model is None or material.day != day:
         return None
-    return Scoring.of(model, Scorer.from_files(artifact.unpack(model.archive, model.digest)))
+    try:
+        scorer = Scorer.from_files(artifact.unpack(model.archive, model.digest))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the other products are answered
+        _say(f"The model of {product.name} is not used", error)
+        return None
+    absent = {target.label for target in product.targets(settings())} - {one.label for one in scorer.forecasts}
+    if absent:
+        LOG.warning("The model of %s is not used: it says nothing of %s.", product.name, ", ".join(sorted(absent)))
+        return None
+    return Scoring.of(model, scorer)
 
 
 def _published_at(connection: Connection) -> datetime | None:
@@ -167,8 +193,10 @@ def _rows(connection: Connection, publication: Publication) -> Rows:
         **{column.name: CSV_TYPES.get(column.type, pa.float64()) for column in publication.current_columns},
         **dict.fromkeys(TRACE, pa.string()),
     }
+    times = {UPDATED_AT, *(column.name for column in publication.current_columns if column.type == TIME)}
+    selected = [(AS_ISO if name in times else sql.SQL("{}")).format(sql.Identifier(name)) for name in columns]
     query = sql.SQL("copy (select {} from {} order by user_id) to stdout (format csv)").format(
-        sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(*publication.target.split("."))
+        sql.SQL(", ").join(selected), sql.Identifier(*publication.target.split("."))
     )
     with tempfile.TemporaryFile() as file:
         with connection.cursor().copy(query) as copied:
@@ -190,7 +218,15 @@ def _rows(connection: Connection, publication: Publication) -> Rows:
                 false_values=["f"],
             ),
         )
-    return Rows(_whole(table))
+    return Rows(_whole(pa.table({name: _told_once(name, table[name]) for name in table.column_names})))
+
+
+def _told_once(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts that many rows share, a model's digest and words of reasons, each once; others as they are."""
+    if name == USER or not pa.types.is_string(column.type):
+        return column
+    encoded = column.combine_chunks().dictionary_encode()
+    return pa.chunked_array([encoded]) if 2 * len(encoded.dictionary) < len(column) else column
 
 
 def _whole(table: pa.Table) -> pa.RecordBatch:

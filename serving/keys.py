@@ -24,6 +24,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 """`score`: scores and models."""
 
 ID_LETTERS, ID_LENGTH = string.ascii_lowercase + string.digits, 8
+KEY_ID = re.compile(r"[a-z0-9]{8}", re.ASCII)
 TOKEN = re.compile(r"rk_([a-z0-9]{8})_([\w-]{43})", re.ASCII)
 """The id, by which a key is found and named in logs, and 256 random bits."""
 
@@ -52,11 +53,15 @@ def add(name: str, scopes: Collection[str]) -> str:
     """Make a key and return its token, which is not kept."""
     if unknown := set(scopes) - set(SCOPES):
         raise InputError(f"There is no scope {', '.join(sorted(unknown))}.", todo=f"Choose from: {', '.join(SCOPES)}.")
+    if not scopes or not name.isprintable() or not name.strip():
+        raise InputError("A key has a name and a scope.", todo="Say who will ask with it, and for what.")
     key_id = "".join(secrets.choice(ID_LETTERS) for _ in range(ID_LENGTH))
     secret = secrets.token_urlsafe(32)
     transact(
         lambda connection: connection.execute(
-            "insert into serving.api_key (key_id, name, secret_sha256, scopes) values (%s, %s, %s, %s)",
+            # Done again after a lost answer it is there already.
+            "insert into serving.api_key (key_id, name, secret_sha256, scopes) values (%s, %s, %s, %s)"
+            " on conflict do nothing",
             [key_id, name, _hashed(secret), sorted(scopes)],
         )
     )
@@ -72,7 +77,7 @@ def revoke(key_id: str) -> None:
             [key_id],
         ).rowcount
 
-    if not transact(work):
+    if not KEY_ID.fullmatch(key_id) or not transact(work):
         raise InputError(f"There is no key {key_id}.", todo="See `rekindle keys list`.", safe="Nothing was changed.")
 
 

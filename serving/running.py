@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
 
-from rekindle.postgres import connect
+from rekindle.errors import InputError
 from serving.app import application
-from serving.holding import Holding, Renewing
+from serving.holding import Holding
 from serving.limits import Limits
 from serving.metrics import Metrics
 
@@ -18,22 +19,21 @@ if TYPE_CHECKING:
 
     from serving.held import Held
 
-WAITING_REQUESTS = 512
-"""Beyond so many at once the answer is 503: to be late is to be of no use."""
+WAITING_REQUESTS = 2048
+"""Beyond so many connections at once the answer is 503: to be late is to be of no use."""
 
 KEEP_ALIVE_SECONDS = 30
+MAX_HEADER_BYTES = 64 * 1024
 
 
-def serve(host: str, port: int, per_second: int, tell: Callable[[Holding], None]) -> None:
+def serve(host: str, port: int, per_second: int, tell: Callable[[], None]) -> None:
     """
-    Answer until the process is told to end; `tell` hears what is held when it begins to listen.
+    Answer until the process is told to end; `tell` is called when it listens, before anything was read.
 
-    Raises RekindleError where Postgres does not answer, and OSError where nobody can listen there.
+    Raises InputError where nobody can listen there.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     holding, metrics = Holding(on_new_day=_say), Metrics()
-    with connect() as connection:
-        holding.renew(connection)
     config = uvicorn.Config(
         application(holding, Limits(per_second), metrics),
         host,
@@ -44,16 +44,33 @@ def serve(host: str, port: int, per_second: int, tell: Callable[[Holding], None]
         limit_concurrency=WAITING_REQUESTS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         lifespan="off",
+        # The quicker one takes headers of any size into memory, of whoever sends them.
+        http="h11",
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
-    # Before anything is told: who cannot listen has said nothing yet.
-    sockets = [config.bind_socket()]
-    renewing = Renewing(holding)
-    renewing.start()
+    listening = _listening(host, port)
+    renewing = holding.renewing()
+    for thread in renewing:
+        thread.start()
     try:
-        tell(holding)
-        uvicorn.Server(config).run(sockets=sockets)
+        tell()
+        uvicorn.Server(config).run(sockets=[listening])
     finally:
-        renewing.end()
+        for thread in renewing:
+            thread.end()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=WAITING_REQUESTS
+        )
+    except OSError as error:
+        raise InputError(
+            f"Nothing can be served at {host}:{port}: {error.strerror}.",
+            todo="Name another port, or end what listens there.",
+            safe="Nothing was done.",
+        ) from error
 
 
 def _say(held: Held) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +62,15 @@ def answered(offer: Offer, scoring: Scoring, rows: pa.RecordBatch) -> list[dict[
     predicted = scoring.scorer.predict(rows, offer.product.besides(conf))
     said = {name: values.tolist() for name, values in predicted.by_label.items()}
     said |= {name: values.to_pylist() for name, values in predicted.besides.items()}
-    found = {**answers(columns, said), "raw_score": predicted.raw.tolist()}
+    found = {name: _finite(values) for name, values in answers(columns, said).items()}
+    found["raw_score"] = _finite(predicted.raw.tolist())
     found["percentile"] = scoring.percentiles_of(predicted.raw)
     return [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)]
+
+
+def _finite(values: Sequence[Any]) -> Sequence[Any]:
+    """Values as JSON has them, which knows no infinity."""
+    return [None if isinstance(one, float) and not math.isfinite(one) else one for one in values]
 
 
 def _column(name: str, values: Sequence[Any], type_: str) -> pa.Array:
@@ -86,7 +93,11 @@ def _typed(values: Sequence[Any], type_: str) -> pa.Array:
         return _numbers(values)
     if type_ in WHOLE and bool in set(map(type, values)):
         raise TypeError("yes or no is no number")
-    return pa.array(values, pa.type_for_alias(type_))
+    found = pa.array(values, pa.type_for_alias(type_))
+    if type_ in WHOLE:
+        # A double, which a model reads it as, holds it.
+        found.cast(pa.float64())
+    return found
 
 
 def _numbers(values: Sequence[Any]) -> pa.Array:

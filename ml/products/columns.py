@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CENT = Decimal("0.01")
 CENTS = "decimal(18,2)"
+TOO_MUCH = 1e16
+"""What such a decimal cannot hold is null."""
 
 
 class Column(Protocol):
@@ -110,5 +112,6 @@ def answers(columns: Mapping[str, Column], said: Said) -> dict[str, Sequence[Any
 
 def _sum(amounts: Sequence[float | None]) -> Decimal | None:
     """The sum of amounts in cents, each rounded by the digits that a double is written with, as Spark does; None if one is."""
-    cents = [Decimal(repr(one)).quantize(CENT, ROUND_HALF_UP) for one in amounts if one is not None]
-    return sum(cents, Decimal(0)) if len(cents) == len(amounts) else None
+    if any(one is None or not abs(one) < TOO_MUCH for one in amounts):
+        return None
+    return sum((Decimal(repr(one)).quantize(CENT, ROUND_HALF_UP) for one in amounts), Decimal(0))

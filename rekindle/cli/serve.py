@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rekindle.cli.common import JsonOption, answer, example
-from rekindle.errors import InputError
-
-if TYPE_CHECKING:
-    from serving.holding import Holding
 
 MOST_PER_SECOND = 100_000
 
@@ -44,21 +40,11 @@ def serve(
     if not settings().database_url:
         platform.attach()
 
-    def tell(holding: Holding) -> None:
-        offers = holding.held.offers if holding.held else {}
-        days = {name: str(offer.day) for name, offer in offers.items()}
-        told = ", ".join(f"{name} of {day}" for name, day in days.items()) or "nothing yet"
-        text = f"Answering at http://{host}:{port} from {told}. Ctrl-C ends it."
-        answer({"host": host, "port": port, "days": days}, as_json=json, text=text)
+    def tell() -> None:
+        text = f"Listening at http://{host}:{port}; /ready says when a day has been read. Ctrl-C ends it."
+        answer({"host": host, "port": port}, as_json=json, text=text)
 
-    try:
-        answering(host, port, per_second, tell)
-    except (OSError, SystemExit) as error:
-        raise InputError(
-            f"Nothing can be served at {host}:{port}.",
-            todo="Name another port, or end what listens there.",
-            safe="Nothing was done.",
-        ) from error
+    answering(host, port, per_second, tell)
 
 
 @keys.command(epilog=example("rekindle keys add crm --scope score"))

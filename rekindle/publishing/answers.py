@@ -89,7 +89,16 @@ def spooled(material: Material) -> Iterator[Spooled]:
 
 
 def load(connection: Connection, known: Spooled, stamps: Stamps) -> None:
-    """Make schema `serving` what is known of the day, in the caller's transaction; who was erased meanwhile stays out."""
+    """
+    Make schema `serving` what is known of the day, in the caller's transaction; who was erased meanwhile stays out.
+
+    What is there of a later day stays: an older one may be current for a product that the later one had skipped.
+    """
+    (later,) = connection.execute(
+        "select exists (select from serving.model where day > %(day)s)", stamps
+    ).fetchone() or (False,)
+    if later:
+        return
     connection.execute("delete from serving.model")
     connection.execute(f"delete from {INPUTS}")
     with connection.cursor() as cursor:

@@ -34,6 +34,7 @@ from serving.app import application
 from serving.holding import Holding
 from serving.limits import Limits
 from serving.metrics import Metrics
+from tests.ml.conftest import WORDING
 from tests.ml.model.test_stored import STORED, stored_files
 from tests.rekindle.conftest import database, migrated_database, server_url
 from tests.rekindle.publishing.test_publishing import MONDAY, ltv, recall_rows
@@ -60,16 +61,25 @@ def rows_of(product: str) -> pa.Table:
     return table.select(names).add_column(0, "user_id", ids)
 
 
+def with_day(rows: pa.Table, day: date = MONDAY) -> pa.Table:
+    return rows.append_column("day", pa.array([day] * rows.num_rows, pa.date32()))
+
+
 def scorer_of(product: str) -> Scorer:
     return Scorer.from_files(stored_files(STORED_AS[product]))
 
 
 def predicted(product: str, day: date = MONDAY) -> tuple[Any, list[str]]:
     """What the daily run's scorer says of the users, and who they are."""
-    rows = rows_of(product)
-    rows = rows.append_column("day", pa.array([day] * rows.num_rows, pa.date32()))
+    rows = with_day(rows_of(product), day)
     scorer = scorer_of(product)
     return scorer.predict(rows, product_named(product).besides(settings())), rows["user_id"].to_pylist()
+
+
+def scored(product: str) -> np.ndarray:
+    """Raw scores as the daily run has them: contributions added up."""
+    table = scorer_of(product).score(with_day(rows_of(product)), WORDING)
+    return table["raw_score"].to_numpy()
 
 
 def percentiles(raw: np.ndarray) -> np.ndarray:
@@ -87,14 +97,13 @@ def model_of(product: str, raw: np.ndarray) -> Model:
     return Model(product, f"rekindle_{product}", "3", digest, artifact.pack(files), tuple(cut_points))
 
 
-def material(day: date = MONDAY, users: int = 25) -> Material:
+def material(users: int = 25) -> Material:
     """Models and inputs of a day: each user has what both models read."""
     inputs = rows_of("recall").slice(0, users)
     for name in (ltv_rows := rows_of("ltv").slice(0, users)).column_names:
         if name not in inputs.column_names:
             inputs = inputs.append_column(name, ltv_rows[name])
-    recall_raw = predicted("recall", day)[0].raw[: min(LAPSED, users)]
-    models = (model_of("recall", recall_raw), model_of("ltv", predicted("ltv", day)[0].raw[:users]))
+    models = (model_of("recall", scored("recall")[: min(LAPSED, users)]), model_of("ltv", scored("ltv")[:users]))
     return Material(models, inputs.to_reader())
 
 
@@ -102,14 +111,13 @@ def publish_day(day: date = MONDAY, users: int = 25, **changes: Any) -> str:
     """Publish a day of made-up scores with what answers are made of."""
     run_id = records.start_run("daily", Days.one(day))
     ids = [f"u{place:02}" for place in range(users)]
-    told = predicted("recall", day)[0]
-    probabilities, raw = told.by_label["active_1_7"], told.raw[:LAPSED]
+    probabilities, raw = predicted("recall", day)[0].by_label["active_1_7"], scored("recall")[:LAPSED]
     lapsed = [
         {"user_id": user, "return_probability": float(probabilities[at]), "raw_score": float(raw[at])}
         | {"percentile": int(percentiles(raw)[at]), **changes}
         for at, user in enumerate(ids[:LAPSED])
     ]
-    publish({RECALL: recall_rows(*lapsed, day=day), LTV: ltv(ids, day=day)}, day, run_id, material=material(day, users))
+    publish({RECALL: recall_rows(*lapsed, day=day), LTV: ltv(ids, day=day)}, day, run_id, material=material(users))
     return run_id
 
 
@@ -140,7 +148,8 @@ class Service:
     def renew(self) -> None:
         """Let it look now whether there is something new."""
         with postgres.connect() as connection:
-            self.holding.renew(connection)
+            self.holding.renew_known(connection)
+            self.holding.renew_held(connection)
 
 
 @contextmanager
@@ -148,11 +157,12 @@ def running(per_second: int = 10_000) -> Iterator[Service]:
     """The service over what is published now, at a port of its own."""
     holding, metrics = Holding(), Metrics()
     with postgres.connect() as connection:
-        holding.renew(connection)
+        holding.renew_known(connection)
+        holding.renew_held(connection)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         app = application(holding, Limits(per_second), metrics)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", http="h11"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
@@ -192,7 +202,10 @@ def sent(
             for part in body if isinstance(body, list) else ():
                 connection.send(part)
         answer = connection.getresponse()
-        return answer.status, answer.read()
+        text = b""
+        with suppress(OSError):
+            text = answer.read()
+        return answer.status, text
     finally:
         connection.close()
 

@@ -129,6 +129,7 @@ def test_a_body_of_another_form_is_unusable(service, body, where):
         ({"secret_feature": ["+4915112345678"]}, "1 features that the model does not read"),
         ({"recency_days": ["+4915112345678"]}, "inputs.recency_days is no list of whole numbers"),
         ({"recency_days": [True]}, "inputs.recency_days is no list of whole numbers"),
+        ({"active_days_28d": [2**62]}, "inputs.active_days_28d is no list of whole numbers"),
         ({"recency_days": [2**40]}, "inputs.recency_days is no list of whole numbers"),
         ({"recency_days": [1, 2]}, "differ in length"),
         ({"gap_mean_days": [1e999]}, "inputs.gap_mean_days is no list of numbers"),
@@ -162,7 +163,31 @@ def test_too_much_is_not_read(service):
 def test_what_is_no_json_is_unusable(service, body):
     status, text, _ = service.raw(SCORES, body)
 
-    assert refused(status, json.loads(text))[0] in {400, 404, 422}
+    assert refused(status, json.loads(text)) in {(400, "unreadable"), (404, "unknown_user"), (422, "unusable")}
+
+
+def test_without_a_key_nothing_of_a_body_is_read(service):
+    length = {"Content-Length": str(2**40), "Authorization": "Bearer nonsense"}
+    status, text = sent(service, "POST", SCORES, None, length)
+
+    assert refused(status, json.loads(text)) == (401, "no_key")
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(service, monkeypatch):
+    monkeypatch.setattr("serving.around.MAX_BODY_SECONDS", 0.2)
+    status, text = sent(service, "POST", SCORES, None, {"Content-Length": "10"})
+
+    assert refused(status, json.loads(text)) == (408, "too_slow")
+
+
+def test_headers_without_an_end_are_not_taken(service):
+    status, _ = sent(service, "GET", f"{SCORES}/u03", None, {"X-Long": "x" * 2**20})
+
+    assert status == 400
+
+
+def test_nobody_is_sent_elsewhere(service):
+    assert sent(service, "GET", "/v1/models/recall/", None, {"Host": "evil.example"})[0] == 404
 
 
 def test_a_line_in_the_log_and_the_figures_name_nobody(service, caplog):
@@ -200,8 +225,8 @@ def test_what_fails_within_is_answered_and_told_without_what_was_sent(service, c
 
 
 def test_the_page_lists_each_code():
-    ours = (PROJECT / "serving" / "app.py").read_text(encoding="utf-8")
-    made = set(re.findall(r'NoAnswerError\(\s*\d+,\s*"(\w+)"', ours)) | set(CODES.values()) | {"broken"}
+    ours = "".join(path.read_text(encoding="utf-8") for path in (PROJECT / "serving").glob("*.py"))
+    made = set(re.findall(r'NoAnswerError\(\s*\d+,\s*"(\w+)"', ours)) | set(CODES.values())
     table = (PROJECT / "docs" / "serving.md").read_text(encoding="utf-8").split("## What is refused")[1].split("## ")[0]
     rows = [row.split("|") for row in table.splitlines() if re.match(r"\| \d+ ", row)]
     listed = {code for row in rows for code in re.findall(r"`(\w+)`", row[2])}

@@ -16,7 +16,6 @@ from rekindle.platform.credentials import credentials
 from rekindle.platform.home import Home
 from rekindle.settings import settings
 from serving import keys
-from serving.holding import Renewing
 from tests.homes import HOMES
 from tests.rekindle.publishing.test_publishing import MONDAY, TUESDAY
 from tests.serving.conftest import SOON_S, eventually, publish_day, running
@@ -29,11 +28,13 @@ ASKING = 4
 
 @pytest.fixture
 def renewing(service):
-    """The thread that looks whether there is something new, ten times a second."""
-    thread = Renewing(service.holding, every_seconds=0.1)
-    thread.start()
-    yield thread
-    thread.end()
+    """The threads that look whether there is something new, ten times a second."""
+    threads = service.holding.renewing(every_seconds=0.1)
+    for thread in threads:
+        thread.start()
+    yield threads
+    for thread in threads:
+        thread.end()
 
 
 @pytest.mark.usefixtures("renewing")
@@ -83,8 +84,9 @@ def test_postgres_is_killed_and_answers_go_on_until_it_is_back(own_server):
     token = keys.add("a test", ["score"])
     with running() as service:
         service.token = token
-        renewing = Renewing(service.holding, every_seconds=0.1)
-        renewing.start()
+        renewing = service.holding.renewing(every_seconds=0.1)
+        for thread in renewing:
+            thread.start()
         killed_at = service.holding.known.at
         processes = [server := postgres_server.postmaster(own_server), *server.children()]
         for process in processes:
@@ -99,4 +101,17 @@ def test_postgres_is_killed_and_answers_go_on_until_it_is_back(own_server):
         publish_day(TUESDAY)
         eventually(lambda: service.holding.known.at > killed_at)
         eventually(lambda: service.ask("/v1/scores/recall/u03")[1]["day"] == str(TUESDAY))
-        renewing.end()
+        for thread in renewing:
+            thread.end()
+
+
+def test_whatever_goes_wrong_it_looks_again(service, caplog, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("u03")
+
+    monkeypatch.setattr("serving.holding.read_known", broken)
+    (known, _) = service.holding.renewing(every_seconds=0.01)
+    known.start()
+    eventually(lambda: caplog.text.count("renew_known did not succeed, and what is held stays: ZeroDivisionError") > 1)
+    assert known.is_alive() and "u03" not in caplog.text
+    known.end()

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import uuid4
 
 import pyarrow as pa
 import pytest
 
-from ml.products.columns import answers
-from rekindle import granting, postgres
+from ml.model import artifact
+from ml.products.columns import Money, answers
+from rekindle import granting, postgres, records
+from rekindle.days import Days
 from rekindle.errors import InputError
 from rekindle.publishing import answers as material
+from rekindle.publishing import publish
 from rekindle.settings import settings
-from tests.rekindle.publishing.test_publishing import MONDAY, TUESDAY
-from tests.serving.conftest import LAPSED, LTV, RECALL, predicted, publish_day, rows_of, scorer_of
+from tests.ml.model.test_stored import stored_files
+from tests.rekindle.publishing.test_publishing import MONDAY, TUESDAY, ltv
+from tests.serving.conftest import LAPSED, LTV, RECALL, STORED_AS, predicted, publish_day, rows_of, scorer_of
 
 EXACT = 1e-6
 
@@ -41,6 +46,7 @@ def test_a_published_score_is_answered_with_its_day_its_model_and_its_reasons(se
     row = told["score"]
     assert row["return_probability"] == round(by_hand(RECALL)["u03"]["return_probability"], 3)
     assert (row["user_id"], row["in_population"], row["model_version"], row["reason_1"]) == ("u03", True, "3", None)
+    assert datetime.fromisoformat(row["updated_at"]) <= service.holding.held.published_at
     assert set(row) >= {"percentile", "decile", "other_contribution", "model_digest", "updated_at", "day"}
 
 
@@ -173,17 +179,50 @@ def test_a_role_of_its_own_reads_what_is_answered_and_no_permission(service, dat
         database.execute(f"drop role {role}")
 
 
-def test_a_model_whose_bytes_were_changed_is_not_read(service):
-    held = service.holding.held
+def test_a_model_whose_bytes_were_changed_is_not_used_and_the_others_are(service, caplog):
     publish_day(TUESDAY)
-    postgres.transact(
-        lambda c: c.execute("update serving.model set model_digest = %s where product = 'ltv'", ["b" * 64])
-    )
+    postgres.transact(lambda c: c.execute("update serving.model set archive = %s where product = 'ltv'", [b"no zip"]))
+    service.renew()
 
-    with pytest.raises(Exception, match="digest_mismatch"):
-        service.renew()
-    assert service.holding.held is held
-    assert service.ask("/v1/scores/recall/u03")[1]["day"] == str(MONDAY)
+    assert "The model of ltv is not used: BadZipFile" in caplog.text
+    assert service.ask("/v1/scores/ltv", {"users": ["u03"]})[1]["error"]["code"] == "no_model"
+    assert service.ask("/v1/scores/ltv/u03")[1]["day"] == str(TUESDAY)
+    assert service.ask("/v1/scores/recall", {"users": ["u03"]})[0] == 200
+
+    other = stored_files(STORED_AS["recall"])
+    packed = artifact.pack(other | {artifact.MODEL_FILE: other[artifact.MODEL_FILE] + b" "})
+    postgres.transact(lambda c: c.execute("update serving.model set archive = %s where product = 'recall'", [packed]))
+    service.holding.held = None
+    service.renew()
+    assert "The model of recall is not used: The model's bytes have the digest" in caplog.text
+
+
+def test_who_was_erased_stays_forgotten_when_nobody_tells_of_it_any_more(service, database):
+    database.execute(
+        "insert into rekindle.withdrawal (kind, user_id, at, source_id) values ('erasure', 'u05', now(), 'r1')"
+    )
+    service.renew()
+    database.execute("delete from rekindle.withdrawal")
+    service.renew()
+
+    assert service.ask("/v1/scores/recall/u05")[0] == 404
+
+
+def test_an_older_day_of_one_product_takes_no_model_of_a_later_one(service):
+    publish_day(TUESDAY)
+    with records.own_run("test", Days.one(MONDAY)) as run_id:
+        publish({LTV: ltv(["u01"])}, MONDAY, run_id)
+    service.renew()
+
+    assert service.ask("/v1/scores/recall", {"users": ["u03"]})[0] == 200
+
+
+def test_amounts_that_no_table_can_hold_are_unknown():
+    said = {"a": [1e15, 1e16, float("inf"), float("nan"), None, -2.675, 0.005]}
+
+    found = Money(("a",)).of(said)
+
+    assert found == [Decimal("1E15"), None, None, None, None, Decimal("-2.68"), Decimal("0.01")]
 
 
 def test_a_day_that_is_published_without_inputs_is_answered_as_it_was_published(service, database):
