@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from rekindle.errors import InputError
+from rekindle.table_files import SAFE, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +71,6 @@ def read(path: Path) -> Auctions:
     return _checked(path, {name: columns[given] for name, given in names.items()}, names)
 
 
-SAFE = "Nothing was computed."
 NO_COLUMN = "no_such_column"
 
 
@@ -96,18 +96,7 @@ def _of_npz(path: Path) -> Mapping[str, NDArray[Any]]:
 
 
 def _of_table(path: Path) -> Mapping[str, NDArray[Any]]:
-    import pyarrow as pa
-    from pyarrow import csv, parquet
-
-    try:
-        table = parquet.read_table(path) if path.suffix == ".parquet" else csv.read_csv(path)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path.name} cannot be read as a table.",
-            todo="Give a csv file with a heading, or a file whose name ends in .parquet or .npz.",
-            safe=SAFE,
-            code="unreadable",
-        ) from error
+    table = read_table(path)
     for name in NAMES_IN_NPZ:
         if table.column_names.count(name) > 1:
             _refuse(f"{path.name} has more than one column {name}.", "Leave one of them out.", NO_COLUMN)

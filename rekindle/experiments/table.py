@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from rekindle.errors import InputError
+from rekindle.table_files import SAFE, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,7 +66,7 @@ class Units:
 
 def read(path: Path, asked: Asked) -> Units:
     """Read what is asked for. Raises InputError, which names the file and the column."""
-    table = _table(path)
+    table = read_table(path)
     named = (*asked.outcomes, asked.arm, asked.unit, asked.covariate, asked.cluster, asked.cost, asked.segment)
     before = (*asked.features, *asked.rules)
     _refuse_missing(path, table, [name for name in (*named, *before) if name is not None])
@@ -90,26 +91,6 @@ def read(path: Path, asked: Asked) -> Units:
     if units.cluster is not None:
         _refuse_torn(path, units.cluster, arm, str(asked.cluster))
     return units
-
-
-def _table(path: Path) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import csv, parquet
-
-    if not path.is_file():
-        _refuse(f"There is no file {path}.", "Give the path of a csv or parquet file.", "no_file")
-    try:
-        return parquet.read_table(path) if path.suffix == ".parquet" else csv.read_csv(path)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path.name} cannot be read as a table.",
-            todo="Give a csv file with a heading, or a file whose name ends in .parquet.",
-            safe=SAFE,
-            code="unreadable",
-        ) from error
-
-
-SAFE = "Nothing was computed."
 
 
 def _refuse(what: str, todo: str, code: str) -> NoReturn:
