@@ -7,6 +7,7 @@ Writes: schemas sms and serving in Postgres, in one transaction (rekindle.publis
 
 from __future__ import annotations
 
+import logging
 import math
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from ml.products import PRODUCTS
 from ml.registry import why_skipped
 from rekindle import publishing, records
 from rekindle.days import Days
-from rekindle.errors import InputError
+from rekindle.errors import InputError, RekindleError
 from rekindle.landing.phones import keyed, phone_key
 from rekindle.landing.zone import LandingZone
 from rekindle.permission import Given, supply
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from ml.products import Product
     from rekindle.publishing import PublishResult
 
+
+LOG = logging.getLogger(__name__)
 
 MARTS = {"permission": "permission", "profile": "profile", "recent_assignments": "sent_elsewhere"}
 """Marts of what is known of permission, and what publishing calls it."""
@@ -81,9 +84,9 @@ def main(
     return publishing.publish(scores, day, run_id, backfill=backfill, given=given, material=material, at=at)
 
 
-def material_of(spark: SparkSession, day: date, scored: Iterable[Product]) -> Material:
+def material_of(spark: SparkSession, day: date, scored: Iterable[Product]) -> Material | None:
     """
-    What answers about the day are made of: the models that scored it, and what they read of each user.
+    What answers about the day are made of: the models that scored it, and what they read of each user; None without a model.
 
     A product whose population was empty has no model of the day, and one that is not about users is answered by others.
     """
@@ -92,11 +95,10 @@ def material_of(spark: SparkSession, day: date, scored: Iterable[Product]) -> Ma
         for product in scored
         if product.is_trained and product.key == ("user_id",) and (model := _model_of(spark, product, day))
     }
-    members = reduce(
-        DataFrame.unionByName,
-        [read_days(spark, product.population, Days.one(day)).select("day", "user_id") for product in found],
-        spark.createDataFrame([], "day date, user_id string"),
-    ).distinct()
+    if not found:
+        return None
+    populations = [read_days(spark, p.population, Days.one(day)).select("day", "user_id") for p in found]
+    members = reduce(DataFrame.unionByName, populations).distinct()
     tables = tuple(dict.fromkeys(table for product in found for table in product.features))
     rows = joined(members, tables, lambda table: read_days(spark, table, Days.one(day)))
     read = {
@@ -109,7 +111,11 @@ def material_of(spark: SparkSession, day: date, scored: Iterable[Product]) -> Ma
 
 
 def _model_of(spark: SparkSession, product: Product, day: date) -> answers.Model | None:
-    """The model that made the day's scores, by what they say of themselves; None where there are none."""
+    """
+    The model that made the day's scores, by what they say of themselves; None where there are none.
+
+    And where it cannot be had any more: a day is published whether somebody may ask it more or not, and the log says why not.
+    """
     lowest = (
         read_days(spark, product.table, Days.one(day))
         .groupBy("model_version", "percentile")
@@ -120,8 +126,13 @@ def _model_of(spark: SparkSession, product: Product, day: date) -> answers.Model
         return None
     (number,) = {row["model_version"] for row in lowest}
     cut_points = dict.fromkeys(range(1, 101), math.nan) | {row["percentile"]: row["lowest"] for row in lowest}
-    version = registry.version(product, number)
-    archive = artifact.pack(registry.files_of(version))
+    try:
+        version = registry.version(product, number)
+        archive = artifact.pack(registry.files_of(version))
+    except Exception as error:  # noqa: BLE001 - whatever keeps it away, scores do not wait for it
+        why = error.what if isinstance(error, RekindleError) else type(error).__name__
+        LOG.warning("The service will score nothing by the model of %s: %s", product.name, why)
+        return None
     return answers.Model(product.name, version.name, number, version.digest, archive, tuple(cut_points.values()))
 
 

@@ -96,8 +96,13 @@ def test_a_product_waits_for_its_sources_and_for_its_first_champion(landing, ltv
 
 
 @pytest.mark.usefixtures("recall_is_scored", "ltv")
-def test_a_product_that_is_not_in_use_yet_holds_no_other_back(warehouse, run_id):
+def test_a_product_that_is_not_in_use_yet_holds_no_other_back_and_neither_does_a_model_that_is_gone(
+    warehouse, run_id, caplog
+):
     done = publish.main(warehouse.spark, Days.one(DAY), run_id)
+
+    assert "The service will score nothing by the model of recall: There is no version 3" in caplog.text
+    assert postgres.transact(lambda c: c.execute("select count(*) from serving.model").fetchone()) == (0,)
 
     current = "select user_id from sms.recall_scores where in_population order by 1"
     assert [row[0] for row in postgres.transact(lambda c: c.execute(current).fetchall())] == USERS
