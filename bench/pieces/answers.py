@@ -68,6 +68,14 @@ class Service:
             raise AssertionError(f"{request.what}: {answer.status} {text[:300]!r}")
         return text
 
+    def has_read(self) -> bool:
+        """Whether it has read a day; it listens before that."""
+        try:
+            self.ask(self.connect(), Request("the model", f"/v1/models/{PRODUCTS[0]}"))
+        except AssertionError:
+            return False
+        return True
+
     def cpu_s(self) -> float:
         times = self.process.cpu_times()
         return times.user + times.system
@@ -98,12 +106,12 @@ def _serving() -> Iterator[Service]:
     command = [sys.executable, "-c", SERVE, "serve", "--port", str(port), "--per-second", str(WITHOUT_LIMIT)]
     with subprocess.Popen(command) as process:  # noqa: S603 - our own program
         try:
-            until = time.monotonic() + PATIENCE_S
-            while not listens(port):
+            service, until = Service(port, token, psutil.Process(process.pid)), time.monotonic() + PATIENCE_S
+            while not (listens(port) and service.has_read()):
                 if process.poll() is not None or time.monotonic() > until:
                     raise AssertionError("the service does not answer")
                 time.sleep(0.1)
-            yield Service(port, token, psutil.Process(process.pid))
+            yield service
         finally:
             process.terminate()
 

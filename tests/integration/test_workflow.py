@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -83,6 +85,12 @@ class Service:
         with urlopen(Request(url, None if body is None else json.dumps(body).encode(), headers), timeout=60) as answer:
             return json.load(answer)
 
+    def has_read(self) -> bool:
+        """Whether it has read a day; it listens before that."""
+        with suppress(HTTPError):
+            return bool(self.ask("/v1/models/recall"))
+        return False
+
 
 @pytest.fixture(scope="module")
 def service(first_day: Shop) -> Iterator[Service]:  # noqa: ARG001 - must have been published
@@ -92,11 +100,11 @@ def service(first_day: Shop) -> Iterator[Service]:  # noqa: ARG001 - must have b
     command = [sys.executable, "-c", "from rekindle.cli import main; main()", "serve", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
-            until = time.monotonic() + 60
-            while not listens(port) and process.poll() is None and time.monotonic() < until:
+            service, until = Service(port, token), time.monotonic() + 60
+            while not (listens(port) and service.has_read()) and process.poll() is None and time.monotonic() < until:
                 time.sleep(0.1)
             assert process.poll() is None, process.stderr and process.stderr.read()
-            yield Service(port, token)
+            yield service
         finally:
             process.terminate()
 
