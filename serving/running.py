@@ -1,4 +1,4 @@
-"""The service as a process: read what is published, listen, and renew what is held beside it."""
+"""The service as a process: it listens, and reads and renews what is held beside that."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from rekindle.errors import InputError
+from rekindle.platform.processes import not_served
 from serving.app import application
 from serving.holding import Holding
 from serving.limits import Limits
@@ -66,11 +66,7 @@ def _listening(host: str, port: int) -> socket.socket:
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=WAITING_REQUESTS
         )
     except OSError as error:
-        raise InputError(
-            f"Nothing can be served at {host}:{port}: {error.strerror}.",
-            todo="Name another port, or end what listens there.",
-            safe="Nothing was done.",
-        ) from error
+        raise not_served(host, port, error) from error
 
 
 def _say(held: Held) -> None:

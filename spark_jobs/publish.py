@@ -90,29 +90,22 @@ def material_of(spark: SparkSession, day: date, scored: Iterable[Product]) -> Ma
 
     A product whose population was empty has no model of the day, and one that is not about users is answered by others.
     """
-    found = {
-        product: model
-        for product in scored
-        if product.is_trained and product.key == ("user_id",) and (model := _model_of(spark, product, day))
-    }
+    asked = [product for product in scored if product.is_trained and product.key == ("user_id",)]
+    found = {product: used for product in asked if (used := _model_of(spark, product, day))}
     if not found:
         return None
     populations = [read_days(spark, p.population, Days.one(day)).select("day", "user_id") for p in found]
     members = reduce(DataFrame.unionByName, populations).distinct()
     tables = tuple(dict.fromkeys(table for product in found for table in product.features))
     rows = joined(members, tables, lambda table: read_days(spark, table, Days.one(day)))
-    read = {
-        name
-        for model in found.values()
-        for name in Scorer.from_files(artifact.unpack(model.archive, model.digest)).inputs
-    }
+    read = {name for _, inputs in found.values() for name in inputs}
     rows = rows.select("user_id", *sorted(read)).orderBy("user_id")
-    return Material(tuple(found.values()), stream(rows))
+    return Material(tuple(model for model, _ in found.values()), stream(rows))
 
 
-def _model_of(spark: SparkSession, product: Product, day: date) -> answers.Model | None:
+def _model_of(spark: SparkSession, product: Product, day: date) -> tuple[answers.Model, Iterable[str]] | None:
     """
-    The model that made the day's scores, by what they say of themselves; None where there are none.
+    The model that made the day's scores, by what they say of themselves, and what it reads; None where there are none.
 
     And where it cannot be had any more: a day is published whether somebody may ask it more or not, and the log says why not.
     """
@@ -128,12 +121,13 @@ def _model_of(spark: SparkSession, product: Product, day: date) -> answers.Model
     cut_points = dict.fromkeys(range(1, 101), math.nan) | {row["percentile"]: row["lowest"] for row in lowest}
     try:
         version = registry.version(product, number)
-        archive = artifact.pack(registry.files_of(version))
+        files = registry.files_of(version)
     except Exception as error:  # noqa: BLE001 - whatever keeps it away, scores do not wait for it
         why = error.what if isinstance(error, RekindleError) else type(error).__name__
         LOG.warning("The service will score nothing by the model of %s: %s", product.name, why)
         return None
-    return answers.Model(product.name, version.name, number, version.digest, archive, tuple(cut_points.values()))
+    named, archive = (product.name, version.name, number, version.digest), artifact.pack(files)
+    return answers.Model(*named, archive, tuple(cut_points.values())), Scorer.from_files(files).inputs
 
 
 def known_permission(spark: SparkSession, day: date) -> Given:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +31,7 @@ class Column(Protocol):
         ...
 
 
+@runtime_checkable
 class Answerable(Column, Protocol):
     """A column that follows from what the scorer says alone: who asks with features of their own is told it, too."""
 
@@ -107,7 +108,7 @@ class OfMember:
 
 def answers(columns: Mapping[str, Column], said: Said) -> dict[str, Sequence[Any]]:
     """Return the columns that follow from what the scorer says of some rows, by name."""
-    return {name: column.of(said) for name, column in columns.items() if hasattr(column, "of")}
+    return {name: column.of(said) for name, column in columns.items() if isinstance(column, Answerable)}
 
 
 def _sum(amounts: Sequence[float | None]) -> Decimal | None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rekindle.cli.common import JsonOption, answer, example
-from rekindle.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +34,7 @@ def metrics(
 
     from rekindle import metrics as watched
     from rekindle import platform
+    from rekindle.platform.processes import not_served
     from rekindle.settings import settings
 
     if not settings().database_url:
@@ -46,11 +46,7 @@ def metrics(
     try:
         watched.serve(host, port)
     except OSError as error:
-        raise InputError(
-            f"Nothing can be served at {host}:{port}: {error.strerror}.",
-            todo="Name another port, or end what listens there.",
-            safe="Nothing was done.",
-        ) from error
+        raise not_served(host, port, error) from error
 
 
 def _as_data(found: Sequence[Metric]) -> list[dict[str, Any]]:

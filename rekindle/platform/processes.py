@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from rekindle.errors import InputError
 from rekindle.platform.home import did_not_start, write_private
 
 if TYPE_CHECKING:
@@ -110,6 +111,15 @@ def listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def not_served(host: str, port: int, error: OSError) -> InputError:
+    """The error of a service that cannot listen where it was told to."""
+    return InputError(
+        f"Nothing can be served at {host}:{port}: {error.strerror}.",
+        todo="Name another port, or end what listens there.",
+        safe="Nothing was done.",
+    )
 
 
 def free_port(preferred: int | None = None, *, patience_s: float = 0) -> int:

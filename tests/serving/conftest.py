@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -107,14 +107,14 @@ def material(users: int = 25) -> Material:
     return Material(models, inputs.to_reader())
 
 
-def publish_day(day: date = MONDAY, users: int = 25, **changes: Any) -> str:
+def publish_day(day: date = MONDAY, users: int = 25) -> str:
     """Publish a day of made-up scores with what answers are made of."""
     run_id = records.start_run("daily", Days.one(day))
     ids = [f"u{place:02}" for place in range(users)]
     probabilities, raw = predicted("recall", day)[0].by_label["active_1_7"], scored("recall")[:LAPSED]
     lapsed = [
         {"user_id": user, "return_probability": float(probabilities[at]), "raw_score": float(raw[at])}
-        | {"percentile": int(percentiles(raw)[at]), **changes}
+        | {"percentile": int(percentiles(raw)[at])}
         for at, user in enumerate(ids[:LAPSED])
     ]
     publish({RECALL: recall_rows(*lapsed, day=day), LTV: ltv(ids, day=day)}, day, run_id, material=material(users))
@@ -128,7 +128,6 @@ class Service:
     url: str
     holding: Holding
     token: str = ""
-    log: list[str] = field(default_factory=list)
 
     def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """Return the status and the answer as JSON."""
