@@ -60,7 +60,9 @@ def test_help_loads_no_heavy_library():
 
 
 def test_every_command_has_an_example_and_answers_in_json(run):
-    groups = [(group.name or group.typer_instance.info.name, group.typer_instance) for group in cli.app.registered_groups]
+    groups = [
+        (group.name or group.typer_instance.info.name, group.typer_instance) for group in cli.app.registered_groups
+    ]
     names = [
         (*beginning, command.name or command.callback.__name__)
         for *beginning, app in ((cli.app,), *groups)
