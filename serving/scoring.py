@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from ml.products.columns import answers
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from serving.held import Offer, Rows, Scoring
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 DECIMAL = re.compile(r"decimal128\((\d+), (\d+)\)")
 MAP = re.compile(r"map<(\w+),(\w+)>")
 WHOLE = {"int8", "int16", "int32", "int64"}
+NOT_OF_TYPE = pa.ArrowException, TypeError, ValueError, OverflowError
 
 
 class UnusableError(ValueError):
@@ -45,8 +47,11 @@ def of_features(inputs: Mapping[str, Sequence[Any]], signature: Mapping[str, str
     lengths = {len(values) for values in inputs.values()}
     if len(lengths) > 1:
         raise UnusableError("The lists of inputs differ in length: each has a value for each row.")
-    columns = {name: _column(name, inputs[name], type_) for name, type_ in signature.items()}
-    return with_day(pa.RecordBatch.from_pydict(columns), day)
+    by_type: dict[str, list[str]] = {}
+    for name, type_ in signature.items():
+        by_type.setdefault(type_, []).append(name)
+    columns = {name: column for type_, names in by_type.items() for name, column in _columns(names, inputs, type_)}
+    return with_day(pa.RecordBatch.from_pydict({name: columns[name] for name in signature}), day)
 
 
 def with_day(rows: pa.RecordBatch, day: date) -> pa.RecordBatch:
@@ -73,11 +78,26 @@ def _finite(values: Sequence[Any]) -> Sequence[Any]:
     return [None if isinstance(one, float) and not math.isfinite(one) else one for one in values]
 
 
-def _column(name: str, values: Sequence[Any], type_: str) -> pa.Array:
-    """Values of a feature with its type. Raises UnusableError, which names the feature and quotes no value."""
+def _columns(names: Sequence[str], inputs: Mapping[str, Sequence[Any]], type_: str) -> Iterator[tuple[str, pa.Array]]:
+    """
+    Yield features of one type, each with its values; all are read at once, for a call of Arrow costs more than 100 numbers.
+
+    Raises UnusableError, which names the first that has other values, and quotes none.
+    """
+    row_count = len(inputs[names[0]])
     try:
-        return _typed(values, type_)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        values = _typed(list(chain.from_iterable(inputs[name] for name in names)), type_)
+    except NOT_OF_TYPE:
+        for name in names:
+            _refuse_others(name, inputs[name], type_)
+        raise
+    yield from ((name, values.slice(at * row_count, row_count)) for at, name in enumerate(names))
+
+
+def _refuse_others(name: str, values: Sequence[Any], type_: str) -> None:
+    try:
+        _typed(values, type_)
+    except NOT_OF_TYPE as error:
         raise UnusableError(f"inputs.{name} is no list of {_in_words(type_)}.") from error
 
 
@@ -85,10 +105,7 @@ def _typed(values: Sequence[Any], type_: str) -> pa.Array:
     if decimal := DECIMAL.fullmatch(type_):
         return _numbers(values).cast(pa.decimal128(int(decimal[1]), int(decimal[2])))
     if of := MAP.fullmatch(type_):
-        key, item = pa.type_for_alias(of[1]), pa.type_for_alias(of[2])
-        if not all(one is None or isinstance(one, dict) for one in values):
-            raise TypeError("no object")
-        return pa.array([None if one is None else list(one.items()) for one in values], pa.map_(key, item))
+        return _maps(values, pa.type_for_alias(of[1]), pa.type_for_alias(of[2]))
     if type_ == "double":
         return _numbers(values)
     if type_ in WHOLE and bool in set(map(type, values)):
@@ -107,6 +124,21 @@ def _numbers(values: Sequence[Any]) -> pa.Array:
     if pc.all(pc.is_finite(numbers)).as_py() is False:
         raise ValueError("not finite")
     return numbers
+
+
+def _maps(values: Sequence[Any], key: pa.DataType, item: pa.DataType) -> pa.MapArray:
+    """Objects, or nothing, as maps: the keys of all are read at once, and the items."""
+    keys: list[str] = []
+    items: list[Any] = []
+    offsets: list[int | None] = []
+    for one in values:
+        if one is not None and not isinstance(one, dict):
+            raise TypeError("no object")
+        offsets.append(None if one is None else len(keys))
+        keys += one or ()
+        items += one.values() if one else ()
+    offsets.append(len(keys))
+    return pa.MapArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(keys, key), pa.array(items, item))
 
 
 def _in_words(type_: str) -> str:

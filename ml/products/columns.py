@@ -6,9 +6,10 @@ Standard library only: DAG files import this.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,17 +32,21 @@ class Column(Protocol):
         ...
 
 
-@runtime_checkable
-class Answerable(Column, Protocol):
+class Answerable(ABC):
     """A column that follows from what the scorer says alone: who asks with features of their own is told it, too."""
 
+    @property
+    @abstractmethod
+    def sql(self) -> str:
+        """As of every column."""
+
+    @abstractmethod
     def of(self, said: Said) -> Sequence[Any]:
         """Return its value in each row."""
-        ...
 
 
 @dataclass(frozen=True)
-class AsSaid:
+class AsSaid(Answerable):
     """What the scorer says, as it is."""
 
     name: str
@@ -55,7 +60,7 @@ class AsSaid:
 
 
 @dataclass(frozen=True)
-class Money:
+class Money(Answerable):
     """A sum of amounts, each rounded to cents before it is added, so that sums of them add up exactly; null if one is."""
 
     names: tuple[str, ...]
@@ -70,7 +75,7 @@ class Money:
 
 
 @dataclass(frozen=True)
-class Fixed:
+class Fixed(Answerable):
     """The same in every row."""
 
     value: str | int
@@ -84,7 +89,7 @@ class Fixed:
 
 
 @dataclass(frozen=True)
-class Whether:
+class Whether(Answerable):
     """One text where the scorer knows something, another where it does not."""
 
     name: str
