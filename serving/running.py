@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rekindle.platform.processes import not_served
 from serving.app import application
@@ -26,6 +27,19 @@ KEEP_ALIVE_SECONDS = 30
 MAX_HEADER_BYTES = 64 * 1024
 
 
+class Discreet(H11Protocol):
+    """
+    HTTP that logs no request, for a path names a user: whatever handlers others have given to the logger of it.
+
+    The quicker protocol of uvicorn takes headers of any size into memory, of whoever sends them; this one does not.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        # The option of uvicorn only takes the logger's handlers away, and asks later whether it has some again.
+        self.access_log = False
+
+
 def serve(host: str, port: int, per_second: int, tell: Callable[[], None]) -> None:
     """
     Answer until the process is told to end; `tell` is called when it listens, before anything was read.
@@ -39,13 +53,11 @@ def serve(host: str, port: int, per_second: int, tell: Callable[[], None]) -> No
         host,
         port,
         log_config=None,
-        access_log=False,
         server_header=False,
         limit_concurrency=WAITING_REQUESTS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         lifespan="off",
-        # The quicker one takes headers of any size into memory, of whoever sends them.
-        http="h11",
+        http=Discreet,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
     listening = _listening(host, port)

@@ -51,11 +51,12 @@ MORNING = datetime(2018, 1, 1, 5, tzinfo=UTC)
 MEASURE = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
+begun = time.process_time()
 import airflow.sdk, airflow.triggers.base, airflow.sdk.definitions.decorators
 import airflow.providers.standard.operators.empty
-begun = time.process_time()
+theirs = time.process_time() - begun
 __import__(sys.argv[2])
-print(time.process_time() - begun)
+print((time.process_time() - begun - theirs) / theirs)
 print(sorted({"pandas", "pyspark", "mlflow", "great_expectations", "sklearn", "lightgbm"} & set(sys.modules)))
 """
 
@@ -219,8 +220,8 @@ def test_spark_comes_from_the_airflow_connection(dags):
 
 
 @pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
-def test_a_dag_file_imports_in_a_second_and_without_a_database(dag_id):
-    """Parsed every few seconds by the scheduler; what it imports, Airflow's own modules left out, must be light. CPU seconds."""
+def test_a_dag_file_imports_faster_than_airflow_and_without_a_database(dag_id):
+    """Parsed every few seconds by the scheduler; what it imports, Airflow's own modules left out, must take less than these."""
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW__DATABASE", "REKINDLE_DATABASE"))},
         "PYTHONPATH": str(DAGS.parent),
@@ -229,9 +230,9 @@ def test_a_dag_file_imports_in_a_second_and_without_a_database(dag_id):
     answer = subprocess.run(
         [sys.executable, "-c", MEASURE, str(DAGS), dag_id], env=environment, capture_output=True, text=True, check=True
     )
-    seconds, heavy = answer.stdout.strip().splitlines()[-2:]
+    ratio, heavy = answer.stdout.strip().splitlines()[-2:]
     assert heavy == "[]", f"{dag_id} imports {heavy} at its top: import them inside the task."
-    assert float(seconds) < 1.0
+    assert float(ratio) < 0.75
 
 
 @pytest.mark.parametrize("dag_id", sorted(DAG_IDS))

@@ -34,6 +34,7 @@ from serving.app import application
 from serving.holding import Holding
 from serving.limits import Limits
 from serving.metrics import Metrics
+from serving.running import Discreet
 from tests.ml.conftest import WORDING
 from tests.ml.model.test_stored import STORED, stored_files
 from tests.rekindle.conftest import database, migrated_database, server_url
@@ -161,7 +162,7 @@ def running(per_second: int = 10_000) -> Iterator[Service]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         app = application(holding, Limits(per_second), metrics)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", http="h11"))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", http=Discreet))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
