@@ -6,7 +6,7 @@ Standard library only: DAG files import this.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,13 +32,8 @@ class Column(Protocol):
         ...
 
 
-class Answerable(ABC):
+class Answerable(Column):
     """A column that follows from what the scorer says alone: who asks with features of their own is told it, too."""
-
-    @property
-    @abstractmethod
-    def sql(self) -> str:
-        """As of every column."""
 
     @abstractmethod
     def of(self, said: Said) -> Sequence[Any]:

@@ -204,7 +204,7 @@ def standing_column(name: str) -> PublishedColumn:
 
 
 def _from_contract(table: str) -> Publication | None:
-    section = _yaml(contracts.FOLDER / f"{table}.yml").get("publish")
+    section = yml.read(contracts.FOLDER / f"{table}.yml").get("publish")
     if section is None:
         return None
     contract = contracts.load(table)
@@ -212,7 +212,7 @@ def _from_contract(table: str) -> Publication | None:
 
 
 def _from_file(path: Path) -> Publication:
-    raw = _yaml(path)
+    raw = yml.read(path)
     _refuse_unknown(path.stem, raw, FILE_KEYS)
     section = raw["publish"]
     if "query" not in section or raw["table"] != path.stem or path.stem != f"sms.{section.get('table')}":
@@ -274,7 +274,7 @@ def _since(where: str, said: Mapping[str, Any] | None) -> Since | None:
 
 def _column(where: str, name: str, spec: Mapping[str, Any] | str, contract: Contract | None) -> PublishedColumn:
     """Read a column; what it does not say itself, the column of its name in the contract says that it is taken from."""
-    shared = _yaml(contracts.FOLDER / "sms.shared.yml")
+    shared = _shared(contracts.FOLDER)
     if spec == "shared" and name not in shared:
         raise _wrong(f"{where}.{name}", "is in no list of shared columns")
     own: Mapping[str, Any] = shared[name] if isinstance(spec, str) else spec
@@ -303,7 +303,7 @@ def _column(where: str, name: str, spec: Mapping[str, Any] | str, contract: Cont
 
 
 def _said_of_key(where: str, name: str, contract: Contract | None) -> str:
-    shared = _yaml(contracts.FOLDER / "sms.shared.yml")
+    shared = _shared(contracts.FOLDER)
     if name in shared:
         return shared[name]["is"]
     if source := _source(contract, name):
@@ -347,8 +347,11 @@ def _refuse_wrong_columns(p: Publication) -> None:
             raise _wrong(p.target, f"has a column {column.name} that the table of its scores has not")
 
 
-def _yaml(path: Path) -> dict[str, Any]:
-    return yml.read(path)
+@cache
+def _shared(folder: Path) -> Mapping[str, Any]:
+    """Columns that are described once, by name; read once, for each column of each publication asks."""
+    found: dict[str, Any] = yml.read(folder / "sms.shared.yml")
+    return found
 
 
 def _refuse_unknown(where: str, spec: Mapping[str, Any], known: set[str]) -> None:

@@ -220,8 +220,8 @@ def test_spark_comes_from_the_airflow_connection(dags):
 
 
 @pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
-def test_a_dag_file_imports_faster_than_airflow_and_without_a_database(dag_id):
-    """Parsed every few seconds by the scheduler; what it imports, Airflow's own modules left out, must take less than these."""
+def test_a_dag_file_imports_in_half_the_time_of_airflow_and_without_a_database(dag_id):
+    """Parsed every few seconds by the scheduler; what it imports beside Airflow takes less than half of that. CPU seconds."""
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW__DATABASE", "REKINDLE_DATABASE"))},
         "PYTHONPATH": str(DAGS.parent),
@@ -232,7 +232,7 @@ def test_a_dag_file_imports_faster_than_airflow_and_without_a_database(dag_id):
     )
     ratio, heavy = answer.stdout.strip().splitlines()[-2:]
     assert heavy == "[]", f"{dag_id} imports {heavy} at its top: import them inside the task."
-    assert float(ratio) < 0.75
+    assert float(ratio) < 0.5
 
 
 @pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
