@@ -97,8 +97,8 @@ def test_an_objective_chooses_because_its_file_is_there(seen: dict[str, Any]):
 
 
 def test_a_source_is_loaded_because_its_contract_is_there(seen: dict[str, Any]):
-    assert "devices" in seen["sources"]
-    assert seen["steps"]["ingest devices"] == []
+    assert "surveys" in seen["sources"]
+    assert seen["steps"]["ingest surveys"] == []
 
 
 def test_a_feature_is_a_line_of_the_contract_and_an_expression(seen: dict[str, Any]):

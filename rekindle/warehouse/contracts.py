@@ -5,9 +5,9 @@ One YAML holds columns, key, partition and checks; the CREATE TABLE statement, t
 sources, the rules of ingestion are derived from it. dbt's tables carry their contract in their own yml.
 
 `personal` says that a column is about a person, and how: an `id` names one, a `phone` is a number, a `text` is what somebody
-wrote, a `trait` what is known of somebody. A landing source with a phone or a text is confidential: of its rows that cannot
-be loaded, quarantine keeps what is not personal. A phone stands as it was delivered in one table; any other keeps
-an HMAC of it and says so by `of_phone`, the name of the column that is delivered.
+wrote, a `device` the hash of an advertising id, a `trait` what is known of somebody. A landing source with a phone, a text or a
+device is confidential: of its rows that cannot be loaded, quarantine keeps what is not personal. A phone stands as it was
+delivered in one table; any other keeps an HMAC of it and says so by `of_phone`, the name of the column that is delivered.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SPARK_TYPES = {"id": "string"}
 
 BuiltBy = Literal["ingest", "build", "score"]
 
-Personal = Literal["id", "phone", "text", "trait"]
+Personal = Literal["id", "phone", "text", "device", "trait"]
 """How a column is about a person."""
 
 CONTRACT_KEYS = {"table", "is", "owner", "key", "partition", "columns", "stop_if", "warn_if", "landing"}
@@ -57,8 +57,8 @@ COLUMN_KEYS = {
     "watched",
     "adds_up",
 }
-CONFIDENTIAL = ("phone", "text")
-"""Kinds of personal columns of which even a broken row shows nothing."""
+CONFIDENTIAL = ("phone", "text", "device")
+"""Kinds of personal columns of which even a broken row shows nothing: in the place of a hash may stand the id itself."""
 
 CONDITIONS = {
     "rows_change_by",
@@ -209,7 +209,7 @@ class Contract:
 
     @property
     def is_confidential(self) -> bool:
-        """Whether it holds phones or what people wrote."""
+        """Whether it holds phones, hashes of devices or what people wrote."""
         return any(column.personal in CONFIDENTIAL for column in self.columns)
 
     def column(self, name: str) -> Column:

@@ -24,10 +24,12 @@ OPTIONAL = ("contacts", "consents", "messages", "replies")
 DAILY_TASKS = {
     "begin",
     "wait_for_deliveries",
-    *(f"ingest.{source}" for source in ("users", "items", "events", "orders")),
+    *(f"ingest.{source}" for source in ("users", "items", "events", "orders", "devices", "ad_exposures")),
     *(f"ingest.{source}" for source in OPTIONAL),
     "ingest.consents.tried",
     "ingest.messages.tried",
+    "ingest.devices.tried",
+    "ingest.ad_exposures.tried",
     "marts.campaigns.tried",
     *(f"features.{table}" for table in ("user_day", "user_item_day", "user")),
     *(f"permission.{table}" for table in ("numbers", "opt_outs")),

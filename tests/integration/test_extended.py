@@ -35,12 +35,16 @@ def extended(
     shop: Shop,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
-    """Run a day of the shop, whose users have devices, in the copy; returns what asks the database that tools read."""
+    """Run a day of the shop, whose users answer a survey, in the copy; returns what asks the database that tools read."""
     copy, home = copy_of_the_checkout(tmp_path_factory.mktemp("checkout")), HOMES.new()
     for offset in range((LAST - FIRST).days + 1):
         day = FIRST + timedelta(offset)
-        rows = [{"user_id": f"u{n}", "id_type": "idfa", "hash": f"h{n}"} for n in range(USERS) if registered(n) == day]
-        shop.deliver("devices", day, rows)
+        rows = [
+            {"user_id": f"u{n}", "question": "why", "answer": f"because of {n}"}
+            for n in range(USERS)
+            if registered(n) == day
+        ]
+        shop.deliver("surveys", day, rows)
     try:
         rekindle(copy, home, shop, "up")
         rekindle(copy, home, shop, "backfill", "--from", FIRST.isoformat(), "--to", HISTORY_END.isoformat())
@@ -88,8 +92,8 @@ def test_a_made_up_product_is_published_for_each_member_of_its_population(extend
 def test_a_made_up_source_is_loaded_under_the_law(extended):
     stages = dict(extended("select stage, row_count from rekindle.stage where stage like 'ingest %'"))
 
-    assert "ingest devices" in stages
-    ((built,),) = extended("select count(*) from rekindle.build where table_name = 'raw.devices'")
+    assert "ingest surveys" in stages
+    ((built,),) = extended("select count(*) from rekindle.build where table_name = 'raw.surveys'")
     assert built == (LAST - FIRST).days + 1
 
 

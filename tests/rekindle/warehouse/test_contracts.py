@@ -77,7 +77,8 @@ def test_checks_name_columns_that_exist(table: str):
 def test_a_contract_says_what_is_personal(table: str):
     """From that alone it is masked: who adds a table with people in it says so."""
     columns = contracts.load(table).columns
-    about_people = [c for c in columns if c.name in {"user_id", "phone", "text", "email", "address"} or c.of_phone]
+    names = {"user_id", "phone", "text", "email", "address", "id_hash"}
+    about_people = [c for c in columns if c.name in names or c.of_phone]
 
     assert [column.name for column in about_people if column.personal is None] == []
 
@@ -141,8 +142,8 @@ def test_an_unknown_table_is_answered_with_those_that_exist():
 def test_users_are_the_first_source():
     """Rows of other sources are looked up in them."""
     assert contracts.landing_sources() == (
-        *("users", "contacts", "items", "messages"),
-        *("consents", "events", "orders", "replies"),
+        *("users", "contacts", "devices", "items", "messages"),
+        *("ad_exposures", "consents", "events", "orders", "replies"),
     )
 
 
