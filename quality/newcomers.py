@@ -57,7 +57,7 @@ class Seen:
     bought: NDArray[np.bool_]
     events: dict[str, NDArray[np.int16]]
     items: list[pa.Table] = field(default_factory=list)
-    """By day: user and item of each event."""
+    """By day: user and item of each event that is activity."""
     users: list[tuple[NDArray[np.int64], pa.Table]] = field(default_factory=list)
 
     @classmethod
@@ -78,7 +78,9 @@ class Seen:
             kinds = rows.table["type"].to_numpy()
             for name, counts in self.events.items():
                 counts[at] = np.bincount(users[kinds == name], minlength=counts.shape[1])
-            self.items.append(pa.table({"user": users, "item": rows.table["item_id"]}).drop_null())
+            is_activity = pa.array(~np.isin(kinds, settings().not_activity))
+            items = pa.table({"user": users, "item": rows.table["item_id"]}).filter(is_activity)
+            self.items.append(items.drop_null())
 
     def registered(self) -> pa.Table:
         """Return the users as delivered, in their order."""

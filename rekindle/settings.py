@@ -33,7 +33,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 SALES = "sales"
 """Stands in `activity` for the sales of orders; no event type is meant by it."""
 
-NOT_ACTIVITY = ("message_delivery", "link_preview_click")
+NOT_ACTIVITY = ("message_delivery", "link_preview_click", "impression")
 """What `not_activity` is before anybody changes it."""
 
 

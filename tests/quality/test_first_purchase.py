@@ -38,7 +38,7 @@ def test_new_users_are_new_and_what_is_known_of_them_fits_together(found):
         assert recency <= tenure, "who registers is active on that day"
         assert (active > 0) == (recency < 28) == ("visit" in events)
         assert active <= events.get("visit", 0) or not active
-        assert items <= events.get("impression", 0)
+        assert items <= events.get("click", 0) <= events.get("impression", 0)
 
 
 def test_so_many_buy_as_the_truth_says(found):

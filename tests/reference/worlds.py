@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.reference.ingestion import ONE_DAY, SOURCES, TOLERANCE, Files, Row, Values, World, start_of
 
-NOT_ACTIVITY = ("message_delivery", "link_preview_click")
+NOT_ACTIVITY = ("message_delivery", "link_preview_click", "impression")
 ANCHORS = (date(2016, 3, 1), date(2017, 1, 2), date(2017, 3, 1))
 """Last days to score: the day after a leap day, just after a year's end, and a year and a day after a leap day."""
 DAYS_BACK = (-1, 0, 1, 2, 3, 6, 7, 8, 27, 28, 29, 55, 56, 57, 89, 90, 91, 92, 363, 364, 365, 366, 456)

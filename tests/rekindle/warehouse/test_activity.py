@@ -29,7 +29,7 @@ def test_what_is_shipped_excludes_what_a_machine_caused():
     """Whoever changes the file's list changes this one: it tells a changed list from one that nobody touched."""
     assert settings().not_activity == NOT_ACTIVITY
     assert Activity.of(settings()) == Activity(
-        "NOT (type IN ('message_delivery', 'link_preview_click'))", "kind = 'sale'"
+        "NOT (type IN ('message_delivery', 'link_preview_click', 'impression'))", "kind = 'sale'"
     )
 
 
