@@ -59,8 +59,8 @@ def lived(begun: Morning, chance: str, treated: NDArray[np.intp]) -> tuple[Float
     process = replace(begun.business.process, chance=own)
     business = replace(begun.business, chance=own, process=process)
     state, orders, users = begun.lives.state.copy(), Orders(business), business.people.size
-    messaged, returned, spent = np.zeros(users, bool), np.zeros(users), np.zeros(users)
-    messaged[treated] = True
+    messaged, returned, spent = np.zeros(users), np.zeros(users), np.zeros(users)
+    messaged[treated] = 1
     for ahead in range(conf.value_days):
         day = begun.day + timedelta(ahead)
         process.live(state, day, None if ahead else messaged)

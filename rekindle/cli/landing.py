@@ -158,6 +158,12 @@ def simulate(
         Path | None, typer.Option(help="Folder for what only the simulation knows; default: truth in REKINDLE_HOME.")
     ] = None,
     campaigns: Annotated[bool, typer.Option("--campaigns", help="Send the campaigns of conf/simulation.yml.")] = False,
+    choices: Annotated[
+        bool, typer.Option("--choices", help="Let users click on and buy what they like, and stay with it.")
+    ] = False,
+    auctions: Annotated[
+        bool, typer.Option("--auctions", help="Let ad exchanges ask for users, and some be shown ads.")
+    ] = False,
     sent: Annotated[
         Path | None, typer.Option(help="Parquet file of the messages that were sent: user_id, day, maybe sent_at.")
     ] = None,
@@ -196,6 +202,9 @@ def simulate(
             sending=running.Sending(campaigns, _messages(sent) if sent else None),
             only=Days.between(since or all_days.first, until or all_days.last),
             without=without or (),
+            conf=parameters().adding(
+                *(name for name, is_on in (("choices", choices), ("auctions", auctions)) if is_on)
+            ),
             replace=replace,
             progress=progress,
         )

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from rekindle.landing.filling.simulation.auctions import Asked, Auctions
 from rekindle.landing.filling.simulation.calendar import Calendar
 from rekindle.landing.filling.simulation.catalogue import Catalogue
 from rekindle.landing.filling.simulation.chance import Chance
+from rekindle.landing.filling.simulation.choices import Choices
 from rekindle.landing.filling.simulation.naming import count_within, ids, numbers
 from rekindle.landing.filling.simulation.population import DAY_US, MINUTE_US, Population, population
 from rekindle.landing.filling.simulation.process import Process
@@ -40,6 +42,10 @@ class Business:
     people: Population
     catalogue: Catalogue
     process: Process
+    choices: Choices | None = None
+    """What users like, where the choice of items is simulated."""
+    auctions: Auctions | None = None
+    """Who is asked for by ad exchanges, where that is simulated."""
 
     @classmethod
     def of(cls, conf: Parameters, users: int, days: Days) -> Business:
@@ -48,7 +54,9 @@ class Business:
         people = population(conf, chance, users, days)
         calendar = Calendar(conf.calendar, chance)
         catalogue = Catalogue.of(conf, chance, people, days.first)
-        return cls(conf, days, chance, people, catalogue, Process(conf, chance, calendar, people))
+        choices = Choices.of(conf, chance, people, catalogue) if conf.choices.is_on else None
+        auctions = Auctions.of(conf, chance, people) if conf.auctions.is_on else None
+        return cls(conf, days, chance, people, catalogue, Process(conf, chance, calendar, people), choices, auctions)
 
     @cached_property
     def reach(self) -> Reach:
@@ -108,6 +116,8 @@ class Today:
     sessions: Sessions
     assigned: Assigned = field(default_factory=Assigned)
     """Whom a campaign has this morning."""
+    asked: Asked = field(default_factory=Asked)
+    """Whom ad exchanges ask for this morning."""
 
     @property
     def messaged(self) -> NDArray[np.intp]:

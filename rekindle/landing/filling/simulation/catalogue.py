@@ -57,9 +57,12 @@ class Catalogue:
         liked = chance.stream(purpose, day, "liked").random(len(users)) < self.people.taste[users]
         any_ = chance.stream(purpose, day, "category").integers(0, categories, len(users))
         category = np.where(liked, self.people.favourite_of[users], any_)
+        return self.within(category, day, chance.stream(purpose, day, "item").random(len(users)))
+
+    def within(self, category: NDArray[np.intp], day: date, lot: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Let lots in [0, 1) pick items of this day of these categories, popular ones more often."""
         sums = np.concatenate([[0.0], np.cumsum(self.weight * (self.since <= day.toordinal()))])
-        edges = sums[np.searchsorted(self.category_of, np.arange(categories + 1))]
-        lot = chance.stream(purpose, day, "item").random(len(users))
+        edges = sums[np.searchsorted(self.category_of, np.arange(len(self.price) + 1))]
         wanted = edges[category] + lot * (edges[category + 1] - edges[category])
         return np.minimum(np.searchsorted(sums, wanted, side="right") - 1, len(self.weight) - 1)
 

@@ -1,9 +1,10 @@
 """
-What messages change: the business as it goes, beside the one that would have gone on without them.
+What messages and ads change: the business as it goes, beside the one that would have gone on without them.
 
 What users do is drawn in their order, so that one more who is active shifts what is drawn for those who follow. So that a
 message changes nothing about anybody else, the rows of each user are those of the business without messages until the day
-on which the first is sent to them, and those of another from then on, which has chance of its own.
+on which the first is sent to them, and those of another from then on, which has chance of its own. So it is with an ad that is
+shown, which works like a part of a message.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from rekindle.landing.filling.simulation.auctions import Asked
 from rekindle.landing.filling.simulation.business import Assigned, Rows, Today, sessions_of
 from rekindle.landing.filling.simulation.naming import MOST_USERS
 from rekindle.landing.filling.simulation.reach import NEVER
@@ -42,9 +44,9 @@ class Lives:
     """Ordinal of the day on which each was active last; 0 of who never was."""
     sources: Sequence[Source]
     messaged_on: NDArray[np.int64]
-    """Ordinal of the day on which each was sent the first message."""
+    """Ordinal of the day on which each was sent the first message, or shown the first ad."""
     unsent: State | None = None
-    """Where each would stand had no message been sent."""
+    """Where each would stand had no message been sent and no ad been shown; None where none was."""
     other: Business | None = None
     others: Mapping[str, Source] | None = None
 
@@ -59,22 +61,24 @@ class Lives:
             lives._live(before + timedelta(days=n), None)
         return lives
 
-    def live(self, day: date, assigned: Assigned) -> Iterator[tuple[Source, Rows, Today]]:
+    def live(self, day: date, assigned: Assigned, asked: Asked | None = None) -> Iterator[tuple[Source, Rows, Today]]:
         """Let a day pass, and tell what happened to each source."""
-        business, treated = self.business, np.zeros(self.business.people.size, bool)
-        treated[assigned.treated] = True
-        if treated.any() and self.unsent is None:
+        business, sent, asked = self.business, np.zeros(self.business.people.size), asked or Asked()
+        sent[assigned.treated] = 1
+        sent[asked.shown] += business.conf.auctions.strength
+        is_moved = sent > 0
+        if is_moved.any() and self.unsent is None:
             self._part()
-        self._live(day, treated if treated.any() else None)
-        self.messaged_on[treated] = np.minimum(self.messaged_on[treated], day.toordinal())
+        self._live(day, sent if is_moved.any() else None)
+        self.messaged_on[is_moved] = np.minimum(self.messaged_on[is_moved], day.toordinal())
         if self.unsent is None or self.other is None or self.others is None:
-            today = _today(business, day, self.state.was_active, assigned)
+            today = _today(business, day, self.state.was_active, assigned, asked)
             yield from ((source, source.happened(today), today) for source in self.sources)
             return
         business.process.live(self.unsent, day)
         is_messaged = self.messaged_on <= day.toordinal()
-        here = _today(business, day, self.unsent.was_active, assigned)
-        there = _today(self.other, day, self.state.was_active & is_messaged, assigned)
+        here = _today(business, day, self.unsent.was_active, assigned, asked)
+        there = _today(self.other, day, self.state.was_active & is_messaged, assigned, asked)
         for source in self.sources:
             rows = source.happened(here)
             if source.follows_activity:
@@ -90,7 +94,7 @@ class Lives:
         owed = orders.outstanding(self.messaged_on) + _orders(list(self.others.values())).outstanding()
         return replace(value, outstanding=owed)
 
-    def _live(self, day: date, messaged: NDArray[np.bool_] | None) -> None:
+    def _live(self, day: date, messaged: NDArray[np.float64] | None) -> None:
         self.business.process.live(self.state, day, messaged)
         self.last_active = np.where(self.state.was_active, day.toordinal(), self.last_active)
 
@@ -107,9 +111,9 @@ class Lives:
         return Rows(rows.table.filter(pa.array(kept)), rows.keys[kept], rows.batches[kept])
 
 
-def _today(business: Business, day: date, was_active: NDArray[np.bool_], assigned: Assigned) -> Today:
+def _today(business: Business, day: date, was_active: NDArray[np.bool_], assigned: Assigned, asked: Asked) -> Today:
     active = np.flatnonzero(was_active)
-    return Today(day, active, sessions_of(business, day, active), assigned)
+    return Today(day, active, sessions_of(business, day, active), assigned, asked)
 
 
 def _joined(one: Rows, other: Rows) -> Rows:

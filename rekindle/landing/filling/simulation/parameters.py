@@ -138,6 +138,39 @@ class Catalogue(Group):
     taste_mean: Share
 
 
+class Strategy(Group):
+    share: Share
+    bid: Annotated[float, Field(ge=0)]
+    exponent: float
+
+
+class Auctions(Group):
+    is_on: bool
+    device_share: Share
+    second_device_share: Share
+    asked_share: Share
+    minutes: Count
+    strategies: dict[str, Strategy]
+    click_mean: Share
+    click_spread: Positive
+    click_wake: float
+    predicted_noise: Positive
+    price_median: Positive
+    price_follows: float
+    price_spread: Positive
+    strength: float
+
+
+class Choices(Group):
+    is_on: bool
+    taste_strength: Annotated[float, Field(ge=0)]
+    appeal_spread: Annotated[float, Field(ge=0)]
+    clicked_share: Share
+    stay_median_seconds: Positive
+    stay_spread: Positive
+    stay_taste: float
+
+
 class Sessions(Group):
     more_mean: Positive
     impressions_mean: Positive
@@ -188,10 +221,16 @@ class Parameters(Group):
     consents: Consents
     replies: Replies
     catalogue: Catalogue
+    choices: Choices
     sessions: Sessions
     orders: Orders
+    auctions: Auctions
     delivery: Delivering
     truth: Truth
+
+    def adding(self, *names: str) -> Parameters:
+        """Turn on what stands in these sections, which are off in the file."""
+        return self.model_copy(update={name: getattr(self, name).model_copy(update={"is_on": True}) for name in names})
 
 
 @cache

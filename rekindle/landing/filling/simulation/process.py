@@ -81,8 +81,8 @@ class Process:
         nobody = np.zeros(people.size, bool)
         return State(is_there & people.is_dormant_at_first, age, nobody, np.zeros(people.size))
 
-    def live(self, state: State, day: date, messaged: NDArray[np.bool_] | None = None) -> None:
-        """Let a day pass. `messaged` are the users who are sent a message in its morning."""
+    def live(self, state: State, day: date, messaged: NDArray[np.float64] | None = None) -> None:
+        """Let a day pass. `messaged` is how many messages each user is sent in its morning; an ad may count as a part of one."""
         people, everybody = self.people, slice(None)
         is_there = people.registered_on < day.toordinal()
         joins = people.registered_on == day.toordinal()

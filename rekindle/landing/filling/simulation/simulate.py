@@ -7,6 +7,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, get_args
 
 from rekindle.errors import InputError
+from rekindle.landing.filling.simulation.auctions import caused
 from rekindle.landing.filling.simulation.business import Assigned, Business
 from rekindle.landing.filling.simulation.campaigns import effects, really_sent, standing
 from rekindle.landing.filling.simulation.delivering import Courier
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from rekindle.days import Days
     from rekindle.landing.filling.simulation.campaigns import Campaign
+    from rekindle.landing.filling.simulation.choices import Choices
     from rekindle.landing.filling.simulation.delivering import Delivered
     from rekindle.landing.filling.simulation.parameters import Parameters
     from rekindle.landing.filling.simulation.process import State
@@ -52,7 +54,10 @@ class Day:
     truth: pa.Table | None
     effects: pa.Table | None
     """What messages of this morning change for who is in a campaign."""
+    auctions: pa.Table | None
+    """What ads of this morning change for who is asked for."""
     reach: Reach
+    choices: Choices | None
 
 
 def days_of(users: int, days: Days, campaign: Campaign | None = None, conf: Parameters | None = None) -> Iterator[Day]:
@@ -64,12 +69,15 @@ def days_of(users: int, days: Days, campaign: Campaign | None = None, conf: Para
     for day in days:
         assigned = (campaign(business, day, lives) if campaign else None) or Assigned()
         told = effects(lives, day, assigned, lives.value()) if len(assigned.users) else None
+        asked = business.auctions.asked(day) if business.auctions else None
+        auctions = caused(lives, day, asked) if asked else None
         delivered = {
-            source.name: couriers[source.name].carry(rows, today) for source, rows, today in lives.live(day, assigned)
+            source.name: couriers[source.name].carry(rows, today)
+            for source, rows, today in lives.live(day, assigned, asked)
         }
         is_told = day.weekday() == get_args(Weekday).index(conf.truth.weekday)
         weekly = truth(business.process, lives.state, day, lives.value()) if is_told else None
-        yield Day(day, lives.state, delivered, weekly, told, business.reach)
+        yield Day(day, lives.state, delivered, weekly, told, auctions, business.reach, business.choices)
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,12 @@ def simulate(
     if not set(wanted) <= set(days):
         raise InputError(f"{wanted} are not all among the days {days} of the business.", todo="Choose days among them.")
     sending = sending or Sending()
-    campaign = sending.campaign
+    conf, campaign = conf or parameters(), sending.campaign
+    if conf.auctions.is_on and campaign:
+        raise InputError(
+            "Ads and messages are not simulated together: what each has caused could not be told apart.",
+            todo="Leave out --auctions, or --campaigns and --sent.",
+        )
     left_out = {*without} if sending.campaigns else {*without, "messages"}
     _refuse_inside(zone, folder)
     _refuse_others(zone, days)

@@ -25,6 +25,9 @@ STAGING = ".writing"
 LEDGER = "ledger.parquet"
 REACH = "reach.parquet"
 EFFECTS = "effects.parquet"
+AUCTIONS = "auctions.parquet"
+LIKINGS = "likings.parquet"
+APPEALS = "appeals.parquet"
 FIGURES = ("delivered_rows", "duplicate_rows", "unusable_rows")
 
 
@@ -47,6 +50,7 @@ class Telling:
     folder: Path
     has_begun: bool = False
     _effects: list[pa.Table] = field(default_factory=list)
+    _auctions: list[pa.Table] = field(default_factory=list)
     _lines: list[dict[str, object]] = field(default_factory=list)
 
     def listening(self, days: Iterator[Day]) -> Iterator[tuple[date, Mapping[str, pa.Table]]]:
@@ -55,7 +59,7 @@ class Telling:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         self.has_begun = True
-        reach = None
+        last = None
         for day in days:
             for source, delivered in day.delivered.items():
                 figures = (len(delivered.rows), delivered.duplicates, delivered.unusable)
@@ -64,13 +68,19 @@ class Telling:
                 pa.parquet.write_table(day.truth, staging / f"day={day.day}.parquet")
             if day.effects is not None:
                 self._effects.append(day.effects)
+            if day.auctions is not None:
+                self._auctions.append(day.auctions)
             yield day.day, {source: delivered.rows for source, delivered in day.delivered.items()}
-            reach = day.reach
+            last = day
         pa.parquet.write_table(pa.Table.from_pylist(self._lines), staging / LEDGER)
-        if reach is not None:
-            pa.parquet.write_table(reached(reach), staging / REACH)
-        if self._effects:
-            pa.parquet.write_table(pa.concat_tables(self._effects), staging / EFFECTS)
+        if last is not None:
+            pa.parquet.write_table(reached(last.reach), staging / REACH)
+        if last is not None and last.choices is not None:
+            pa.parquet.write_table(last.choices.likings(), staging / LIKINGS)
+            pa.parquet.write_table(last.choices.appeals(), staging / APPEALS)
+        for told, name in ((self._effects, EFFECTS), (self._auctions, AUCTIONS)):
+            if told:
+                pa.parquet.write_table(pa.concat_tables(told), staging / name)
 
     def publish(self) -> None:
         """Replace what an earlier simulation has told."""

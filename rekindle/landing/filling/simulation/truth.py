@@ -54,9 +54,9 @@ class Walk:
     day: date
     users: Users
 
-    def messaged(self) -> Walk:
-        """Send each a message on the next morning."""
-        pressure = self.state.pressure + self.process.strength(self.state, self.users)
+    def messaged(self, strength: float = 1.0) -> Walk:
+        """Send each a message on the next morning, or show what works like so much of one."""
+        pressure = self.state.pressure + strength * self.process.strength(self.state, self.users)
         return replace(self, state=replace(self.state, pressure=pressure))
 
     def steps(self, days: int) -> Iterator[Step]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rekindle.landing.filling.simulation.sources.ad_exposures import AdExposures
 from rekindle.landing.filling.simulation.sources.consents import Consents
 from rekindle.landing.filling.simulation.sources.contacts import Contacts
+from rekindle.landing.filling.simulation.sources.devices import Devices
 from rekindle.landing.filling.simulation.sources.events import Events
 from rekindle.landing.filling.simulation.sources.items import Items
 from rekindle.landing.filling.simulation.sources.messages import Messages
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 
 def sources(business: Business) -> Sequence[Source]:
-    """Begin all of them."""
+    """Begin all of them; what tells of auctions, where these are simulated."""
     of = (Users, Items, Events, Orders, Contacts, Consents, Messages, Replies)
-    return [source(business) for source in of]
+    about_auctions = (Devices, AdExposures) if business.auctions else ()
+    return [*(source(business) for source in of), *(source(business, business.auctions) for source in about_auctions)]

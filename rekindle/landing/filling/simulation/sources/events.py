@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from rekindle.landing.filling.simulation.browsing import browsed
 from rekindle.landing.filling.simulation.business import Rows
-from rekindle.landing.filling.simulation.naming import count_within, ids, numbers
-from rekindle.landing.filling.simulation.population import DEVICES, MINUTE_US
+from rekindle.landing.filling.simulation.naming import ids, numbers
+from rekindle.landing.filling.simulation.population import DEVICES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 TIME = pa.timestamp("us", tz="UTC")
 TYPES = ("visit", "impression", "click")
 VISIT, IMPRESSION, CLICK = range(3)
-MOST_SHOWN = 400
 FIRST_CLICK = 500
 """Events of a session are numbered with three digits: the visit 0, what is shown from 1, a click this after what it is on."""
 FAR_AHEAD = datetime(2199, 1, 1, tzinfo=UTC)
@@ -42,30 +42,18 @@ class Events:
 
     def happened(self, today: Today) -> Rows:
         """Tell of the sessions of the day."""
-        conf, people, chance, day = (
-            self._business.conf.sessions,
-            self._business.people,
-            self._business.chance,
-            today.day,
-        )
-        sessions = today.sessions
-        count = chance.stream(self.name, day, "shown").poisson(conf.impressions_mean, len(sessions.users))
-        shown_in = np.repeat(np.arange(len(count)), np.minimum(count, MOST_SHOWN))
-        shown_to = sessions.users[shown_in]
-        item = self._business.catalogue.draw(chance, shown_to, day, self.name)
-        liked = self._business.catalogue.category_of[item] == people.favourite_of[shown_to]
-        appeal = people.clicks[shown_to] * np.where(liked, conf.click_taste, 1.0)
-        clicked = np.flatnonzero(chance.stream(self.name, day, "clicked").random(len(item)) < appeal)
-        # A click follows within a minute, and all is over before the longest session is.
-        offset = chance.stream(self.name, day, "when").random(len(item)) * (conf.minutes_most - 1) * MINUTE_US
-        pause = chance.stream(self.name, day, "pause").random(len(clicked)) * MINUTE_US
-        position = 1 + count_within(shown_in)
-
-        session = np.concatenate([np.arange(len(count)), shown_in, shown_in[clicked]])
-        type_of = np.repeat([VISIT, IMPRESSION, CLICK], [len(count), len(item), len(clicked)])
+        people, day, sessions = self._business.people, today.day, today.sessions
+        shown = browsed(self._business, today)
+        visits, clicked = len(sessions.users), shown.clicked
+        session = np.concatenate([np.arange(visits), shown.session, shown.session[clicked]])
+        type_of = np.repeat([VISIT, IMPRESSION, CLICK], [visits, len(shown.item), len(clicked)])
         users = sessions.users[session]
-        within = np.concatenate([np.zeros(len(count), int), position, FIRST_CLICK + position[clicked]])
-        after = np.concatenate([np.zeros(len(count)), offset, offset[clicked] + pause]).astype("int64")
+        within = np.concatenate([np.zeros(visits, int), shown.position, FIRST_CLICK + shown.position[clicked]])
+        after = np.concatenate([np.zeros(visits), shown.after_us, shown.clicked_after_us]).astype("int64")
+        # Where on the page it was shown; of a click for how long its user stayed, where that is simulated.
+        value = (within % FIRST_CLICK).astype(float)
+        if shown.stayed_seconds is not None:
+            value[type_of == CLICK] = shown.stayed_seconds
         keys = numbers(day, users, sessions.within[session] * 1000 + within, 4)
         table = pa.table(
             {
@@ -74,11 +62,10 @@ class Events:
                 "occurred_at": pa.array(today.start_us + sessions.start[session] + after, TIME),
                 "type": pa.array(TYPES).take(pa.array(type_of)),
                 "item_id": pa.concat_arrays(
-                    [pa.nulls(len(count), pa.string()), ids("i", item), ids("i", item[clicked])]
+                    [pa.nulls(visits, pa.string()), ids("i", shown.item), ids("i", shown.item[clicked])]
                 ),
                 "session_id": sessions.names.take(pa.array(session)),
-                # Where on the page it was shown.
-                "value": pa.array(within % FIRST_CLICK, pa.float64(), mask=type_of == VISIT),
+                "value": pa.array(value, mask=type_of == VISIT),
                 "properties": _devices(type_of == VISIT, people.device_of[users]),
             }
         )

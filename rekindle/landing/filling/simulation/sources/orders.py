@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from rekindle.landing.filling.simulation.browsing import browsed
 from rekindle.landing.filling.simulation.business import Rows
 from rekindle.landing.filling.simulation.naming import count_within, day_of, ids, numbers
 from rekindle.landing.filling.simulation.population import DAY_US, MINUTE_US
@@ -99,6 +100,10 @@ class Orders:
             business.conf.sessions.minutes_most / 2 - 1
         )
         at = first[of_buyer] + ((1 + order_in) * minutes[of_buyer] * MINUTE_US).astype("int64")
+        # Amounts stay those of what would have been bought: so what users are worth is the same with choices and without.
+        if business.choices:
+            item, clicked_at = business.choices.bought(chance, day, browsed(business, today), users)
+            np.maximum.at(at, of_order, np.minimum(clicked_at + MINUTE_US, DAY_US - 1))
         table = pa.table(
             {
                 "order_id": ids("o", numbers(day, users, within, 1)),
@@ -106,7 +111,7 @@ class Orders:
                 "user_id": ids("u", users),
                 "occurred_at": pa.array(today.start_us + at[of_order], TIME),
                 "kind": pa.repeat(pa.scalar("sale"), len(users)),
-                "amount": _money(cents),
+                "amount": decimals(cents, MONEY),
                 "currency": pa.repeat(pa.scalar(settings().currency), len(users)),
                 "item_id": ids("i", item),
             }
@@ -137,8 +142,8 @@ class Orders:
             self._due[due].append((rows, keys[which] | REFUND, users[which]))
 
 
-def _money(cents: np.ndarray) -> pa.Array:
-    """Cents as decimals, exactly: the unscaled value of decimal(18,2) is the cents."""
-    unscaled = np.zeros((len(cents), 2), "int64")
-    unscaled[:, 0] = cents
-    return pa.Array.from_buffers(MONEY, len(cents), [None, pa.py_buffer(unscaled.tobytes())])
+def decimals(units: np.ndarray, kind: pa.Decimal128Type) -> pa.Array:
+    """Whole units, none below 0, as decimals, exactly: the unscaled value of decimal(18,2) is the cents."""
+    unscaled = np.zeros((len(units), 2), "int64")
+    unscaled[:, 0] = units
+    return pa.Array.from_buffers(kind, len(units), [None, pa.py_buffer(unscaled.tobytes())])
