@@ -24,8 +24,10 @@ OPTIONAL = ("contacts", "consents", "messages", "replies")
 DAILY_TASKS = {
     "begin",
     "wait_for_deliveries",
-    *(f"ingest.{source}" for source in ("users", "items", "events", "orders", "devices", "ad_exposures")),
+    *(f"ingest.{source}" for source in ("users", "items", "blocked_items", "events", "orders")),
+    *(f"ingest.{source}" for source in ("devices", "ad_exposures")),
     *(f"ingest.{source}" for source in OPTIONAL),
+    "ingest.blocked_items.tried",
     "ingest.consents.tried",
     "ingest.messages.tried",
     "ingest.devices.tried",

@@ -142,7 +142,7 @@ def test_an_unknown_table_is_answered_with_those_that_exist():
 def test_users_are_the_first_source():
     """Rows of other sources are looked up in them."""
     assert contracts.landing_sources() == (
-        *("users", "contacts", "devices", "items", "messages"),
+        *("users", "blocked_items", "contacts", "devices", "items", "messages"),
         *("ad_exposures", "consents", "events", "orders", "replies"),
     )
 
