@@ -131,6 +131,12 @@ class Settings(BaseSettings):
     message_cost: Annotated[float, Field(ge=0)]
     activation_share: Annotated[float, Field(gt=0, le=1)]
     erasure_feed_days: PositiveInt
+    recommend_memory_days: PositiveInt
+    recommend_items: PositiveInt
+    recommend_places: Annotated[int, Field(ge=3, le=100)]
+    recommend_again: bool
+    recommend_cohorts: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    recommend_search: bool
 
     @classmethod
     def settings_customise_sources(

@@ -140,6 +140,11 @@ class Scorer:
         return {**read, **by_handover, **(READS if self.outlook else {}), **by_uplift}
 
     @property
+    def outputs(self) -> list[str]:
+        """The labels that it predicts."""
+        return [forecast.label for forecast in self.forecasts]
+
+    @property
     def _hands_over(self) -> bool:
         return any(forecast.handover_days for forecast in self.forecasts)
 

@@ -9,16 +9,35 @@ from __future__ import annotations
 
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import TYPE_CHECKING
 
-from ml.products.declaration import Business, Product, Rule, Target, labels_of, outcomes_of
+from ml.products.declaration import Business, Product, Registered, Rule, Target, labels_of, outcomes_of
+from ml.products.recommendation import RECOMMENDATION, Recommendation
 
-__all__ = ["PRODUCTS", "Business", "Product", "Rule", "Target", "labels_of", "outcomes_of", "product_named"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-PRODUCTS: tuple[Product, ...] = tuple(
-    import_module(f"ml.products.{module.name}").PRODUCT
-    for module in sorted(iter_modules(__path__), key=lambda module: module.name)
-    if module.name not in {"columns", "declaration"}
-)
+__all__ = [
+    "PRODUCTS",
+    "RECOMMENDATION",
+    "REGISTERED",
+    "Business",
+    "Product",
+    "Recommendation",
+    "Registered",
+    "Rule",
+    "Target",
+    "labels_of",
+    "makers",
+    "outcomes_of",
+    "product_named",
+]
+
+_found = [
+    import_module(f"ml.products.{module.name}") for module in sorted(iter_modules(__path__), key=lambda m: m.name)
+]
+
+PRODUCTS: tuple[Product, ...] = tuple(module.PRODUCT for module in _found if hasattr(module, "PRODUCT"))
 """In the order of their names."""
 
 
@@ -28,3 +47,14 @@ def product_named(name: str) -> Product:
         if product.name == name:
             return product
     raise KeyError(name)
+
+
+REGISTERED: tuple[Registered, ...] = (*(product for product in PRODUCTS if product.is_trained), RECOMMENDATION)
+"""All that a model is trained of."""
+
+
+def makers(products: Iterable[Product] = PRODUCTS) -> dict[str, str]:
+    """Name what writes each table that a model makes: a product its scores, and one learning all recommendations."""
+    return {product.table: product.name for product in products} | dict.fromkeys(
+        RECOMMENDATION.tables, RECOMMENDATION.name
+    )

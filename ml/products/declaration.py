@@ -40,6 +40,33 @@ class Business(Protocol):
     def margin(self) -> float: ...
 
 
+class Registered(Protocol):
+    """What the model registry wants to know of what its models are of."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def table(self) -> str:
+        """The table that a champion fills: the days that it has are those that were served."""
+        ...
+
+    @property
+    def sources(self) -> tuple[str, ...]: ...
+
+    @property
+    def is_trained(self) -> bool: ...
+
+    @property
+    def model_name(self) -> str: ...
+
+    @property
+    def champion_name(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Rule:
     """A naive rule: a weighted sum of features that ranks, or foretells, without having learnt anything."""

@@ -87,7 +87,7 @@ def _evaluated(known: Known, split: Split, leaves_out_seen: bool, retrievers: Ma
     stages = learnt.stages(users, DEPTH)
     is_known = before.interactions.counts[users] > 0
     rows = [
-        Row(split.name, audience, by, int(chosen.sum()), _figures(_take(found, chosen), relevant[chosen], before))
+        Row(split.name, audience, by, int(chosen.sum()), figures_of(_take(found, chosen), relevant[chosen], before))
         for audience, chosen in zip(AUDIENCES, (is_known, np.ones(len(users), bool)), strict=True)
         for by, found in stages.items()
     ]
@@ -108,7 +108,8 @@ def _evaluated(known: Known, split: Split, leaves_out_seen: bool, retrievers: Ma
     )
 
 
-def _figures(found: Answer, relevant: sp.csr_matrix, before: Known) -> dict[str, Figure]:
+def figures_of(found: Answer, relevant: sp.csr_matrix, before: Known) -> dict[str, Figure]:
+    """Return how good lists are for users of whom it is known what was relevant, by what was known before."""
     users_of, items = before.interactions.popularity(), found.items
     return {
         "ndcg_10": mean_figure(ndcg(items, relevant, PLACES)),

@@ -154,6 +154,8 @@ class Items:
     """An item of which nothing is said is in stock."""
     countries: tuple[frozenset[str] | None, ...] | None = None
     """Where an item may be sold; None of an item is everywhere."""
+    category_names: np.ndarray = field(default_factory=lambda: np.zeros(0, "<U1"))
+    """The columns of `categories`."""
 
     @classmethod
     def of(
@@ -180,6 +182,7 @@ class Items:
             None if blocked is None else np.isin(ids, _texts(list(blocked))),
             None if in_stock is None else np.array([in_stock[at] is not False for at in first], bool),
             None if countries is None else tuple(_set_or_none(countries[at]) for at in first),
+            every,
         )
 
     def aligned(self, ids: np.ndarray) -> Items:
@@ -196,6 +199,7 @@ class Items:
             None
             if self.countries is None
             else tuple(self.countries[a] if t else None for a, t in zip(at, there, strict=True)),
+            self.category_names,
         )
 
 

@@ -108,6 +108,10 @@ class Merging:
         found = (1.0 / (self.constant + pool.ranks)) @ weights
         return np.where(found > 0, found, -np.inf)
 
+    def parts(self, pool: Pool) -> np.ndarray:
+        """Return rows by retrievers: what each adds to the score."""
+        return np.array([self.weights.get(name, 0.0) for name in pool.names]) / (self.constant + pool.ranks)
+
 
 def choose(pool: Pool, relevant: sp.csr_matrix) -> tuple[Merging, float]:
     """Return the weights that are best for users of whom it is known what was relevant, and their nDCG."""
@@ -123,6 +127,12 @@ def choose(pool: Pool, relevant: sp.csr_matrix) -> tuple[Merging, float]:
             best, constant, reached = found, tried, value
     weights = {name: float(weight) for name, weight in zip(pool.names, best, strict=True) if weight}
     return Merging(weights, constant), reached
+
+
+def best_alone(pool: Pool, relevant: sp.csr_matrix) -> str:
+    """Return the retriever that alone is best for users of whom it is known what was relevant; the first of equals."""
+    judge = _Judge(pool, relevant, CONSTANTS[0])
+    return pool.names[int(np.argmax([judge.worth(one) for one in np.eye(len(pool.names))]))]
 
 
 class _Judge:

@@ -15,13 +15,13 @@ import scipy.sparse as sp
 
 from ml.recommendation import ranking
 from ml.recommendation.filtering import Filtering
-from ml.recommendation.merging import PLACES, Merging, Pool, choose
+from ml.recommendation.merging import PLACES, Merging, Pool, best_alone, choose
 from ml.recommendation.metrics import ndcg
 from ml.recommendation.retrievers import NOTHING, RETRIEVERS, Lists
 from ml.recommendation.retrievers.declaration import in_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ml.recommendation.interactions import Known
     from ml.recommendation.ranking import Ranker, Verdict
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 DEPTH = 100
 """How many items each retriever hands over."""
 
-FALLBACK = "cohort_popularity"
+FALLBACK, POPULARITY = "cohort_popularity", "popularity"
+"""What fills up lists that end early, and the naive rule."""
+
 MIN_USERS = 20
 """Fewer validation users choose nothing: what is best for them is luck."""
 
@@ -47,6 +49,8 @@ class Answer(NamedTuple):
     """Within a user higher is better; what fills up from the fallback has none."""
     is_fallback: np.ndarray
     """Users by places: whether it was filled up from cohort popularity."""
+    by: np.ndarray
+    """The place, among `Recommender.fitted`, of the retriever that speaks for it most; `NOTHING` where nothing stands."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,20 @@ class Chosen:
     ranker: Ranker | None
     verdict: Verdict
     validation_users: int
+    single: str
+    """The retriever that alone is best for validation users."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The retrievers whose lists an answer is made of; the trees read what each of them says."""
+        if self.ranker is not None:
+            return tuple(self.hyper)
+        return tuple(name for name in self.hyper if self.merging.weights.get(name) or name == FALLBACK)
+
+    def alone(self, name: str) -> Chosen:
+        """Return the same with one retriever, and nothing beside it."""
+        told = ranking.Verdict(is_kept=False, difference=None, says=f"{name} alone")
+        return replace(self, merging=Merging({name: 1.0}), ranker=None, verdict=told)
 
 
 @dataclass(frozen=True)
@@ -79,23 +97,29 @@ class Recommender:
         """Return what each retriever alone says, what is merged, what is ranked where that is kept, and the answer."""
         parts = [self._stages(block, k) for block in in_blocks(users, len(self.known.items.ids))]
         return {
-            name: Answer(*(np.concatenate([part[name][column] for part in parts]) for column in range(3)))
+            name: Answer(*(np.concatenate(column) for column in zip(*(part[name] for part in parts), strict=True)))
             for name in parts[0]
         }
 
     def _stages(self, users: np.ndarray, k: int) -> dict[str, Answer]:
         exclude = self.filtering.exclude(users)
         lists = {name: one.retrieve(users, max(k, DEPTH), exclude) for name, one in self.fitted.items()}
-        found = {name: _cut(one, k) for name, one in lists.items()}
+        found = {
+            name: _cut(one, k, np.where(one.items == NOTHING, NOTHING, at))
+            for at, (name, one) in enumerate(lists.items())
+        }
         pool = Pool.of(lists, len(self.known.items.ids))
         # Of users who did nothing only cohorts can say more than of everybody.
         pool = pool.take(self.known.interactions.counts[users][pool.row] > 0)
         merged = self.chosen.merging.scores(pool)
-        found["merged"] = _cut(pool.best(merged, len(users), k)[0], k)
+        by = _spoken_for(pool, self.chosen.merging, len(self.known.items.ids))
+        first = pool.best(merged, len(users), k)[0]
+        found["merged"] = _cut(first, k, by(first.items))
         answer = found["merged"]
         if self.chosen.ranker is not None:
-            answer = found["ranked"] = self._ranked(self.chosen.ranker, users, pool, found["merged"])
-        found["answer"] = _filled(answer, lists[FALLBACK].items)
+            answer = self._ranked(self.chosen.ranker, users, pool, found["merged"])
+            answer = found["ranked"] = answer._replace(by=by(answer.items))
+        found["answer"] = _filled(answer, lists[FALLBACK].items, list(lists).index(FALLBACK))
         return found
 
     def _ranked(self, ranker: Ranker, users: np.ndarray, pool: Pool, merged: Answer) -> Answer:
@@ -103,27 +127,42 @@ class Recommender:
         k = merged.items.shape[1]
         first = ranking.first_of(pool, self.chosen.merging, len(users))
         scores = ranker.scores(self.known, users, first, self.chosen.merging)
-        ranked = _cut(first.best(scores, len(users), min(k, ranking.DEPTH))[0], k)
+        ranked = first.best(scores, len(users), min(k, ranking.DEPTH))[0]
         return Answer(
             np.hstack([ranked.items, merged.items[:, ranking.DEPTH :]]),
             np.hstack([ranked.scores, merged.scores[:, ranking.DEPTH :] - 1.0]),
             merged.is_fallback,
+            merged.by,
         )
 
 
-def _cut(lists: Lists, k: int) -> Answer:
-    return Answer(lists.items[:, :k], lists.scores[:, :k], np.zeros((len(lists.items), k), bool))
+def _cut(lists: Lists, k: int, by: np.ndarray) -> Answer:
+    return Answer(lists.items[:, :k], lists.scores[:, :k], np.zeros((len(lists.items), k), bool), by[:, :k])
 
 
-def _filled(answer: Answer, fallback: np.ndarray) -> Answer:
+def _spoken_for(pool: Pool, merging: Merging, item_count: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Return which retriever adds most to the merged score of each item of some lists."""
+    codes = pool.row * max(item_count, 1) + pool.item
+    most = merging.parts(pool).argmax(axis=1) if len(codes) else np.zeros(0, int)
+
+    def by(items: np.ndarray) -> np.ndarray:
+        found = np.full(items.shape, NOTHING)
+        row, place = np.nonzero(items != NOTHING)
+        found[row, place] = most[np.searchsorted(codes, row * max(item_count, 1) + items[row, place])]
+        return found
+
+    return by
+
+
+def _filled(answer: Answer, fallback: np.ndarray, of_fallback: int) -> Answer:
     """Fill up lists that end early, each from the user's cohorts."""
-    items, is_fallback = answer.items.copy(), answer.is_fallback.copy()
+    items, is_fallback, by = answer.items.copy(), answer.is_fallback.copy(), answer.by.copy()
     for row in np.flatnonzero((items == NOTHING).any(axis=1)):
         there = items[row] != NOTHING
         more = fallback[row][(fallback[row] != NOTHING) & ~np.isin(fallback[row], items[row][there])]
         places = np.flatnonzero(~there)[: len(more)]
-        items[row, places], is_fallback[row, places] = more[: len(places)], True
-    return Answer(items, answer.scores, is_fallback)
+        items[row, places], is_fallback[row, places], by[row, places] = more[: len(places)], True, of_fallback
+    return Answer(items, answer.scores, is_fallback, by)
 
 
 @dataclass(frozen=True)
@@ -193,7 +232,27 @@ def learn(
     refused = {name: why for name, one in retrievers.items() if (why := one.refuses(known)) is not None}
     able = {name: one for name, one in retrievers.items() if name not in refused}
     chosen = _choose(able, [Validation.of(known, split, leaves_out_seen=leaves_out_seen) for split in inside])
+    # All of them: who measures wants to know what each alone says.
     fitted = {name: one.fit(known, **chosen.hyper[name]) for name, one in able.items()}
+    return Recommender(known, Filtering(known, leaves_out_seen), fitted, chosen, refused)
+
+
+def relearn(known: Known, chosen: Chosen, *, leaves_out_seen: bool = True) -> Recommender:
+    """
+    Learn from what is known by what was chosen before, and no more than answers are made of: nothing is chosen here.
+
+    A retriever that cannot learn from these data says nothing. The trees have not learnt to do without what it would have said,
+    and the merged order stays then.
+    """
+    fitted, refused = {}, {}
+    for name in chosen.needed:
+        if why := RETRIEVERS[name].refuses(known):
+            refused[name] = why
+        else:
+            fitted[name] = RETRIEVERS[name].fit(known, **chosen.hyper[name])
+    if refused and chosen.ranker is not None:
+        told = f"the merged order stays: {' and '.join(refused)} could not learn"
+        chosen = replace(chosen, ranker=None, verdict=ranking.Verdict(is_kept=False, difference=None, says=told))
     return Recommender(known, Filtering(known, leaves_out_seen), fitted, chosen, refused)
 
 
@@ -208,6 +267,7 @@ def _choose(able: Mapping[str, Retriever], validations: Sequence[Validation]) ->
             None,
             ranking.Verdict(is_kept=False, difference=None, says=told),
             0,
+            POPULARITY if POPULARITY in able else next(iter(able)),
         )
     hyper: dict[str, dict[str, Any]] = {}
     pools: list[dict[str, Lists]] = [{} for _ in parts]
@@ -219,11 +279,12 @@ def _choose(able: Mapping[str, Retriever], validations: Sequence[Validation]) ->
     found = [Pool.of(lists, len(part.before.items.ids)) for lists, part in zip(pools, parts, strict=True)]
     users = np.concatenate([part.users for part in parts])
     relevant = sp.vstack([part.relevant for part in parts], "csr")
-    merging, _ = choose(Pool.stacked(found, sizes), relevant)
+    stacked = Pool.stacked(found, sizes)
+    merging, _ = choose(stacked, relevant)
     first = [ranking.first_of(pool, merging, size) for pool, size in zip(found, sizes, strict=True)]
     drawn = [ranking.features(part.before, part.users, pool, merging) for part, pool in zip(parts, first, strict=True)]
     ranker, verdict = ranking.learn(np.concatenate(drawn), Pool.stacked(first, sizes), users, relevant, merging)
-    return Chosen(hyper, merging, ranker, verdict, len(users))
+    return Chosen(hyper, merging, ranker, verdict, len(users), best_alone(stacked, relevant))
 
 
 def tuned(retriever: Retriever, validations: Sequence[Validation]) -> tuple[dict[str, Any], list[Fitted]]:

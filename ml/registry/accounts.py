@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ml.products import PRODUCTS
+from ml.products import REGISTERED
 from ml.registry.acting import PROMOTER, SCORER, TRAINER
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
-    from ml.products import Product
+    from ml.products import Registered
 
 EXPERIMENT, CANDIDATES, CHAMPION = "experiment", "candidates", "champion"
 
@@ -40,7 +40,7 @@ def create(tracking_uri: str, passwords: Mapping[str, str]) -> tuple[str, ...]:
     from mlflow.server import get_app_client
 
     client, accounts = MlflowClient(tracking_uri), get_app_client("basic-auth", tracking_uri=tracking_uri)
-    grants = [_belongings(client, product) for product in PRODUCTS if product.is_trained]
+    grants = [_belongings(client, product) for product in REGISTERED]
     for role, rights in ROLES.items():
         _account(accounts, role, passwords[role])
         _role(
@@ -49,7 +49,7 @@ def create(tracking_uri: str, passwords: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(ROLES)
 
 
-def _belongings(client: MlflowClient, product: Product) -> dict[str, tuple[str, str]]:
+def _belongings(client: MlflowClient, product: Registered) -> dict[str, tuple[str, str]]:
     """Create a product's experiment and models where they are missing; kind and name of each, by what they are for."""
     found = client.get_experiment_by_name(product.model_name)
     experiment = found.experiment_id if found else client.create_experiment(product.model_name)

@@ -22,7 +22,7 @@ from rekindle.postgres import promotion_lock
 if TYPE_CHECKING:
     from datetime import date
 
-    from ml.products import Product
+    from ml.products import Registered
     from ml.registry.versions import Version
     from rekindle.records import Promotion
 
@@ -32,7 +32,7 @@ TOLD = ("trained_day", "passed", "route", "recalibrates", "why", "digest", "samp
 """What an overview says of a verdict; all null where there is none."""
 
 
-def champion(product: Product) -> Version:
+def champion(product: Registered) -> Version:
     """Return the version that scores from now on; its gate has passed."""
     found = find_champion(product)
     if found is None:
@@ -46,7 +46,7 @@ def champion(product: Product) -> Version:
     return found
 
 
-def find_champion(product: Product) -> Version | None:
+def find_champion(product: Registered) -> Version | None:
     """
     Return the version that has the alias, if there is one, whatever its gate said.
 
@@ -56,7 +56,7 @@ def find_champion(product: Product) -> Version | None:
     return _begun(product, named) or named
 
 
-def _begun(product: Product, named: Version | None) -> Version | None:
+def _begun(product: Registered, named: Version | None) -> Version | None:
     """The version that the log promoted last, if whoever did so never came to the alias; one moved by hand is no such."""
     last = _last_standing(product)
     if last is None or (named and named.version == last.version):
@@ -65,13 +65,13 @@ def _begun(product: Product, named: Version | None) -> Version | None:
     return logged if is_promoting(product, logged) else None
 
 
-def _last_standing(product: Product) -> Promotion | None:
+def _last_standing(product: Registered) -> Promotion | None:
     """The last promotion in the log that no rollback has withdrawn."""
     standing = records.standing(records.promotions(product.name))
     return standing[-1] if standing else None
 
 
-def finish_begun(product: Product) -> Version | None:
+def finish_begun(product: Registered) -> Version | None:
     """Give the alias to a version whose promotion was begun and not finished; None where there is none."""
     begun = _begun(product, aliased(product, CHAMPION))
     if begun is not None:
@@ -81,18 +81,18 @@ def finish_begun(product: Product) -> Version | None:
     return begun
 
 
-def has_had_champion(product: Product) -> bool:
+def has_had_champion(product: Registered) -> bool:
     """Whether a version has, or by our log ever had, the alias."""
     return bool(records.promotions(product.name)) or find_champion(product) is not None
 
 
-def champion_on(product: Product, day: date) -> Version | None:
+def champion_on(product: Registered, day: date) -> Version | None:
     """Return the version that was in effect for the data of `day`, None before there was any."""
     in_effect = [p for p in records.standing(records.promotions(product.name)) if p.effective_from_day <= day]
     return version_numbered(product, in_effect[-1].version) if in_effect else None
 
 
-def was_in_office(product: Product, found: Version) -> bool:
+def was_in_office(product: Registered, found: Version) -> bool:
     """
     Whether a version was promoted and is champion no more: withdrawn by a rollback, or followed by another.
 
@@ -105,13 +105,13 @@ def was_in_office(product: Product, found: Version) -> bool:
     return found.version in before and found != in_office
 
 
-def in_effect_since(product: Product, found: Version) -> date:
+def in_effect_since(product: Registered, found: Version) -> date:
     """The first day whose data a champion is for; of one that was named in MLflow alone, the day it was trained on."""
     last = _last_standing(product)
     return last.effective_from_day if last and last.version == found.version else found.trained_day
 
 
-def overview(product: Product) -> dict[str, Any]:
+def overview(product: Registered) -> dict[str, Any]:
     """Tell of all versions, the latest first, what the gate said, and of the champions since when each is in effect."""
     in_office, since = find_champion(product), {}
     waits = records.waiting(product.name)
@@ -133,7 +133,7 @@ def overview(product: Product) -> dict[str, Any]:
     }
 
 
-def why_skipped(product: Product, day: date, *, backfill: bool = False, version: str | None = None) -> str | None:
+def why_skipped(product: Registered, day: date, *, backfill: bool = False, version: str | None = None) -> str | None:
     """
     Why a product has nothing to say on a day; None where it has to be scored.
 
@@ -151,7 +151,7 @@ def why_skipped(product: Product, day: date, *, backfill: bool = False, version:
     return None
 
 
-def model_for(product: Product, day: date, *, backfill: bool, version: str | None) -> tuple[Version, bool]:
+def model_for(product: Registered, day: date, *, backfill: bool, version: str | None) -> tuple[Version, bool]:
     """
     The version that scores a day, and whether it is another than the one in effect then.
 
@@ -187,7 +187,7 @@ def told_of(found: Version, *, is_backfilled: bool) -> dict[str, Any]:
     }
 
 
-def promote(product: Product, number: str, *, run_id: str, reason: str) -> Version:
+def promote(product: Registered, number: str, *, run_id: str, reason: str) -> Version:
     """
     Make a version champion from the day it was trained on, or from the day after the last that another has served.
 
@@ -197,7 +197,7 @@ def promote(product: Product, number: str, *, run_id: str, reason: str) -> Versi
         return _promoted(product, number, run_id, reason)
 
 
-def succeed(product: Product, found: Version, *, run_id: str, reason: str, unless: str | None = None) -> str | None:
+def succeed(product: Registered, found: Version, *, run_id: str, reason: str, unless: str | None = None) -> str | None:
     """
     Make a version that its gate let pass champion, as training does; say why not where it is not: `unless`, or as below.
 
@@ -225,7 +225,7 @@ def succeed(product: Product, found: Version, *, run_id: str, reason: str, unles
     return unless
 
 
-def _promoted(product: Product, number: str, run_id: str, reason: str) -> Version:
+def _promoted(product: Registered, number: str, run_id: str, reason: str) -> Version:
     chosen = version_numbered(product, number)
     if not chosen.judged.passed:
         raise CheckFailedError(
@@ -252,7 +252,7 @@ def _promoted(product: Product, number: str, run_id: str, reason: str) -> Versio
     return chosen
 
 
-def rollback(product: Product, *, run_id: str) -> Version:
+def rollback(product: Registered, *, run_id: str) -> Version:
     """
     Go back to the champion before this one, for all days since this one took effect: it should not have been.
 
@@ -263,7 +263,7 @@ def rollback(product: Product, *, run_id: str) -> Version:
         return _rolled_back(product, run_id, meant)
 
 
-def _rolled_back(product: Product, run_id: str, meant: Promotion | None) -> Version:
+def _rolled_back(product: Registered, run_id: str, meant: Promotion | None) -> Version:
     promotions = records.promotions(product.name)
     begun = finish_begun(product)
     if begun and promotions[-1].reason == records.ROLLBACK:
@@ -290,7 +290,7 @@ def _rolled_back(product: Product, run_id: str, meant: Promotion | None) -> Vers
     return chosen
 
 
-def _move(product: Product, chosen: Version, effective_from_day: date, reason: str, run_id: str) -> None:
+def _move(product: Registered, chosen: Version, effective_from_day: date, reason: str, run_id: str) -> None:
     """
     Write the log first: an alias without an entry would score days that no backfill could repeat. It moves as the log says.
 

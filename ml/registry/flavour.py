@@ -7,12 +7,13 @@ There is no pyfunc and no pickle in it, because reading those runs code that cam
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from mlflow.models import Model
     from mlflow.types import Schema
@@ -30,9 +31,17 @@ NEEDS_OF_GRAPHS = ("onnxruntime",)
 
 
 def save_model(
-    path: str, mlflow_model: Model, *, files: Mapping[str, bytes], signature: tuple[Mapping[str, str], Sequence[str]]
+    path: str,
+    mlflow_model: Model,
+    *,
+    files: Mapping[str, bytes],
+    signature: tuple[Mapping[str, str], Sequence[str] | Mapping[str, str]],
 ) -> None:
-    """Write what MLflow keeps of a model; called by `mlflow.models.Model.log`. `signature`: inputs and predicted labels."""
+    """
+    Write what MLflow keeps of a model; called by `mlflow.models.Model.log`.
+
+    `signature`: inputs with their types, and the labels of a scorer, or what else is said with its types.
+    """
     from mlflow.models.signature import ModelSignature
 
     native = Path(path) / NATIVE
@@ -42,12 +51,14 @@ def save_model(
     needs = NEEDS + NEEDS_OF_GRAPHS if any(name.endswith(".onnx") for name in files) else NEEDS
     (Path(path) / "requirements.txt").write_text("".join(f"{need}=={version(need)}\n" for need in needs))
     mlflow_model.add_flavor(FLAVOUR, data=NATIVE, note=FORMAT_NOTE)
-    mlflow_model.signature = ModelSignature(inputs=_inputs(signature[0]), outputs=_outputs(signature[1]))
+    inputs, said = signature
+    outputs = _typed(said) if isinstance(said, Mapping) else _outputs(said)
+    mlflow_model.signature = ModelSignature(inputs=_typed(inputs), outputs=outputs)
     mlflow_model.save(str(Path(path) / "MLmodel"))
 
 
-def _inputs(inputs: Mapping[str, str]) -> Schema:
-    """Say in MLflow's types which columns the encoder expects; the exact Arrow types are in model.json."""
+def _typed(columns: Mapping[str, str]) -> Schema:
+    """Say columns in MLflow's types: of a scorer those that its encoder expects, whose exact Arrow types are in model.json."""
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Map
 
@@ -56,7 +67,7 @@ def _inputs(inputs: Mapping[str, str]) -> Schema:
             return Map(of(type_.removesuffix(">").rpartition(",")[2]))
         return DataType.double if type_.startswith("decimal") else DataType[MLFLOW_NAMES.get(type_, type_)]
 
-    return Schema([ColSpec(of(type_), name, required=False) for name, type_ in inputs.items()])
+    return Schema([ColSpec(of(type_), name, required=False) for name, type_ in columns.items()])
 
 
 def _outputs(labels: Sequence[str]) -> Schema:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mlflow.entities.model_registry import ModelVersion
 
-    from ml.products import Product
+    from ml.products import Registered
     from rekindle.records import Gate
 
 
@@ -61,7 +61,7 @@ def take_over() -> TakenOver:
     return told if records.take_over_gates(told.gates) else TakenOver()
 
 
-def _told_by_tags(product: Product, stored: ModelVersion) -> Gate | str:
+def _told_by_tags(product: Registered, stored: ModelVersion) -> Gate | str:
     """Read a verdict from tags, or say why it is not taken over."""
     tags, number = stored.tags, str(stored.version)
     promoted = {promotion.digest for promotion in records.promotions(product.name) if promotion.version == number}

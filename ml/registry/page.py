@@ -15,7 +15,7 @@ from rekindle.report.card import CARD
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ml.products import Product
+    from ml.products import Registered
     from ml.registry.trained import Trained
 
 FILE = "page.md"
@@ -32,7 +32,7 @@ SNAPSHOTS = "snapshot."
 class Place:
     """Where a version stands in MLflow."""
 
-    product: Product
+    product: Registered
     number: str
     experiment_id: str
     run_id: str

@@ -9,14 +9,14 @@ from ml.registry.acting import TRAINER, acting_as
 from ml.registry.versions import experiment_of, mlflow_client
 
 if TYPE_CHECKING:
-    from ml.products import Product
+    from ml.products import Registered
     from ml.training.search import Searched
 
 FILE = "search.json"
 
 
 @acting_as(TRAINER)
-def log_search(product: Product, searched: Searched, run_id: str) -> str:
+def log_search(product: Registered, searched: Searched, run_id: str) -> str:
     """Record a search with the table of its trials; returns the id of MLflow's run. It registers nothing."""
     from mlflow.entities import Metric, Param
 

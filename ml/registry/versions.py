@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-    from ml.products import Product
+    from ml.products import Registered
     from ml.registry.trained import Trained
 
 PASSED = "passed"
@@ -79,7 +79,7 @@ class Version:
 
 
 @acting_as(TRAINER)
-def register(product: Product, trained: Trained) -> Version:
+def register(product: Registered, trained: Trained) -> Version:
     """
     Store a model with all that was found out about it.
 
@@ -95,7 +95,7 @@ def register(product: Product, trained: Trained) -> Version:
     with _run(client, product, trained) as run:
         run_id = run.info.run_id
         model = client.create_logged_model(run.info.experiment_id, name=product.name, source_run_id=run_id)
-        signature = trained.scorer.inputs, [forecast.label for forecast in trained.scorer.forecasts]
+        signature = trained.scorer.inputs, trained.scorer.outputs
         Model.log(None, flavour, model_id=model.model_id, run_id=run_id, files=files, signature=signature)
         _log_metrics(client, run, model.model_id, trained.metrics)
         _create_registered_model(client, product, product.model_name)
@@ -139,7 +139,7 @@ def register(product: Product, trained: Trained) -> Version:
     return version(product, gate.version)
 
 
-def same(product: Product, trained: Trained) -> Version | None:
+def same(product: Registered, trained: Trained) -> Version | None:
     """Find a version of the same bytes and verdict from the same rows; of one that was taken over, from the same day."""
     digest = artifact.digest_of(trained.scorer.to_files())
     for known in versions(product):
@@ -151,7 +151,7 @@ def same(product: Product, trained: Trained) -> Version | None:
     return None
 
 
-def versions(product: Product) -> list[Version]:
+def versions(product: Registered) -> list[Version]:
     """Return all registered versions, the latest first."""
     gates = records.gates(product.name)
     return [
@@ -160,13 +160,13 @@ def versions(product: Product) -> list[Version]:
     ]
 
 
-def stored_versions(product: Product) -> list[ModelVersion]:
+def stored_versions(product: Registered) -> list[ModelVersion]:
     """Return the versions as MLflow has them, the latest first."""
     found = mlflow_client().search_model_versions(f"name = '{product.model_name}'")
     return sorted(found, key=lambda stored: -int(stored.version))
 
 
-def version(product: Product, number: str) -> Version:
+def version(product: Registered, number: str) -> Version:
     """Return a version by its number."""
     for found in versions(product):
         if found.version == number:
@@ -178,7 +178,7 @@ def version(product: Product, number: str) -> Version:
     )
 
 
-def aliased(product: Product, alias: str) -> Version | None:
+def aliased(product: Registered, alias: str) -> Version | None:
     """
     Return the candidate that has an alias, if there is one, whatever its gate said.
 
@@ -196,38 +196,38 @@ def aliased(product: Product, alias: str) -> Version | None:
     return Version(product.name, copy.name, str(copy.version), str(copy.source), None)
 
 
-def set_alias(product: Product, found: Version, alias: str) -> None:
+def set_alias(product: Registered, found: Version, alias: str) -> None:
     """Copy a candidate to what was promoted, unless it is there, and move an alias to the copy."""
     copy = _copy_of(product, found) or _copied(product, found)
     mlflow_client().set_registered_model_alias(copy.name, alias, copy.version)
 
 
-def mark(product: Product, found: Version) -> None:
+def mark(product: Registered, found: Version) -> None:
     """Say that a candidate's promotion has begun, on its copy, which the promoter may change."""
     copy = _copy_of(product, found) or _copied(product, found)
     mlflow_client().set_model_version_tag(copy.name, copy.version, PROMOTING, BEGUN)
 
 
-def unmark(product: Product, found: Version) -> None:
+def unmark(product: Registered, found: Version) -> None:
     """Say that its promotion is over. To delete the tag takes the right to delete the model, which no promoter has."""
     if copy := _copy_of(product, found):
         mlflow_client().set_model_version_tag(copy.name, copy.version, PROMOTING, OVER)
 
 
-def is_promoting(product: Product, found: Version) -> bool:
+def is_promoting(product: Registered, found: Version) -> bool:
     """Whether a candidate's promotion was begun and not finished."""
     copy = _copy_of(product, found)
     return copy is not None and copy.tags.get(PROMOTING) == BEGUN
 
 
-def _copy_of(product: Product, found: Version) -> ModelVersion | None:
+def _copy_of(product: Registered, found: Version) -> ModelVersion | None:
     """The copy of a candidate that was promoted; of several that somebody has made the latest."""
     copies = mlflow_client().search_model_versions(f"name = '{product.champion_name}'")
     of_it = [copy for copy in copies if copy.source == f"models:/{found.name}/{found.version}"]
     return max(of_it, key=lambda copy: int(copy.version), default=None)
 
 
-def _copied(product: Product, found: Version) -> ModelVersion:
+def _copied(product: Registered, found: Version) -> ModelVersion:
     """Do what MLflow's *Promote model* does, without the lines that its own function prints."""
     client = mlflow_client()
     _create_registered_model(client, product, product.champion_name)
@@ -281,7 +281,7 @@ def model_location(found: Version) -> str:
 
 
 @contextmanager
-def _run(client: MlflowClient, product: Product, trained: Trained) -> Iterator[Run]:
+def _run(client: MlflowClient, product: Registered, trained: Trained) -> Iterator[Run]:
     """Record a training as a run of the product's experiment, finished or failed."""
     from mlflow.entities import Param
 
@@ -301,7 +301,7 @@ def _run(client: MlflowClient, product: Product, trained: Trained) -> Iterator[R
     client.set_terminated(run_id)
 
 
-def experiment_of(client: MlflowClient, product: Product) -> str:
+def experiment_of(client: MlflowClient, product: Registered) -> str:
     """Return the id of a product's experiment, which is made where there is none."""
     experiment = client.get_experiment_by_name(product.model_name)
     return str(experiment.experiment_id if experiment else client.create_experiment(product.model_name))
@@ -318,7 +318,7 @@ def _log_metrics(client: MlflowClient, run: Run, model_id: str, metrics: Mapping
     )
 
 
-def _create_registered_model(client: MlflowClient, product: Product, name: str) -> None:
+def _create_registered_model(client: MlflowClient, product: Registered, name: str) -> None:
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name, description=product.title)
 

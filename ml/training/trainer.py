@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from ml.products import Product
+    from ml.products import Product, Registered
     from ml.registry import Version
     from ml.training.effect import Taught
     from ml.training.fitting import Fitted
@@ -182,7 +182,7 @@ def _of_campaigns(record: registry.Trained, taught: Taught) -> dict[str, Any]:
     }
 
 
-def succeeds(product: Product, version: Version, verdict: Verdict, run_id: str) -> str | None:
+def succeeds(product: Registered, version: Version, verdict: Verdict, run_id: str) -> str | None:
     """Make a version that passed champion; say why not where it is not, one of a later day is, or a person has to say so."""
     if not verdict.passed:
         return "it did not pass the gate"

@@ -11,7 +11,7 @@ from rekindle.errors import CheckFailedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ml.products import Product
+    from ml.products import Registered
     from rekindle.errors import RekindleError
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ TOO_LITTLE = {"not_enough_history", "too_few_rows", "too_few_of_a_kind", "one_cl
 """Codes of refusals that a longer or larger history mends."""
 
 
-def only_waits(product: Product, refused: RekindleError) -> bool:
+def only_waits(product: Registered, refused: RekindleError) -> bool:
     """
     Whether a training that was refused is no failure.
 
@@ -37,7 +37,7 @@ class Waits:
     why: str
 
 
-def unless_waiting(product: Product, train: Callable[[], T]) -> T | Waits:
+def unless_waiting(product: Registered, train: Callable[[], T]) -> T | Waits:
     """Train; of a product that only waits, say why. Raises what refused any other."""
     try:
         return train()

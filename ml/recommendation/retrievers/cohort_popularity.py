@@ -26,6 +26,8 @@ class CohortPopularity(Fitted):
     cohort: np.ndarray
     """Users by attributes: which row of `shares`; the last row is everybody."""
     shares: np.ndarray
+    names: tuple[tuple[str, str], ...]
+    """Of each row but the last: the attribute, and its value."""
 
     def scores(self, users: np.ndarray) -> np.ndarray:
         found = self.shares[self.cohort[users]].mean(axis=1)
@@ -38,17 +40,21 @@ def _fit(known: Known, window_days: float | None, shrinkage: float) -> Fitted:
     overall /= max(overall.sum(), 1.0)
     shares: list[np.ndarray] = []
     cohorts: list[np.ndarray] = []
-    for texts in known.users.attributes.values():
+    called: list[tuple[str, str]] = []
+    for attribute, texts in known.users.attributes.items():
         names, code = np.unique(texts, return_inverse=True)
         member = sp.csr_matrix((np.ones(len(code)), (code, np.arange(len(code)))), shape=(len(names), len(code)))
         counts = (member @ pairs).toarray()
         # Those of whom the attribute is not known are no cohort.
         counts[names == ""] = 0.0
         cohorts.append(code + _rows(shares))
+        called += [(attribute, str(name)) for name in names]
         shares.append((counts + shrinkage * overall) / (counts.sum(axis=1, keepdims=True) + shrinkage))
     everybody = np.full(len(known.users.ids), _rows(shares))
     return CohortPopularity(
-        np.column_stack(cohorts) if cohorts else everybody[:, None], np.vstack([*shares, overall[None, :]])
+        np.column_stack(cohorts) if cohorts else everybody[:, None],
+        np.vstack([*shares, overall[None, :]]),
+        tuple(called),
     )
 
 
