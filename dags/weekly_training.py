@@ -8,6 +8,8 @@ has not seen, register it, and make it champion if it passes the gate.
 * **Refused by name** where history or classes do not suffice; the champion stays. A product that never had one is skipped and
   waits for a longer history.
 * Where a model loses to the best naive rule, or its level is off, the rule is registered and scores in its place.
+* **Recommendations** are chosen anew, too: what is not surely better than popularity and than the best retriever alone is not
+  shown, and the answer says what is shown instead.
 * Champions are moved by hand with `rekindle promote` and `rekindle rollback`; both append to the promotion log.
 """
 
@@ -32,7 +34,8 @@ from rekindle.workflow.timetable import DayTimetable
     tags=["tier-2", "models"],
 )
 def weekly_training() -> None:
-    chain(tasks.begin(), [tasks.train(product) for product in PRODUCTS if product.is_trained], tasks.end())
+    trained = [tasks.train(product) for product in PRODUCTS if product.is_trained]
+    chain(tasks.begin(), [*trained, tasks.train_recommendation()], tasks.end())
 
 
 weekly_training()

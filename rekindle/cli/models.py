@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ml import products
+from ml.products import Product
 from rekindle.cli.common import (
     DayOption,
     FromOption,
@@ -27,14 +28,20 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from ml.products import Product
+    from ml.products import Recommendation, Registered
     from ml.registry import Version
+    from ml.training import recommending as recommending_
     from ml.training.trainer import Training
     from rekindle.progress import Progress
     from rekindle.report.who_scored import Day
 
 ProductArgument = Annotated[
     str, typer.Argument(metavar="PRODUCT", help=f"A score product: {' or '.join(p.name for p in products.PRODUCTS)}.")
+]
+
+
+RegisteredArgument = Annotated[
+    str, typer.Argument(metavar="PRODUCT", help=f"What is trained: {' or '.join(p.name for p in products.REGISTERED)}.")
 ]
 
 
@@ -51,7 +58,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=example("rekindle rollback recall"))(rollback)
 
 
-def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False) -> None:
+def train(product: RegisteredArgument, *, day: DayOption, json: JsonOption = False) -> None:
     """
     Train a product on what was known at the end of a day: candidates, evaluation, gate, registry.
 
@@ -61,17 +68,24 @@ def train(product: ProductArgument, *, day: DayOption, json: JsonOption = False)
 
     Where the model is out, the naive rule scores in its place, calibrated, and the answer says that the model lost; the exit
     code is 0, because somebody is scored. Where the rule is out, too, the exit code is 1 and the champion stays.
+
+    Of `recommendation`, what is learnt has to be better than popularity and than the best retriever alone.
     """
     from rekindle import platform
 
-    chosen = named_product(product)
-    refuse_untrained(chosen)
+    chosen = named_registered(product)
+    if isinstance(chosen, Product):
+        refuse_untrained(chosen)
     refuse_unsupplied(chosen, day)
     platform.attach()
     refuse_unfinished(day)
     with shown(as_json=json) as progress:
-        done = trained(chosen, day, progress)
-    answer(done.to_json(), as_json=json, text=_training(done))
+        if isinstance(chosen, Product):
+            done = trained(chosen, day, progress)
+            answer(done.to_json(), as_json=json, text=_training(done))
+        else:
+            done = recommending(day, progress)
+            answer(done.to_json(), as_json=json, text=_recommending(done))
     if not done.verdict.passed:
         raise typer.Exit(CheckFailedError.exit_code)
 
@@ -125,7 +139,41 @@ def trained(product: Product, day: date, progress: Progress) -> Training:
         return trainer.train(session(), product, day, run_id, progress)
 
 
-def refuse_unsupplied(product: Product, day: date) -> None:
+def recommending(day: date, progress: Progress) -> recommending_.Training:
+    """Train recommendations as a run of its own with one stage."""
+    from ml.training import recommending as trainer
+    from rekindle import records
+    from rekindle.days import Days
+    from rekindle.warehouse.spark import session
+
+    name = f"train {products.RECOMMENDATION.name}"
+    with (
+        records.own_run("train", Days.one(day)) as run_id,
+        records.stage(run_id, day, name),
+        progress.step(f"Training {products.RECOMMENDATION.name}", expected=estimate(1, records.durations(name))),
+    ):
+        return trainer.train(session(), day, run_id, progress)
+
+
+def _recommending(done: recommending_.Training) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Column, Table
+
+    told, figures = done.to_json(), ("ndcg_10", "recall_100", "coverage_10")
+    champion = "is champion" if done.promoted else f"did not become champion, for {done.why_not_promoted}"
+    table = Table(
+        Column("by", no_wrap=True), *figures, title=f"{told['users']:,} users", title_justify="left", box=None
+    )
+    for by, found in told["figures"].items():
+        table.add_row(by, *(_cell(found.get(name)) for name in figures))
+    return Group(
+        f"Version {done.version.version} of {done.version.name} {champion}: {done.verdict.why}.",
+        f"{told['ranker']}. Left out: {'; '.join(told['rules'])}.",
+        table,
+    )
+
+
+def refuse_unsupplied(product: Registered, day: date) -> None:
     from rekindle.landing.zone import LandingZone
 
     if why := LandingZone().why_unsupplied(product.sources, day):
@@ -236,7 +284,7 @@ def refuse_untrained(product: Product) -> None:
 
 
 def models(
-    product: Annotated[str | None, typer.Argument(metavar="[PRODUCT]", help="A score product; by default all.")] = None,
+    product: Annotated[str | None, typer.Argument(metavar="[PRODUCT]", help="What is trained; by default all.")] = None,
     *,
     scored: Annotated[
         date | None,
@@ -260,7 +308,7 @@ def models(
     """
     from rekindle import platform
 
-    chosen = [named_product(product)] if product else _trained_products()
+    chosen = [named_registered(product)] if product else _trained_products()
     platform.attach()
     if scored or last:
         days = _who_scored(product, scored, last)
@@ -308,8 +356,8 @@ def _day_scored(day: Day) -> str:
     return f"{said}; promoted {at}{who}, from {promotion.effective_from_day} on, {promotion.reason.split(';')[0]}"
 
 
-def _trained_products() -> list[Product]:
-    return [product for product in products.PRODUCTS if product.is_trained]
+def _trained_products() -> list[Registered]:
+    return list(products.REGISTERED)
 
 
 def _overviews(told: Mapping[str, Any]) -> RenderableType:
@@ -339,7 +387,7 @@ def _overviews(told: Mapping[str, Any]) -> RenderableType:
 
 
 def promote(
-    product: ProductArgument,
+    product: RegisteredArgument,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="Number of a registered version.")],
     *,
     json: JsonOption = False,
@@ -348,7 +396,7 @@ def promote(
     from rekindle import platform, records
     from rekindle.days import Days
 
-    chosen = named_product(product)
+    chosen = named_registered(product)
     platform.attach()
     from ml import registry
 
@@ -357,12 +405,12 @@ def promote(
     _tell_champion(chosen, champion, as_json=json)
 
 
-def rollback(product: ProductArgument, *, json: JsonOption = False) -> None:
+def rollback(product: RegisteredArgument, *, json: JsonOption = False) -> None:
     """Go back to the champion before this one, for all days since this one took effect."""
     from rekindle import platform, records
     from rekindle.days import Days
 
-    chosen = named_product(product)
+    chosen = named_registered(product)
     platform.attach()
     from ml import registry
 
@@ -376,11 +424,18 @@ def named_product(name: str) -> Product:
     try:
         return products.product_named(name)
     except KeyError:
-        known = ", ".join(product.name for product in products.PRODUCTS)
+        known = ", ".join(product.name for product in (*products.PRODUCTS, products.RECOMMENDATION))
         raise InputError(f"There is no score product {name!r}.", todo=f"Choose one of: {known}.") from None
 
 
-def _tell_champion(product: Product, champion: Version, *, as_json: bool) -> None:
+def named_registered(name: str) -> Product | Recommendation:
+    """Return what is trained under a name, or a product that is not, or say which there are."""
+    if name == products.RECOMMENDATION.name:
+        return products.RECOMMENDATION
+    return named_product(name)
+
+
+def _tell_champion(product: Registered, champion: Version, *, as_json: bool) -> None:
     from ml import registry
 
     since = registry.in_effect_since(product, champion)

@@ -30,7 +30,7 @@ FOLDER = PROJECT / "contracts"
 SPARK_TYPES = {"id": "string"}
 """Our own type names; every other is Spark's. An `id` is a string that names something: short, printable, not empty."""
 
-BuiltBy = Literal["ingest", "build", "score"]
+BuiltBy = Literal["ingest", "build", "score", "recommend"]
 
 Personal = Literal["id", "phone", "text", "device", "trait"]
 """How a column is about a person."""
@@ -171,7 +171,7 @@ class Contract:
     warn_if: Mapping[str, Any] = field(default_factory=dict)
     landing: Landing | None = None
     built_by: BuiltBy = "build"
-    """Ingestion, a Spark job named like the table, or scoring."""
+    """Ingestion, a Spark job named like the table, scoring, or the one learning that makes all recommendations."""
     reads: Mapping[str, str] | Literal["landing"] = field(default_factory=dict)
     """
     The tables that a day is built from, and how far back each is read; see rekindle.warehouse.lineage. `landing` is what
@@ -179,8 +179,9 @@ class Contract:
     """
     own_reach: str | None = None
     """How far back the table reads itself."""
-    days: Literal["every", "weekly"] = "every"
-    """Which days of a history are wanted: every one, or the weekly ones that samples are taken from and the latest."""
+    days: Literal["every", "weekly", "served"] = "every"
+    """Which days of a history are wanted: every one; the weekly ones that samples are taken from and the latest; or none, because
+    it is of use on days alone that a daily run publishes."""
     keep: str | None = None
     always_built: bool = False
     """Whether it is made of more than `reads` says, of which there is no fingerprint: what people decide in Postgres."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MODELS = PROJECT / "dbt_project" / "models"
 """Where dbt's models are; those in `marts/` write tables, the others are views."""
 
-Kind = Literal["ingest", "build", "marts", "score"]
+Kind = Literal["ingest", "build", "marts", "score", "recommend"]
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Step:
 
     kind: Kind
     name: str
-    """The source, the table, the group of marts or the score product."""
+    """The source, the table, the group of marts, the score product, or what is learnt of all recommendations."""
     tables: tuple[str, ...]
     after: tuple[str, ...] = field(default=(), compare=False)
     """The steps whose tables it reads, by `id`; those that another of them comes after are left out."""
@@ -215,8 +215,8 @@ class Graph:
         """
         What a run does, in order: each step after those whose tables it reads.
 
-        `scored` names the product that writes each table of scores. A table of scores without one is not made, nor is what
-        reads it. Raises InputError where two steps would wait for each other.
+        `scored` names what writes each table that a model makes: of scores, of recommendations (`ml.products.makers`). Such a
+        table without one is not made, nor is what reads it. Raises InputError where two steps would wait for each other.
         """
         makers: dict[str, set[str]] = {}
         steps: dict[str, list[str]] = {}
@@ -284,7 +284,7 @@ class Graph:
                 return table.name
             case "marts":
                 return table.group
-            case "score":
+            case "score" | "recommend":
                 return scored.get(table.name)
 
 

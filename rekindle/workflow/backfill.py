@@ -105,7 +105,8 @@ def rebuild_stale(say: Say, progress: Progress) -> Told:
         span = Days.between(min(touched), max({*touched, *every}))
         zone.refuse_unusable(span)
         stale = _build_range(span, lambda: due.wanted_again(span), zone, told, say, progress).stale
-    scores = {day for table in lineage.graph().written_by("score") for day in stale.get(table, ())}
+    made = (*lineage.graph().written_by("score"), *lineage.graph().written_by("recommend"))
+    scores = {day for table in made for day in stale.get(table, ())}
     if scores:
         days = Days(tuple(scores))
         wanted = _wanted(days, None)
@@ -219,12 +220,12 @@ def _marts(spark: SparkSession, group: str, days: Days, run_id: str, told: Told)
 
 def _after_scores(stale: Mapping[str, list[date]], told: Told, say: Say, progress: Progress) -> None:
     """Build the marts again that were made of scores which are others now: what came true of them, days later."""
-    from ml.products import PRODUCTS
+    from ml.products import makers
     from rekindle.warehouse.spark import session
 
     graph = lineage.graph()
     before = {step.id for step in graph.steps({})}
-    for step in graph.steps({product.table: product.name for product in PRODUCTS}):
+    for step in graph.steps(makers()):
         todo = tuple(day for table in step.tables for day in stale.get(table, ()))
         if step.kind != "marts" or step.id in before or not todo:
             continue

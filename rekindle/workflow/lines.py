@@ -72,6 +72,11 @@ def permitted(day: date, why_not: str | None) -> str:
     )
 
 
+def recommended(day: date, row_count: int, told: Detail) -> str:
+    rules = "; ".join(told["rules"])
+    return f"Recommendations of {day}: {rows(row_count)} of users and items, by version {told['version']}. Left out: {rules}."
+
+
 def scored(table: str, day: date, row_count: int, detail: Detail) -> str:
     by = f" by {detail['model']} version {detail['version']}" if detail.get("model") else ""
     return f"{table} of {day}: {rows(row_count)} scored{by}, released."

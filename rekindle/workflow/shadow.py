@@ -94,12 +94,12 @@ def run(day: date, *, at: datetime | None, say: Say, progress: Progress) -> Told
     A step that fails ends what is made of it, as in a daily run; a check that a person may accept (rows that move) is told and
     ends nothing. Permission goes by Postgres' time unless `at` is given.
     """
-    from ml.products import PRODUCTS
+    from ml.products import makers
     from rekindle.warehouse.spark import session
 
     spark, run_id, begun, told = session(), records.new_run_id(), time.monotonic(), Told(day)
     graph = lineage.graph()
-    steps = graph.steps({product.table: product.name for product in PRODUCTS})
+    steps = graph.steps(makers())
     with postgres.run_lock(day), shadow.casting(spark, run_id, graph.order) as mine, postgres.undone():
         records.start_run("shadow", Days.one(day), run_id=run_id)
         _accept_moves(day)
@@ -181,6 +181,8 @@ def _do(spark: SparkSession, step: Step, day: date, run_id: str, zone: LandingZo
             return None
         case "score":
             return _score(spark, step.name, days, run_id)
+        case "recommend":
+            return _recommend(spark, days, run_id)
 
 
 def _score(spark: SparkSession, name: str, days: Days, run_id: str) -> int:
@@ -191,6 +193,15 @@ def _score(spark: SparkSession, name: str, days: Days, run_id: str) -> int:
     if why := registry.why_skipped(product, days.last):
         raise _Skipped(why)
     return import_module("spark_jobs.scores").main(spark, days, run_id, product=product).row_count
+
+
+def _recommend(spark: SparkSession, days: Days, run_id: str) -> int:
+    from ml import registry
+    from ml.products import RECOMMENDATION
+
+    if why := registry.why_skipped(RECOMMENDATION, days.last):
+        raise _Skipped(why)
+    return import_module("spark_jobs.recommendations").main(spark, days, run_id).row_count
 
 
 def _publish_step(steps: tuple[Step, ...]) -> Step:

@@ -243,6 +243,40 @@ def score(product: str) -> Any:
     return run(name=product, model_version="{{ params.model_version or '' }}", force=FORCE, **CONTEXT)
 
 
+def recommend(name: str) -> Any:
+    """Learn from what is known at the end of the day, by the champion's recipe, and list what to show whom."""
+
+    @task.pyspark(conn_id=SPARK, task_id="recommend")
+    def run(  # noqa: PLR0917 - a template field each
+        day: str, airflow_run: str, kind: str, force: str, name: str, spark: Any = None
+    ) -> str:
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from ml.products import RECOMMENDATION
+        from rekindle import records
+        from rekindle.workflow import lines, unchanged
+
+        with _stage(day, airflow_run, f"recommend {name}", spark) as (run_id, days, notes):
+            backfill, product = kind == "backfill", RECOMMENDATION
+            why = import_module("ml.registry").why_skipped(product, days.last, backfill=backfill)
+            if backfill and days.first not in records.builds(product.table, days.first, days.first):
+                why = "nobody is shown what a backfill would recommend on a day that had nothing"
+            if why:
+                notes.detail = {"skipped": why}
+            elif not backfill and not is_forced(force) and unchanged.are_recommended(days.first):
+                notes.detail = {"kept": True}
+                return lines.kept(product.tables, days.first)
+            else:
+                done = import_module("spark_jobs.recommendations").main(spark, days, run_id, backfill=backfill)
+                notes.row_count = done.row_count
+                notes.detail = {"version": done.model.version, "rules": list(done.rules), "rows": done.row_counts}
+        if why:
+            raise AirflowSkipException(f"{name} is skipped: {why}.")
+        return lines.recommended(days.first, done.row_count, notes.detail)
+
+    return run(name=name, force=FORCE, **CONTEXT)
+
+
 def build_tables(products: Iterable[Product], *, after: Any, before: Any, beside: Any) -> None:
     """
     One task for each step of the graph of tables, each after those whose tables it reads.
@@ -252,17 +286,20 @@ def build_tables(products: Iterable[Product], *, after: Any, before: Any, beside
     product's task in one of its own. Marts stand alone: some are made of scores that are made of others, and Airflow can show
     no page of groups of which each comes before the other.
     """
-    kinds = {"ingest": ingest, "build": build, "score": score}
+    from ml.products import makers
+
+    kinds = {"ingest": ingest, "build": build, "score": score, "recommend": recommend}
     permitted = permission_is_supplied()
     groups: dict[str, TaskGroup] = {}
     made: dict[str, Any] = {}
-    steps = lineage.graph().steps({product.table: product.name for product in products})
+    steps = lineage.graph().steps(makers(products))
     for_permission = lineage.graph().for_permission(steps)
     for step in steps:
         if step.kind == "marts":
             made[step.id] = build_marts(step.name)
         else:
-            name = {"build": step.name.split(".", maxsplit=1)[0], "score": step.name}.get(step.kind, step.kind)
+            named = {"build": step.name.split(".", maxsplit=1)[0], "score": step.name, "recommend": step.name}
+            name = named.get(step.kind, step.kind)
             if name not in groups:
                 groups[name] = TaskGroup(group_id=name)
             with groups[name]:
@@ -458,6 +495,42 @@ def _train(product: Product) -> Any:
         return lines.trained(name, days.first, notes.detail)
 
     return run(name=product.name, **CONTEXT)
+
+
+def train_recommendation() -> Any:
+    """Choose how to recommend, judge it, register it, and promote what passes; a task group of its own."""
+
+    @task_group(group_id="recommendation")
+    def group() -> None:
+        _train_recommendation()
+
+    return group()
+
+
+def _train_recommendation() -> Any:
+    @task.pyspark(conn_id=SPARK, task_id="train", retries=0)
+    def run(day: str, airflow_run: str, kind: str, spark: Any = None) -> str:  # noqa: ARG001 - every task gets the same
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from ml.products import RECOMMENDATION
+        from rekindle.workflow import alerts, lines
+
+        name = RECOMMENDATION.name
+        with _stage(day, airflow_run, f"train {name}", spark) as (run_id, days, notes):
+            trainer, waiting = import_module("ml.training.recommending"), import_module("ml.training.waiting")
+            done = waiting.unless_waiting(RECOMMENDATION, lambda: trainer.train(spark, days.first, run_id))
+            if isinstance(done, waiting.Waits):
+                notes.detail = {"waits": done.why}
+            else:
+                notes.detail = {"version": done.version.version, "gate": done.verdict.why}
+                notes.detail |= {"promoted": done.promoted, "why_not_promoted": done.why_not_promoted}
+                if done.waits:
+                    alerts.send(alerts.of_waiting(day, airflow_run, f"{name}.train", name, done.version.version))
+        if "waits" in notes.detail:
+            raise AirflowSkipException(lines.waits(name, days.first, notes.detail))
+        return lines.trained(name, days.first, notes.detail)
+
+    return run(**CONTEXT)
 
 
 def take_away() -> Any:

@@ -7,6 +7,7 @@ Answered from the records, the landing zone and the registry; Spark is asked of 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import date, datetime
 
-    from ml.products import Product
+    from ml.products import Product, Registered
     from rekindle.records import Run
     from rekindle.warehouse.lineage import Step
 
@@ -44,8 +45,10 @@ def run_that_stands(day: date, products: Iterable[Product]) -> Run | None:
     if zone.missing(day):
         return None
     before = published[-1].recorded_at - timedelta(seconds=published[-1].seconds)
+    from ml.products import makers
+
     by_table = {product.table: product for product in products}
-    steps = lineage.graph().steps({table: product.name for table, product in by_table.items()})
+    steps = lineage.graph().steps(makers(by_table.values()))
     published_of, maker = _published_of(steps), made_by.digest()
     for step in steps:
         by = before if step.id in published_of else None
@@ -53,6 +56,8 @@ def run_that_stands(day: date, products: Iterable[Product]) -> Run | None:
             stands = due.is_loaded(zone, step.name, day)
         elif step.kind == "score":
             stands = all(is_scored(by_table[table], day, by) for table in step.tables)
+        elif step.kind == "recommend":
+            stands = are_recommended(day, by, step.tables)
         else:
             stands = all(_stands(table, day, by, maker) for table in step.tables)
         if not stands:
@@ -108,7 +113,14 @@ def _went_well(run: Run) -> bool:
     return all(stage.status == "done" and "at" not in stage.detail for stage in stages)
 
 
-def is_scored(product: Product, day: date, before: datetime | None = None, *, version: str | None = None) -> bool:
+def are_recommended(day: date, before: datetime | None = None, tables: Iterable[str] | None = None) -> bool:
+    """Whether a day's recommendations are those that its run would make: asked of each table as of scores."""
+    from ml.products import RECOMMENDATION
+
+    return all(is_scored(replace(RECOMMENDATION, table=one), day, before) for one in tables or RECOMMENDATION.tables)
+
+
+def is_scored(product: Registered, day: date, before: datetime | None = None, *, version: str | None = None) -> bool:
     """
     Whether the model that would score a day has done so, in a daily run that ended well, or the product has nothing to say of it.
 

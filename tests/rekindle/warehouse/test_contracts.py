@@ -148,7 +148,7 @@ def test_users_are_the_first_source():
 
 
 def test_an_unknown_source_is_answered_with_those_that_exist():
-    with pytest.raises(InputError, match=r"There is no landing source 'order'.*users, contacts, .*orders, replies"):
+    with pytest.raises(InputError, match=r"There is no landing source 'order'.*users, .*contacts, .*orders, replies"):
         contracts.landing_contract("order")
 
 
