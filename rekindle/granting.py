@@ -40,7 +40,8 @@ def _of_metrics() -> tuple[str, ...]:
 def _of_answers() -> tuple[str, ...]:
     """Published scores and what answers are made of: no phone, and no permission."""
     scores = (publication.target for publication in publications.declared() if publication.contract)
-    return (*scores, "sms.freshness", "sms.erasure_feed", "serving.model", "serving.features", "serving.api_key")
+    serving = (f"serving.{table}" for table in ("model", "features", "recommendation", "api_key"))
+    return (*scores, "sms.freshness", "sms.erasure_feed", *serving)
 
 
 METRICS = Reader("rekindle_metrics", _of_metrics)

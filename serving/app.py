@@ -13,23 +13,30 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from serving import scoring
+from serving import recommending, scoring
 from serving.around import Around
-from serving.asking import known
-from serving.bodies import MAX_ID, Asked, Described, Problem, Published, Scored
+from serving.asking import asking, known
+from serving.bodies import MAX_ID, Asked, Described, Named, Problem, Published, Scored, ToRank
 from serving.problems import NoAnswerError, answer, problem
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from serving.held import Held, Offer, Scoring
     from serving.holding import Holding
-    from serving.keys import Scope
     from serving.limits import Limits
     from serving.metrics import Metrics
 
 
-NAMED = {"body", "path", *Asked.model_fields, "product", "user_id"}
+NAMED = {
+    "body",
+    "path",
+    "query",
+    "limit",
+    *Asked.model_fields,
+    *ToRank.model_fields,
+    *Named.model_fields,
+    "product",
+    "user_id",
+}
 """What a refusal names of a request: what is ours. Other names in it are what was sent."""
 
 
@@ -41,7 +48,7 @@ def application(holding: Holding, limits: Limits, metrics: Metrics) -> FastAPI:
     """Return the service over what is held."""
     app = FastAPI(
         title="Rekindle",
-        description="Scores of the published day, by the models that made them.",
+        description="Scores of the published day by the models that made them, and what users are recommended.",
         version="1",
         # Their pages load scripts from elsewhere.
         docs_url=None,
@@ -52,6 +59,7 @@ def application(holding: Holding, limits: Limits, metrics: Metrics) -> FastAPI:
     app.state.holding, app.state.metrics = holding, metrics
     app.include_router(about)
     app.include_router(v1)
+    app.include_router(recommending.v1)
     app.add_exception_handler(NoAnswerError, _not_answered)
     app.add_exception_handler(HTTPException, _refused_by_router)
     app.add_exception_handler(RequestValidationError, _unusable)
@@ -71,17 +79,6 @@ def _held(request: Request) -> Held:
 
 def _erased(request: Request) -> frozenset[str]:
     return known(request.app.state.holding).erased
-
-
-def _asking(scope: Scope) -> Callable[[Request], Awaitable[None]]:
-    """Let pass whose key may ask for this; that there is one was looked at before (`serving.around`)."""
-
-    async def asks(request: Request) -> None:
-        if scope not in request.state.key.scopes:
-            what = f"This key may not ask for what takes the scope {scope}."
-            raise NoAnswerError(403, "not_allowed", what, "Use a key with that scope.")
-
-    return asks
 
 
 def _offer(held: Held, product: str) -> Offer:
@@ -104,7 +101,7 @@ about = APIRouter(tags=["service"])
 v1 = APIRouter(
     prefix="/v1",
     tags=["scores"],
-    dependencies=[Depends(_asking("score"))],
+    dependencies=[Depends(asking("score"))],
     responses={status: {"model": Problem} for status in (401, 403, 404, 413, 422, 429, 503)},
 )
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastapi import Request  # noqa: TC002 - FastAPI reads the annotations when the program runs
+
 from serving import keys
 from serving.problems import NoAnswerError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from serving.held import Known
     from serving.holding import Holding
-    from serving.keys import Key
+    from serving.keys import Key, Scope
     from serving.limits import Limits
 
 GUARDED = "/v1/"
@@ -22,6 +26,17 @@ def known(holding: Holding) -> Known:
     if holding.known is None:
         raise NoAnswerError(503, "not_ready", "The service has only just begun.", "Ask again in a few seconds.")
     return holding.known
+
+
+def asking(scope: Scope) -> Callable[[Request], Awaitable[None]]:
+    """Let pass whose key may ask for this; that there is one was looked at before (`serving.around`)."""
+
+    async def asks(request: Request) -> None:
+        if scope not in request.state.key.scopes:
+            what = f"This key may not ask for what takes the scope {scope}."
+            raise NoAnswerError(403, "not_allowed", what, "Use a key with that scope.")
+
+    return asks
 
 
 def admitted(sent: str, holding: Holding, limits: Limits) -> Key:

@@ -77,6 +77,80 @@ class Described(About):
     inputs: dict[str, str] = Field(description="Type of each feature, by name.")
 
 
+class Named(BaseModel):
+    """An item to be put in order; of a new one its category says where it enters."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    item_id: Annotated[str, Field(min_length=1, max_length=MAX_ID)]
+    category: Annotated[str, Field(max_length=MAX_ID)] | None = None
+
+
+class ToRank(BaseModel):
+    """For whom, and which items."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"user_id": "u0000042", "items": [{"item_id": "i7"}, {"item_id": "new", "category": "tea"}]}]
+        },
+        hide_input_in_errors=True,
+    )
+
+    user_id: UserId
+    items: Annotated[list[Named], Field(min_length=1, max_length=MAX_USERS)]
+
+
+class OfUser(BaseModel):
+    """What a user's answer is about."""
+
+    day: date
+    status: str = Field(description="valid, or expired: what is published has run out, and nothing newer is.")
+    valid_until: datetime
+    model: Model
+    user_id: str
+
+
+class Shown(BaseModel):
+    """An item of a user's list."""
+
+    rank: int
+    item_id: str
+    title: str | None
+    score: float | None = Field(description="Higher is better within a user; null of what fills the list up.")
+    retriever: str = Field(description="What speaks most for it.")
+    is_fallback: bool = Field(description="Whether it is popular among users alike, and was not found for this user.")
+
+
+class Recommended(OfUser):
+    """What a user is recommended, best first."""
+
+    items: list[Shown]
+
+
+class Placed(BaseModel):
+    """An item in its order."""
+
+    rank: int
+    item_id: str
+    by: str = Field(description="list: it is in the user's own; else by its category, by popularity, or unknown.")
+    score: float | None
+
+
+class LeftOut(BaseModel):
+    """An item that the user may not be shown."""
+
+    item_id: str
+    why: str = Field(description="blocked, in_stock (out of stock), or countries (not sold in the user's).")
+
+
+class Ranked(OfUser):
+    """Items in their order for a user."""
+
+    items: list[Placed]
+    left_out: list[LeftOut]
+
+
 class What(BaseModel):
     """What happened, and what to do."""
 

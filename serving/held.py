@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ml.products import Product
     from rekindle.publishing.answers import Model
     from serving.keys import Key
+    from serving.recommended import Offered
 
 USER, MEMBER = "user_id", "in_population"
 
@@ -103,6 +104,8 @@ class Held:
     inputs: Rows | None
     """What the models read of each user."""
     published_at: datetime
+    recommended: Offered | None = None
+    """What users are recommended; None where nothing is published of it."""
 
     def covering(self, user_id: str) -> list[str]:
         """Return the products in whose population a user is."""
@@ -111,7 +114,8 @@ class Held:
     @property
     def valid_until(self) -> datetime:
         """Until when some of it may be used; what an answer is made of says it for itself."""
-        return max(offer.valid_until for offer in self.offers.values())
+        found = [*self.offers.values(), *([self.recommended] if self.recommended else [])]
+        return max(one.valid_until for one in found)
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,14 @@ from pyarrow import csv
 
 from ml.model import artifact
 from ml.model.scorer import Scorer
-from ml.products import PRODUCTS
+from ml.products import PRODUCTS, RECOMMENDATION
 from rekindle.errors import RekindleError
 from rekindle.postgres import clock, connect
-from rekindle.publishing import answers, publications
+from rekindle.publishing import answers, publications, recommended
 from rekindle.settings import settings
 from serving import keys
 from serving.held import USER, Held, Known, Offer, Rows, Scoring
+from serving.recommended import Offered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -151,8 +152,21 @@ def read_held(connection: Connection) -> Held | None:
                 day, valid_until = fresh[publication.table]
                 scoring = _scoring(material, product, day)
                 offers[product.name] = Offer(product, day, valid_until, _rows(connection, publication), scoring)
+        offered = _offered(connection, fresh)
     inputs = Rows(_whole(material.inputs)) if material.inputs is not None else None
-    return Held(offers, inputs, published_at) if offers else None
+    return Held(offers, inputs, published_at, offered) if offers or offered else None
+
+
+def _offered(connection: Connection, fresh: Mapping[str, tuple[date, datetime]]) -> Offered | None:
+    """What users are recommended, until when what tools read of it may be used."""
+    published = recommended.read(connection)
+    table = publications.of_table(RECOMMENDATION.published).table
+    if published is None or table not in fresh:
+        return None
+    items = Rows(_whole(published.items))
+    places = {item: place for place, item in enumerate(items.batch.column("item_id").to_pylist())}
+    _, valid_until = fresh[table]
+    return Offered(published.day, valid_until, published.trace, Rows(_whole(published.users)), items, places)
 
 
 def _scoring(material: answers.Published, product: Product, day: date) -> Scoring | None:
@@ -179,7 +193,8 @@ def _published_at(connection: Connection) -> datetime | None:
 
 def _published_at_now(connection: Connection) -> datetime | None:
     """When something that answers are made of was last published."""
-    tables = [publications.of_table(product.table).table for product in PRODUCTS]
+    sources = [*(product.table for product in PRODUCTS), RECOMMENDATION.published]
+    tables = [publications.of_table(source).table for source in sources]
     row = connection.execute(
         "select max(published_at) from sms.freshness where table_name = any(%s)", [tables]
     ).fetchone()

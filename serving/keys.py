@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from rekindle.postgres import Connection
 
-Scope: TypeAlias = Literal["score"]
+Scope: TypeAlias = Literal["score", "recommend"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""`score`: scores and models."""
+"""`score`: scores and models. `recommend`: what users are recommended."""
 
 ID_LETTERS, ID_LENGTH = string.ascii_lowercase + string.digits, 8
 KEY_ID = re.compile(r"[a-z0-9]{8}", re.ASCII)

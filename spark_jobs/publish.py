@@ -1,7 +1,8 @@
 """
 Publishing: the day's score tables, out of Iceberg and into the schema that SMS tools read.
 
-Reads:  the score tables of all products; marts.permission, marts.profile and marts.recent_assignments; raw.contacts
+Reads:  the score tables of all products; recs.ranked_daily, recs.message_daily, recs.item_daily and raw.users;
+        marts.permission, marts.profile and marts.recent_assignments; raw.contacts
 Writes: schemas sms and serving in Postgres, in one transaction (rekindle.publishing)
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -17,10 +19,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
 from ml import registry
+from ml.behaviour import state
 from ml.inputs import joined
 from ml.model import artifact
 from ml.model.scorer import Scorer
-from ml.products import PRODUCTS
+from ml.products import PRODUCTS, RECOMMENDATION
 from ml.registry import why_skipped
 from rekindle import publishing, records
 from rekindle.days import Days
@@ -31,6 +34,7 @@ from rekindle.permission import Given, supply
 from rekindle.permission.numbers import read_number
 from rekindle.publishing import answers
 from rekindle.publishing.answers import Material
+from rekindle.publishing.recommended import Recommended, Trace
 from rekindle.settings import settings
 from rekindle.warehouse.contracts import load
 from rekindle.warehouse.spark import stream
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from ml.products import Product
-    from rekindle.publishing import PublishResult
+    from rekindle.publishing import PublishResult, ScoreProduct
 
 
 LOG = logging.getLogger(__name__)
@@ -75,13 +79,48 @@ def main(
         raise _not_scored(
             f"No product has scores for {day}. {why}.", " ".join(_what_helps(product, day) for product in absent)
         )
+    published: list[ScoreProduct] = [*scored]
+    if is_recommended := recommends(day, backfill=backfill):
+        published.append(replace(RECOMMENDATION, table=RECOMMENDATION.published))
     scores = {
-        product: stream(read_days(spark, product.table, Days.one(day)).orderBy(*load(product.table).identity))
-        for product in scored
+        one: stream(read_days(spark, one.table, Days.one(day)).orderBy(*load(one.table).identity)) for one in published
     }
     given = None if backfill else known_permission(spark, day)
-    material = None if backfill or not settings().publish_inputs else material_of(spark, day, scored)
-    return publishing.publish(scores, day, run_id, backfill=backfill, given=given, material=material, at=at)
+    answers_wanted = not backfill and settings().publish_inputs
+    material = material_of(spark, day, scored) if answers_wanted else None
+    shown = recommended_of(spark, day) if answers_wanted and is_recommended else None
+    return publishing.publish(
+        scores, day, run_id, backfill=backfill, given=given, material=material, recommended=shown, at=at
+    )
+
+
+def recommends(day: date, *, backfill: bool) -> bool:
+    """Whether the day recommends anything. Where it should have and has none, nothing is published of it."""
+    if day in records.builds(RECOMMENDATION.published, day, day):
+        return True
+    if not backfill and why_skipped(RECOMMENDATION, day) is None:
+        raise _not_scored(f"{RECOMMENDATION.table} was not made for {day}.", f"Make it: rekindle run --day {day}")
+    return False
+
+
+def recommended_of(spark: SparkSession, day: date) -> Recommended | None:
+    """What the service recommends of the day from: each user's list, and what is known of items; None where nobody has one."""
+    ranked = read_days(spark, RECOMMENDATION.table, Days.one(day))
+    first = ranked.select("model_name", "model_version", "model_digest").first()
+    if first is None:
+        return None
+    one = F.struct("rank", "item_id", "score", "retriever", "is_fallback")
+    lists = ranked.groupBy("user_id").agg(F.array_sort(F.collect_list(one)).alias("list"))
+    countries = state(read_between(spark, "raw.users", None, day), "user_id", ("country",)).select("user_id", "country")
+    told = {"items": "item_id", "scores": "score", "retrievers": "retriever", "is_fallback": "is_fallback"}
+    users = lists.join(countries, "user_id", "left").select(
+        "user_id", "country", *[F.col(f"list.{source}").alias(name) for name, source in told.items()]
+    )
+    items = read_days(spark, "recs.item_daily", Days.one(day)).select(
+        "item_id", "title", "category", "users_30_days", "place", "withheld", "countries"
+    )
+    trace = Trace(*first)
+    return Recommended(trace, stream(users.orderBy("user_id")), stream(items.orderBy("item_id")))
 
 
 def material_of(spark: SparkSession, day: date, scored: Iterable[Product]) -> Material | None:

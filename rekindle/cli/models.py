@@ -155,6 +155,12 @@ def recommending(day: date, progress: Progress) -> recommending_.Training:
         return trainer.train(session(), day, run_id, progress)
 
 
+def _told(done: Training | recommending_.Training) -> RenderableType:
+    from ml.training import recommending as trainer
+
+    return _recommending(done) if isinstance(done, trainer.Training) else _training(done)
+
+
 def _recommending(done: recommending_.Training) -> RenderableType:
     from rich.console import Group
     from rich.table import Column, Table

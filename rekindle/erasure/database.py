@@ -17,7 +17,7 @@ from rekindle import publishing
 from rekindle.erasure import personal
 from rekindle.landing import tombstones
 from rekindle.postgres import clock, only_value, transact
-from rekindle.publishing import answers, erasing, publications
+from rekindle.publishing import answers, erasing, publications, recommended
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def are_there(user_ids: Collection[str]) -> bool:
                 question = f"select exists (select from {holding.table} where {column} = any(%s){but})"
                 if only_value(connection.execute(question, [sorted(user_ids)])):
                     return True
-        return bool(answers.of_users(connection, user_ids))
+        return bool(answers.of_users(connection, user_ids) or recommended.of_users(connection, user_ids))
 
     return transact(work)
 
@@ -299,7 +299,10 @@ def _empty(connection: Connection, ids: list[str], run_id: str) -> dict[str, int
         for publication in publications.declared()
         if publication.table != FEED
     }
-    return emptied | {answers.INPUTS: answers.forget(connection, ids)}
+    return emptied | {
+        answers.INPUTS: answers.forget(connection, ids),
+        recommended.TABLE: recommended.forget(connection, ids),
+    }
 
 
 def _log(connection: Connection, hashed: str, step: str, detail: Mapping[str, Any]) -> None:

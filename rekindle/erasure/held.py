@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from rekindle.erasure import people, personal, warehouse
 from rekindle.landing import tombstones
 from rekindle.postgres import transact
-from rekindle.publishing import answers
+from rekindle.publishing import answers, recommended
 from rekindle.warehouse.tables import CATALOG
 
 if TYPE_CHECKING:
@@ -58,4 +58,7 @@ def _in_postgres(connection: Connection, found: People) -> dict[str, list[dict[s
                 {"ids": sorted(found.user_ids), "hmacs": sorted(found.phone_hmacs)},
             )
             tables[holding.table] = rows.fetchall()
-    return tables | {answers.INPUTS: answers.of_users(connection, found.user_ids)}
+    return tables | {
+        answers.INPUTS: answers.of_users(connection, found.user_ids),
+        recommended.TABLE: recommended.of_users(connection, found.user_ids),
+    }

@@ -22,6 +22,7 @@ from rekindle.errors import CheckFailedError, InputError
 from rekindle.points import durable
 from rekindle.postgres import only_value, transact
 from rekindle.publishing import answers, merge, publications
+from rekindle.publishing import recommended as recommending
 from rekindle.publishing.judging import judge
 from rekindle.publishing.spooling import spool, stage
 from rekindle.records import is_soft, passed_over, record_checks, stops
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from rekindle.publishing.answers import Material
     from rekindle.publishing.merge import Stamps
     from rekindle.publishing.publications import Publication
+    from rekindle.publishing.recommended import Recommended
     from rekindle.publishing.spooling import Spooled
     from rekindle.records import CheckResult
 
@@ -93,6 +95,7 @@ def publish(
     backfill: bool = False,
     given: Given | None = None,
     material: Material | None = None,
+    recommended: Recommended | None = None,
     at: datetime | None = None,
 ) -> PublishResult:
     """
@@ -101,7 +104,8 @@ def publish(
     A backfill, and a day older than the current rows, changes history only. Raises CheckFailedError, and publishes
     nothing, when a rule of a contract is broken. A reader is read once, in the order of the key. `given` is what the day
     knows of permission; without it nobody gains any. `material` is what the service answers from; without it there is none of
-    a day that becomes current. `at` is the time that queries go by: Postgres' own unless it is given.
+    a day that becomes current. `recommended` is what the service recommends from. `at` is the time that queries go by: Postgres'
+    own unless it is given.
     """
     judged: dict[str, list[CheckResult]] = {}
     attempts = 0
@@ -111,6 +115,7 @@ def publish(
         ]
         known = files.enter_context(permission.spooled(given)) if given else None
         answered = files.enter_context(answers.spooled(material)) if material else answers.NOTHING
+        shown = files.enter_context(recommending.spooled(recommended)) if recommended else recommending.NOTHING
 
         def work(connection: Connection) -> PublishResult:
             nonlocal attempts
@@ -132,6 +137,7 @@ def publish(
                 permission.load(connection, known, day)
             if current:
                 answers.load(connection, answered, stamps)
+                recommending.load(connection, shown, stamps)
             with durable("what follows within a publish"):
                 _follow(connection, current, stamps, at)
             return PublishResult(day, published_at, done)

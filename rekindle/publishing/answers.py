@@ -84,7 +84,7 @@ def spooled(material: Material) -> Iterator[Spooled]:
         written = Spooled(material.models, file)
         for batch in material.inputs:
             for at in range(0, batch.num_rows, USERS_A_PART):
-                written.sizes.append(file.write(_packed(batch.slice(at, USERS_A_PART))))
+                written.sizes.append(file.write(packed(pa.Table.from_batches([batch.slice(at, USERS_A_PART)]))))
         yield written
 
 
@@ -127,12 +127,12 @@ def forget(connection: Connection, user_ids: Collection[str]) -> int:
         return 0
     parts = connection.execute(f"select part from {INPUTS} order by part").fetchall()
     for (number,) in parts:
-        ((packed,),) = connection.execute(f"select inputs from {INPUTS} where part = %s", [number])
-        rows = unpacked(packed)
+        ((part,),) = connection.execute(f"select inputs from {INPUTS} where part = %s", [number])
+        rows = unpacked(part)
         kept = rows.filter(pc.invert(pc.is_in(rows[USER], value_set=gone)))
         if kept.num_rows < rows.num_rows:
             found += rows.num_rows - kept.num_rows
-            connection.execute(f"update {INPUTS} set inputs = %s where part = %s", [_packed_table(kept), number])
+            connection.execute(f"update {INPUTS} set inputs = %s where part = %s", [packed(kept), number])
     return found
 
 
@@ -140,8 +140,8 @@ def of_users(connection: Connection, user_ids: Collection[str]) -> list[dict[str
     """Return what the inputs hold of people, a row each."""
     asked = pa.array(sorted(user_ids), pa.string())
     found: list[dict[str, Any]] = []
-    for (packed,) in connection.execute(f"select inputs from {INPUTS}"):
-        rows = unpacked(packed)
+    for (part,) in connection.execute(f"select inputs from {INPUTS}"):
+        rows = unpacked(part)
         found += rows.filter(pc.is_in(rows[USER], value_set=asked)).to_pylist()
     return found
 
@@ -167,21 +167,18 @@ def read(connection: Connection) -> Published:
         product: Model(product, name, version, digest, archive, tuple(cut_points))
         for product, name, version, digest, archive, cut_points, _ in rows
     }
-    parts = [unpacked(packed) for (packed,) in connection.execute(f"select inputs from {INPUTS} order by part")]
+    parts = [unpacked(part) for (part,) in connection.execute(f"select inputs from {INPUTS} order by part")]
     return Published(rows[0][-1] if rows else None, models, pa.concat_tables(parts) if parts else None)
 
 
-def _packed(batch: pa.RecordBatch) -> bytes:
-    return _packed_table(pa.Table.from_batches([batch]))
-
-
-def _packed_table(rows: pa.Table) -> bytes:
+def packed(rows: pa.Table) -> bytes:
+    """Return rows as a part."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
         stream.write_table(rows)
     return sink.getvalue().to_pybytes()
 
 
-def unpacked(packed: bytes) -> pa.Table:
+def unpacked(part: bytes) -> pa.Table:
     """Return the rows of a part."""
-    return pa.ipc.open_stream(packed).read_all()
+    return pa.ipc.open_stream(part).read_all()
