@@ -114,8 +114,8 @@ class Held:
     @property
     def valid_until(self) -> datetime:
         """Until when some of it may be used; what an answer is made of says it for itself."""
-        found = [*self.offers.values(), *([self.recommended] if self.recommended else [])]
-        return max(one.valid_until for one in found)
+        of_recommended = [self.recommended.valid_until] if self.recommended else []
+        return max([*(offer.valid_until for offer in self.offers.values()), *of_recommended])
 
 
 @dataclass(frozen=True)

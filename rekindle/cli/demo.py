@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rekindle.cli.common import JsonOption, answer, console, example, take_over_verdicts
 from rekindle.cli.daily import stake_table, table, tell_stage
-from rekindle.cli.models import trained
+from rekindle.cli.models import recommending, trained
 from rekindle.progress import shown
 
 if TYPE_CHECKING:
@@ -121,6 +121,26 @@ def _train(day: date, say: Callable[..., None], progress: Progress) -> None:
             continue
         verdict = "champion" if done.promoted else "not promoted"
         say(f"  {product.name:<24}{time.monotonic() - begun:6.1f} s  {verdict}: {done.verdict.why}")
+    _train_recommendations(day, say, progress)
+
+
+def _train_recommendations(day: date, say: Callable[..., None], progress: Progress) -> None:
+    """Train what to recommend, where that has no champion yet."""
+    from ml import registry
+    from ml.products import RECOMMENDATION
+    from ml.training.waiting import Waits, unless_waiting
+
+    name = RECOMMENDATION.name
+    if registry.find_champion(RECOMMENDATION):
+        say(f"  {name}: has a champion")
+        return
+    begun = time.monotonic()
+    done = unless_waiting(RECOMMENDATION, partial(recommending, day, progress))
+    if isinstance(done, Waits):
+        say(f"  {name}: not trained: {done.why}")
+        return
+    verdict = "champion" if done.promoted else "not promoted"
+    say(f"  {name:<24}{time.monotonic() - begun:6.1f} s  {verdict}: {done.verdict.why}")
 
 
 def _who_may_be_texted(connection: Connection) -> list[dict[str, Any]]:
@@ -132,6 +152,32 @@ def _who_may_be_texted(connection: Connection) -> list[dict[str, Any]]:
 
     rows = connection.cursor(row_factory=dict_row).execute(query, [TOP]).fetchall()
     return [{name: f"{v:%a %d %b %H:%M}" if isinstance(v, datetime) else v for name, v in row.items()} for row in rows]
+
+
+def _recommended(connection: Connection, user_id: str | None) -> dict[str, Any] | None:
+    """One lapsed user who may want something: the score, why, and three items."""
+    query = """
+        select r.user_id, s.return_probability, s.reason_1, s.reason_2, r.is_fallback,
+            title_1, title_2, title_3, item_1, item_2, item_3
+        from sms.recommendations as r join sms.recall_scores as s using (user_id)
+        where r.in_population and s.in_population order by r.user_id = %s desc nulls last, r.user_id limit 1
+    """
+    from psycopg.rows import dict_row
+
+    return connection.cursor(row_factory=dict_row).execute(query, [user_id]).fetchone()
+
+
+def _tell_recommended(user: dict[str, Any] | None, say: Callable[..., None]) -> None:
+    say("\nOne lapsed user: the score, why, and what to name in a message", style="bold")
+    if user is None:
+        say("Nobody is recommended anything: no model of it has become champion.")
+        return
+    say(f"  {user['user_id']}: comes back with a chance of {user['return_probability']}")
+    for reason in filter(None, (user["reason_1"], user["reason_2"])):
+        say(f"    {reason}")
+    items = [f"{user[f'title_{n}'] or 'without a title'} ({user[f'item_{n}']})" for n in (1, 2, 3) if user[f"item_{n}"]]
+    popular = ", which is popular and not found for this user" if user["is_fallback"] else ""
+    say(f"  Three items{popular}: {'; '.join(items)}")
 
 
 def _tell(day: date, took: dict[str, float], report: Path, say: Callable[..., None]) -> None:
@@ -150,6 +196,8 @@ def _tell(day: date, took: dict[str, float], report: Path, say: Callable[..., No
         f"Consents and phones are simulated, and so is the time: as of {_morning_after(day):%Y-%m-%d %H:%M} UTC, which was given."
     )
     say(table(list(may_be_texted[0]), may_be_texted) if may_be_texted else "Nobody may be texted.")
+    first = found.rows[0]["user_id"] if found else None
+    _tell_recommended(transact(lambda connection: _recommended(connection, first)), say)
     say("\nWhere the time went", style="bold")
     for name, seconds in took.items():
         say(f"  {name:<48}{seconds:6.1f} s")

@@ -80,12 +80,8 @@ def train(product: RegisteredArgument, *, day: DayOption, json: JsonOption = Fal
     platform.attach()
     refuse_unfinished(day)
     with shown(as_json=json) as progress:
-        if isinstance(chosen, Product):
-            done = trained(chosen, day, progress)
-            answer(done.to_json(), as_json=json, text=_training(done))
-        else:
-            done = recommending(day, progress)
-            answer(done.to_json(), as_json=json, text=_recommending(done))
+        done = trained(chosen, day, progress) if isinstance(chosen, Product) else recommending(day, progress)
+    answer(done.to_json(), as_json=json, text=_told(done))
     if not done.verdict.passed:
         raise typer.Exit(CheckFailedError.exit_code)
 
@@ -430,7 +426,7 @@ def named_product(name: str) -> Product:
     try:
         return products.product_named(name)
     except KeyError:
-        known = ", ".join(product.name for product in (*products.PRODUCTS, products.RECOMMENDATION))
+        known = ", ".join([*(product.name for product in products.PRODUCTS), products.RECOMMENDATION.name])
         raise InputError(f"There is no score product {name!r}.", todo=f"Choose one of: {known}.") from None
 
 
