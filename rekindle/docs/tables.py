@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rekindle.publishing.publications import Publication, PublishedColumn
     from rekindle.warehouse.contracts import Contract
 
-Layer = Literal["landing", "raw", "features", "marts", "scores", "published"]
+Layer = Literal["landing", "raw", "features", "marts", "scores", "recommendations", "published"]
 
 LAYERS: Mapping[Layer, str] = {
     "landing": "Files as they are delivered: a folder per source and day.",
@@ -22,11 +22,18 @@ LAYERS: Mapping[Layer, str] = {
     "features": "Tiles that can be added up, and what was known of each user at the end of a day.",
     "marts": "Who is in a population, what came of it, and what people read; built and tested by dbt.",
     "scores": "What the champions say of each member of a population.",
+    "recommendations": "What to show whom, learnt anew each day by the recipe of a champion.",
     "published": "What tools read, in Postgres: current rows, and their history by day.",
 }
 """The layers in their order, and what they hold."""
 
-LAYER_OF: Mapping[lineage.Kind, Layer] = {"ingest": "raw", "build": "features", "marts": "marts", "score": "scores"}
+LAYER_OF: Mapping[lineage.Kind, Layer] = {
+    "ingest": "raw",
+    "build": "features",
+    "marts": "marts",
+    "score": "scores",
+    "recommend": "recommendations",
+}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 FIGURES = {
     "ndcg_10": "nDCG@10",
-    "recall_100": "recall@100",
+    "recall_100": "Recall@100",
     "coverage_10": "coverage of the first 10",
     "novelty_10": "novelty, bits",
 }

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 HISTORY_END, FIRST_DAY, SECOND_DAY, BROKEN_DAY = (LAST - timedelta(n) for n in (3, 2, 1, 0))
 SMS_TABLES = ("recall_scores", "ltv_scores", "recall_scores_history", "ltv_scores_history", "audience")
-WITHOUT_A_MODEL = {"vip_30.score"}
-"""Nobody is new at the end of the shop's history, so no model of new users was trained: the task is skipped, by name."""
+WITHOUT_A_MODEL = {"vip_30.score", "recommendation.recommend"}
+"""Nobody is new at the end of the shop's history, and nobody trained what to recommend: the tasks are skipped, by name."""
 
 PLANTED = Path(__file__).parent / "planted"
 

@@ -64,7 +64,11 @@ def test_there_is_a_way_from_each_source_to_what_tools_read(page):
         return {name}.union(*(reached(reader) for reader in readers.get(name, ())))
 
     # Or to what pages are made of. What nothing is made of yet is loaded and shown, and leads to what a run wrote of it.
-    read = {"sms.audience", *(name for name, table in lineage.graph().tables.items() if table.recorded)}
+    read = {
+        "sms.audience",
+        "sms.recommendations",
+        *(name for name, table in lineage.graph().tables.items() if table.recorded),
+    }
     for source in contracts.landing_sources():
         if readers.get(f"raw.{source}", set()) - {"raw.deliveries", "raw.quarantine"}:
             assert (read | set(PERMISSION)) & reached(f"landing.{source}")
