@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 
 from ml.products import RECOMMENDATION
 from rekindle import postgres, records
@@ -15,7 +19,8 @@ from rekindle.publishing.recommended import Recommended, Trace
 from serving import keys
 from tests.rekindle.conftest import database, migrated_database, server_url
 from tests.rekindle.publishing.test_publishing import MONDAY, TUESDAY
-from tests.serving.conftest import publish_day, running
+from tests.serving.conftest import publish_day, running, sent
+from tests.serving.test_hostile import EACH, HOSTILE_BODIES, HOSTILE_IDS, judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,3 +268,37 @@ def test_three_items_are_published_for_tools(database):
 
     assert (row["user_id"], row["item_1"], row["title_3"], row["in_population"]) == ("u01", "i1", "t3", True)
     assert row["model_version"] == "2"
+
+
+@pytest.mark.parametrize("user", HOSTILE_IDS, ids=range(len(HOSTILE_IDS)))
+def test_hostile_ids(service, user):
+    written = quote(user, safe="/%?#'|=", errors="surrogatepass")
+    judged(*sent(service, "GET", f"/v1/users/{written}/recommendations", None, {}))
+
+
+def test_hostile_bodies_and_limits(service):
+    for body in HOSTILE_BODIES:
+        judged(*sent(service, "POST", "/v1/rank", body, {}))
+    for item in ("\ud800", "\u0000", "i1\n", "x" * 257):
+        told = {"user_id": "u01", "items": [{"item_id": item, "category": item}]}
+        judged(*sent(service, "POST", "/v1/rank", json.dumps(told).encode(), {}))
+    for limit in ("0", "-1", "101", "x", "1e3", "", "9" * 400, "1&limit=2"):
+        judged(*sent(service, "GET", f"/v1/users/u01/recommendations?limit={limit}", None, {}))
+
+
+def test_what_our_own_description_allows_and_forbids(service):
+    import schemathesis
+
+    described = schemathesis.openapi.from_dict(json.loads(service.raw("/openapi.json")[1]))
+    found: list[int] = []
+
+    def ask(case: Any) -> None:
+        answer = case.call(base_url=service.url, headers={"Authorization": f"Bearer {service.token}"}, timeout=20)
+        judged(answer.status_code, answer.content)
+        found.append(answer.status_code)
+
+    limited = hypothesis_settings(max_examples=EACH, derandomize=True, suppress_health_check=list(HealthCheck))
+    operations = [one.ok() for one in described.get_all_operations()]
+    for operation in (one for one in operations if one.path.endswith(("/recommendations", "/rank"))):
+        limited(given(case=operation.as_strategy())(ask))()
+    assert len(found) > EACH
