@@ -1,8 +1,8 @@
 """
 The lists of a day, as Arrow: what each user, item and cohort is shown, and what is known of each item.
 
-Rows are laid out as the contracts `recs.*` say, without the day. Users are answered in blocks: memory holds one at a time, beside
-what is known.
+Rows are laid out as the contracts `recs.*` say, without the day. Users are answered in blocks: memory holds the scores of one
+at a time, beside what is known and the lists.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ml.recommendation.filtering import RULES
 from ml.recommendation.retrievers import NOTHING, RETRIEVERS
-from ml.recommendation.retrievers.declaration import WINDOW_DAYS, best
+from ml.recommendation.retrievers.declaration import WINDOW_DAYS, best, in_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,15 +99,19 @@ class Lists:
 
     def of_items(self) -> pa.Table:
         """Return the items that the same users had, beside each item; a row is two items."""
-        alike = self._fitted("item_item").alike.toarray()
-        alike[:, self.withheld != ""] = 0.0
-        found = best(np.where(alike > 0, alike, -np.inf), self.places)
-        row, place = np.nonzero(found.items != NOTHING)
+        alike, parts = self._fitted("item_item").alike, []
+        # In blocks, as users are: items by items would be the largest array of all.
+        for block in in_blocks(np.arange(len(self._ids)), len(self._ids)):
+            scores = alike[block].toarray()
+            found = best(np.where((scores > 0) & (self.withheld == ""), scores, -np.inf), self.places)
+            row, place = np.nonzero(found.items != NOTHING)
+            parts.append((block[row], place, found.items[row, place], found.scores[row, place]))
+        row, place, items, told = (np.concatenate(column) for column in zip(*parts, strict=True))
         columns = {
             "of_item_id": self._ids[row],
             "rank": place + 1,
-            "item_id": self._ids[found.items[row, place]],
-            "score": found.scores[row, place],
+            "item_id": self._ids[items],
+            "score": told,
         }
         return _table(columns, BESIDE)
 
