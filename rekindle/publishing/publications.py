@@ -41,7 +41,9 @@ REQUIRED = {"name", "table", "who_left", "columns"}
 COLUMN_KEYS = {"type", "is", "nullable", "between", "in", "matches", "reason", "only", "like"}
 
 PERMISSION = "marts.permission"
-"""What a publish takes from the warehouse beside the tables that it publishes."""
+DECISIONS = "marts.rta_decisions"
+"""What a publish takes from the warehouse beside the tables that it publishes. It waits for both, and for a good end of neither:
+without the day's, who was permitted and bid for before stays so until that runs out."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 """Names go into SQL as they are; 15 characters of Postgres' 63 are left for what ours are made into."""

@@ -180,6 +180,8 @@ def _nodes(target: Path) -> tuple[Node, ...]:
 
 def decided() -> dict[str, Any]:
     """What a business decides, as dbt gets it."""
+    from rekindle.bidding.declared import rta  # what is beside it computes, and DAG files import this module
+
     conf = settings()
     activity = Activity.of(conf)
     return {
@@ -203,6 +205,8 @@ def decided() -> dict[str, Any]:
         "zones": places.zones(),
         "zones_by_country": places.zones_by_country(),
         "segments": messaging().segments.model_dump(),
+        "margin": conf.margin,
+        "rta": rta().model_dump(),
     }
 
 

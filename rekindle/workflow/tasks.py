@@ -314,6 +314,9 @@ def build_tables(products: Iterable[Product], *, after: Any, before: Any, beside
     chain([made[step.id] for step in steps if publications.PERMISSION in step.tables], permitted, before)
     followed = {earlier for step in steps for earlier in step.after}
     followed |= {step.id for step in steps if publications.PERMISSION in step.tables}
+    decides = [step.id for step in steps if publications.DECISIONS in step.tables]
+    chain([_tried(step, made[step]) for step in decides], before)
+    followed |= set(decides)
     published = publications.scored_tables()
     chain([made[step.id] for step in steps if published & set(step.tables)] or after, before)
     for step in steps:
@@ -637,7 +640,9 @@ def over(context: Any) -> None:
 
 def _for_permission() -> set[str]:
     """Ids of the tasks that no score waits for."""
-    steps = lineage.graph().steps({})
+    from ml.products import PRODUCTS
+
+    steps = lineage.graph().steps({product.table: product.name for product in PRODUCTS})
     named = {s.id: s.name if s.kind == "build" else f"{s.kind}.{s.name}" for s in steps}
     return {named[step] for step in lineage.graph().for_permission(steps)}
 

@@ -39,6 +39,8 @@ DAILY_TASKS = {
     "marts.campaigns",
     "marts.permission",
     "marts.outcomes",
+    "marts.rta",
+    "marts.rta.tried",
     "campaigns.assignment",
     "recall.score",
     "ltv.score",
