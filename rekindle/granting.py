@@ -40,12 +40,12 @@ def _of_metrics() -> tuple[str, ...]:
 def _of_answers() -> tuple[str, ...]:
     """Published scores and what answers are made of: no phone, and no permission."""
     scores = (publication.target for publication in publications.declared() if publication.contract)
-    serving = (f"serving.{table}" for table in ("model", "features", "recommendation", "api_key"))
+    serving = (f"serving.{table}" for table in ("model", "features", "recommendation", "rta_bids", "api_key"))
     return (*scores, "sms.freshness", "sms.erasure_feed", *serving)
 
 
 METRICS = Reader("rekindle_metrics", _of_metrics)
-ANSWERS = Reader("rekindle_answers", _of_answers, {"rekindle.withdrawal": ("kind", "user_id")})
+ANSWERS = Reader("rekindle_answers", _of_answers, {"rekindle.withdrawal": ("kind", "user_id", "recorded_at")})
 READERS = METRICS, ANSWERS
 
 

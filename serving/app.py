@@ -16,7 +16,21 @@ from starlette.exceptions import HTTPException
 from serving import recommending, scoring
 from serving.around import Around
 from serving.asking import asking, known
-from serving.bodies import MAX_ID, Asked, Described, Named, Problem, Published, Scored, ToRank
+from serving.bidding import no_bid
+from serving.bodies import (
+    MAX_ID,
+    Answered,
+    Asked,
+    Auction,
+    Described,
+    Device,
+    Impression,
+    Named,
+    Problem,
+    Published,
+    Scored,
+    ToRank,
+)
 from serving.problems import NoAnswerError, answer, problem
 
 if TYPE_CHECKING:
@@ -26,17 +40,8 @@ if TYPE_CHECKING:
     from serving.metrics import Metrics
 
 
-NAMED = {
-    "body",
-    "path",
-    "query",
-    "limit",
-    *Asked.model_fields,
-    *ToRank.model_fields,
-    *Named.model_fields,
-    "product",
-    "user_id",
-}
+NAMED = {"body", "path", "query", "limit", "product", "user_id"}
+NAMED |= {name for sent in (Asked, ToRank, Named, Auction, Device, Impression) for name in sent.model_fields}
 """What a refusal names of a request: what is ours. Other names in it are what was sent."""
 
 
@@ -60,6 +65,7 @@ def application(holding: Holding, limits: Limits, metrics: Metrics) -> FastAPI:
     app.include_router(about)
     app.include_router(v1)
     app.include_router(recommending.v1)
+    app.include_router(auctions)
     app.add_exception_handler(NoAnswerError, _not_answered)
     app.add_exception_handler(HTTPException, _refused_by_router)
     app.add_exception_handler(RequestValidationError, _unusable)
@@ -103,6 +109,13 @@ v1 = APIRouter(
     tags=["scores"],
     dependencies=[Depends(asking("score"))],
     responses={status: {"model": Problem} for status in (401, 403, 404, 413, 422, 429, 503)},
+)
+
+auctions = APIRouter(
+    prefix="/v1",
+    tags=["auctions"],
+    dependencies=[Depends(asking("rta"))],
+    responses={status: {"model": Problem} for status in (401, 403, 413, 422, 429, 503)},
 )
 
 ProductName = Annotated[str, Path(max_length=64, description="A score product.", examples=["recall"])]
@@ -166,6 +179,22 @@ def score(request: Request, product: ProductName, asked: Asked) -> Response:
     else:
         scores = _of_users(held, offer, found, asked.users or [], erased)
     return answer(_about(offer) | {"model": _model(found), "scores": scores})
+
+
+@auctions.post("/rta", response_model=Answered, responses={204: {"description": "No bid, in OpenRTB's form."}})
+async def bid(request: Request, auction: Auction) -> Response:
+    """Tell whether to bid in an auction; of what is unknown, late or expired there is no bid."""
+    held: Held | None = request.app.state.holding.held
+    device = auction.device or Device()
+    advertising_id = device.ifa or auction.ifa
+    found = no_bid()
+    if held and held.bids and advertising_id and not (device.lmt or device.dnt):
+        found = held.bids.answer(advertising_id, datetime.now(UTC))
+    if auction.imp and not found.is_bid:
+        return Response(status_code=204)
+    imp = [{"impid": one.id, "tagid": one.tagid} for one in auction.imp or ()]
+    told = {"id": auction.id, "bid": found.is_bid, "multiplier": found.multiplier, "strategy": found.strategy}
+    return answer(told | {"imp": imp})
 
 
 def _of_users(

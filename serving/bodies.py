@@ -11,6 +11,8 @@ MAX_USERS = 1000
 MAX_ID = 256
 """Characters of a user's id, as ingestion takes them."""
 
+MAX_IMPRESSIONS = 100
+
 UserId = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
 
 
@@ -149,6 +151,70 @@ class Ranked(OfUser):
 
     items: list[Placed]
     left_out: list[LeftOut]
+
+
+class _Sent(BaseModel):
+    """A part of what an ad exchange sends: of its many fields those that are read, and no other is looked at."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+class Device(_Sent):
+    """OpenRTB's device: its advertising id, and whether its owner wants nobody to follow it."""
+
+    ifa: Annotated[str, Field(max_length=MAX_ID)] | None = Field(None, description="The advertising id, not hashed.")
+    lmt: int | None = Field(None, description="1 where tracking is to be limited: then there is no bid.")
+    dnt: int | None = Field(None, description="1 where the device is not to be tracked: then there is no bid.")
+
+
+class Impression(_Sent):
+    """OpenRTB's imp: a place for an ad."""
+
+    id: Annotated[str, Field(min_length=1, max_length=MAX_ID)]
+    tagid: Annotated[str, Field(max_length=MAX_ID)] | None = None
+
+
+class Auction(_Sent):
+    """
+    An auction, in OpenRTB 2.6's names, or plainly: an advertising id, or its hash.
+
+    With `imp` the answer to no bid is 204, as OpenRTB has it; without, it says so.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "r-1",
+                    "device": {"ifa": "38400000-8cf0-11bd-b23e-10b96e40000d"},
+                    "imp": [{"id": "1", "tagid": "home-top"}],
+                },
+                {"id": "r-1", "ifa": "38400000-8cf0-11bd-b23e-10b96e40000d"},
+            ]
+        }
+    )
+
+    id: Annotated[str, Field(min_length=1, max_length=MAX_ID)] = Field(description="The request's.")
+    device: Device | None = None
+    imp: Annotated[list[Impression], Field(min_length=1, max_length=MAX_IMPRESSIONS)] | None = None
+    ifa: Annotated[str, Field(max_length=MAX_ID)] | None = Field(None, description="Plainly: the advertising id.")
+
+
+class Impressed(BaseModel):
+    """What is bid for one place."""
+
+    impid: str
+    tagid: str | None
+
+
+class Answered(BaseModel):
+    """Whether to bid, how high, and by which strategy."""
+
+    id: str
+    bid: bool
+    multiplier: float = Field(description="What the usual bid is to be multiplied by; 0 without a bid.")
+    strategy: str
+    imp: list[Impressed] = Field(description="The places that were asked about.")
 
 
 class What(BaseModel):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ml.model.scorer import Scorer
     from ml.products import Product
     from rekindle.publishing.answers import Model
+    from serving.bidding import Bids
     from serving.keys import Key
     from serving.recommended import Offered
 
@@ -106,6 +107,8 @@ class Held:
     published_at: datetime
     recommended: Offered | None = None
     """What users are recommended; None where nothing is published of it."""
+    bids: Bids | None = None
+    """The devices that ads are bid for; None where none are published."""
 
     def covering(self, user_id: str) -> list[str]:
         """Return the products in whose population a user is."""
@@ -120,9 +123,11 @@ class Held:
 
 @dataclass(frozen=True)
 class Known:
-    """What changes within a day: who was erased, and who may ask."""
+    """What changes within a day: who was erased, who has withdrawn, and who may ask."""
 
     erased: frozenset[str]
+    withdrawn: frozenset[str]
+    """Who has withdrawn a permission of late: nobody bids for a device of theirs until a day was published that knows it."""
     keys: Mapping[str, Key]
     """By their ids."""
     at: datetime

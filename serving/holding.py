@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -22,9 +22,10 @@ from ml.model.scorer import Scorer
 from ml.products import PRODUCTS, RECOMMENDATION
 from rekindle.errors import RekindleError
 from rekindle.postgres import clock, connect
-from rekindle.publishing import answers, publications, recommended
+from rekindle.publishing import answers, bids, publications, recommended
 from rekindle.settings import settings
 from serving import keys
+from serving.bidding import Bids
 from serving.held import USER, Held, Known, Offer, Rows, Scoring
 from serving.recommended import Offered
 
@@ -61,6 +62,12 @@ union select user_id from rekindle.withdrawal where kind = 'erasure' and user_id
 """
 """Who was erased, and who has asked for it as the hourly run has read: nothing is left of the latter either."""
 
+WITHDRAWN = """
+select user_id from rekindle.withdrawal, (select min(day) as day from serving.rta_bids) as bids
+where user_id is not null and recorded_at >= (bids.day + 1)::timestamp at time zone 'utc'
+"""
+"""Who was heard to withdraw since the end of the day whose bids are published: what was heard before, the day knew."""
+
 UPDATED_AT = "updated_at"
 TRACE = ("day", UPDATED_AT)
 """What answers say of a row beside its columns."""
@@ -74,19 +81,35 @@ class Holding:
     """None until a first day was read."""
     known: Known | None = None
     on_new_day: Callable[[Held], None] = lambda _held: None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    """Of `held`, which both threads replace."""
 
     def renew_known(self, connection: Connection) -> None:
         """Read whose keys are in force, and who was erased: beside those of before, for what is held may be older."""
         now = read_known(connection)
         before = self.known.erased if self.known else frozenset()
         self.known = replace(now, erased=now.erased | before)
+        self._leave_out()
+
+    def _leave_out(self) -> None:
+        """Bid for no device of who was erased, or has withdrawn: within seconds of the run that has read it."""
+        held, known = self.held, self.known
+        if held and held.bids and known:
+            bids = held.bids.without(known.erased | known.withdrawn)
+            if bids is not held.bids:
+                with self._lock:
+                    # Another day may have been read meanwhile.
+                    if self.held is held:
+                        self.held = replace(held, bids=bids)
 
     def renew_held(self, connection: Connection) -> None:
         """Read the published day where another was published than the one that is held."""
         is_new = self.held is None or _published_at(connection) != self.held.published_at
         if is_new and (held := read_held(connection)) is not None:
             self.on_new_day(held)
-            self.held = held
+            with self._lock:
+                self.held = held
+            self._leave_out()
 
     def renewing(self, every_seconds: float = EVERY_SECONDS) -> tuple[Renewing, ...]:
         """Return the threads that renew it: who was erased waits for no day that is being read."""
@@ -131,7 +154,8 @@ def read_known(connection: Connection) -> Known:
     """Read who was erased, and whose keys are in force."""
     with connection.transaction():
         erased = frozenset(user for (user,) in connection.execute(ERASED))
-        return Known(erased, keys.in_force(connection), clock(connection))
+        withdrawn = frozenset(user for (user,) in connection.execute(WITHDRAWN))
+        return Known(erased, withdrawn, keys.in_force(connection), clock(connection))
 
 
 def read_held(connection: Connection) -> Held | None:
@@ -140,7 +164,7 @@ def read_held(connection: Connection) -> Held | None:
         connection.execute("set transaction isolation level repeatable read read only")
         if (published_at := _published_at_now(connection)) is None:
             return None
-        material = answers.read(connection)
+        material, to_bid = answers.read(connection), bids.read(connection)
         fresh = {
             table: (day, valid_until)
             for table, day, valid_until in connection.execute("select table_name, day, valid_until from sms.freshness")
@@ -154,7 +178,8 @@ def read_held(connection: Connection) -> Held | None:
                 offers[product.name] = Offer(product, day, valid_until, _rows(connection, publication), scoring)
         offered = _offered(connection, fresh)
     inputs = Rows(_whole(material.inputs)) if material.inputs is not None else None
-    return Held(offers, inputs, published_at, offered) if offers or offered else None
+    bidding = Bids.of(to_bid) if to_bid else None
+    return Held(offers, inputs, published_at, offered, bidding) if offers or offered else None
 
 
 def _offered(connection: Connection, fresh: Mapping[str, tuple[date, datetime]]) -> Offered | None:

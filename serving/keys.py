@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from rekindle.postgres import Connection
 
-Scope: TypeAlias = Literal["score", "recommend"]
+Scope: TypeAlias = Literal["score", "recommend", "rta"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""`score`: scores and models. `recommend`: what users are recommended."""
+"""`score`: scores and models. `recommend`: what users are recommended. `rta`: answers to auctions."""
 
 ID_LETTERS, ID_LENGTH = string.ascii_lowercase + string.digits, 8
 KEY_ID = re.compile(r"[a-z0-9]{8}", re.ASCII)

@@ -2,7 +2,7 @@
 Publishing: the day's score tables, out of Iceberg and into the schema that SMS tools read.
 
 Reads:  the score tables of all products; recs.ranked_daily, recs.message_daily, recs.item_daily and raw.users;
-        marts.permission, marts.profile and marts.recent_assignments; raw.contacts
+        marts.permission, marts.profile, marts.recent_assignments and marts.rta_decisions; raw.contacts, raw.devices
 Writes: schemas sms and serving in Postgres, in one transaction (rekindle.publishing)
 """
 
@@ -32,7 +32,7 @@ from rekindle.landing.phones import keyed, phone_key
 from rekindle.landing.zone import LandingZone
 from rekindle.permission import Given, supply
 from rekindle.permission.numbers import read_number
-from rekindle.publishing import answers
+from rekindle.publishing import answers, publications
 from rekindle.publishing.answers import Material
 from rekindle.publishing.recommended import Recommended, Trace
 from rekindle.settings import settings
@@ -89,8 +89,17 @@ def main(
     answers_wanted = not backfill and settings().publish_inputs
     material = material_of(spark, day, scored) if answers_wanted else None
     shown = recommended_of(spark, day) if answers_wanted and is_recommended else None
+    decided = None if backfill else bids_of(spark, day)
     return publishing.publish(
-        scores, day, run_id, backfill=backfill, given=given, material=material, recommended=shown, at=at
+        scores,
+        day,
+        run_id,
+        backfill=backfill,
+        given=given,
+        material=material,
+        recommended=shown,
+        decided=decided,
+        at=at,
     )
 
 
@@ -121,6 +130,24 @@ def recommended_of(spark: SparkSession, day: date) -> Recommended | None:
     )
     trace = Trace(*first)
     return Recommended(trace, stream(users.orderBy("user_id")), stream(items.orderBy("item_id")))
+
+
+def bids_of(spark: SparkSession, day: date) -> pa.RecordBatchReader | None:
+    """The devices that ads are bid for, and whose they are; None where nobody has decided on the day."""
+    if day not in records.builds(publications.DECISIONS, day, day):
+        return None
+    decisions = read_days(spark, publications.DECISIONS, Days.one(day)).where("no_bid_reason is null")
+    held = read_between(spark, "raw.devices", None, day).select("id_hash", "user_id").distinct()
+    return stream(
+        decisions.join(held, "id_hash")
+        .select(
+            F.unhex("id_hash").alias("id_hash"),
+            "user_id",
+            "strategy",
+            F.col("multiplier").cast("float").alias("multiplier"),
+        )
+        .orderBy("id_hash", "user_id")
+    )
 
 
 def material_of(spark: SparkSession, day: date, scored: Iterable[Product]) -> Material | None:

@@ -17,7 +17,7 @@ from rekindle import publishing
 from rekindle.erasure import personal
 from rekindle.landing import tombstones
 from rekindle.postgres import clock, only_value, transact
-from rekindle.publishing import answers, erasing, publications, recommended
+from rekindle.publishing import answers, bids, erasing, publications, recommended
 from rekindle.settings import settings
 
 if TYPE_CHECKING:
@@ -195,7 +195,8 @@ def are_there(user_ids: Collection[str]) -> bool:
                 question = f"select exists (select from {holding.table} where {column} = any(%s){but})"
                 if only_value(connection.execute(question, [sorted(user_ids)])):
                     return True
-        return bool(answers.of_users(connection, user_ids) or recommended.of_users(connection, user_ids))
+        served = answers.of_users, recommended.of_users, bids.of_users
+        return any(of_users(connection, user_ids) for of_users in served)
 
     return transact(work)
 
@@ -302,6 +303,7 @@ def _empty(connection: Connection, ids: list[str], run_id: str) -> dict[str, int
     return emptied | {
         answers.INPUTS: answers.forget(connection, ids),
         recommended.TABLE: recommended.forget(connection, ids),
+        bids.TABLE: bids.forget(connection, ids),
     }
 
 

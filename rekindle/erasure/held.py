@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from rekindle.erasure import people, personal, warehouse
 from rekindle.landing import tombstones
 from rekindle.postgres import transact
-from rekindle.publishing import answers, recommended
+from rekindle.publishing import answers, bids, recommended
 from rekindle.warehouse.tables import CATALOG
 
 if TYPE_CHECKING:
@@ -61,4 +61,5 @@ def _in_postgres(connection: Connection, found: People) -> dict[str, list[dict[s
     return tables | {
         answers.INPUTS: answers.of_users(connection, found.user_ids),
         recommended.TABLE: recommended.of_users(connection, found.user_ids),
+        bids.TABLE: bids.of_users(connection, found.user_ids),
     }

@@ -21,7 +21,7 @@ from rekindle import permission
 from rekindle.errors import CheckFailedError, InputError
 from rekindle.points import durable
 from rekindle.postgres import only_value, transact
-from rekindle.publishing import answers, merge, publications
+from rekindle.publishing import answers, bids, merge, publications
 from rekindle.publishing import recommended as recommending
 from rekindle.publishing.judging import judge
 from rekindle.publishing.spooling import spool, stage
@@ -96,6 +96,7 @@ def publish(
     given: Given | None = None,
     material: Material | None = None,
     recommended: Recommended | None = None,
+    decided: pa.RecordBatchReader | None = None,
     at: datetime | None = None,
 ) -> PublishResult:
     """
@@ -104,8 +105,8 @@ def publish(
     A backfill, and a day older than the current rows, changes history only. Raises CheckFailedError, and publishes
     nothing, when a rule of a contract is broken. A reader is read once, in the order of the key. `given` is what the day
     knows of permission; without it nobody gains any. `material` is what the service answers from; without it there is none of
-    a day that becomes current. `recommended` is what the service recommends from. `at` is the time that queries go by: Postgres'
-    own unless it is given.
+    a day that becomes current. `recommended` is what the service recommends from. `decided` are the devices that ads are bid for;
+    without them those of before stay until they run out. `at` is the time that queries go by: Postgres' own unless it is given.
     """
     judged: dict[str, list[CheckResult]] = {}
     attempts = 0
@@ -116,6 +117,7 @@ def publish(
         known = files.enter_context(permission.spooled(given)) if given else None
         answered = files.enter_context(answers.spooled(material)) if material else answers.NOTHING
         shown = files.enter_context(recommending.spooled(recommended)) if recommended else recommending.NOTHING
+        offered = files.enter_context(bids.spooled(decided)) if decided else None
 
         def work(connection: Connection) -> PublishResult:
             nonlocal attempts
@@ -138,6 +140,8 @@ def publish(
             if current:
                 answers.load(connection, answered, stamps)
                 recommending.load(connection, shown, stamps)
+                if offered:
+                    bids.load(connection, offered, stamps)
             with durable("what follows within a publish"):
                 _follow(connection, current, stamps, at)
             return PublishResult(day, published_at, done)

@@ -176,9 +176,9 @@ def running(per_second: int = 10_000) -> Iterator[Service]:
 
 @pytest.fixture
 def service(database: Any) -> Iterator[Service]:  # noqa: ARG001 - what is published is published there
-    """The service over a published Monday, and a key that may ask for scores."""
+    """The service over a published Monday, and a key that may ask for everything."""
     publish_day()
-    token = keys.add("a test", ["score"])
+    token = keys.add("a test", ["score", "rta"])
     with running() as service:
         service.token = token
         yield service
