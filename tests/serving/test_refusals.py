@@ -37,7 +37,7 @@ def test_who_has_no_key_is_told_so(service, sent):
 
 def test_a_key_is_in_force_until_it_is_revoked(service):
     (listed,) = keys.listed()
-    assert (listed.name, listed.scopes, listed.revoked_at) == ("a test", ("score",), None)
+    assert (listed.name, listed.scopes, listed.revoked_at) == ("a test", ("rta", "score"), None)
 
     keys.revoke(listed.key_id)
     service.renew()
