@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -173,3 +174,16 @@ def test_the_currency_is_that_of_the_deployment(monkeypatch: pytest.MonkeyPatch)
 
 def test_identity_is_the_key_without_the_day():
     assert contracts.load("raw.orders").identity == ("order_id", "line_id", "kind", "occurred_on")
+
+
+@pytest.mark.parametrize("source", ["devices", "ad_exposures"])
+def test_an_advertising_id_in_the_place_of_its_hash_is_neither_loaded_nor_shown(source: str):
+    """It is of the wrong format, and quarantine masks what is personal of a confidential source."""
+    contract = contracts.landing_contract(source)
+    column = contract.column("id_hash")
+
+    assert contract.is_confidential
+    assert column.personal == "device"
+    assert column.matches is not None
+    assert re.search(column.matches, "38400000-8cf0-11bd-b23e-10b96e40000d") is None
+    assert re.search(column.matches, "a" * 64)
