@@ -137,9 +137,9 @@ def _erase(
     with progress.step("taking permission away"), durable("beginning of an erasure"):
         began = database.begin(ids, at, run_id)
     holdings = personal.in_warehouse(spark)
-    with progress.step("looking for their phones"):
-        found = people.find(spark, holdings, ids, key, database.remembered_phones(ids))
-        database.remember_phones(found)
+    with progress.step("looking for their phones and devices"):
+        found = people.find(spark, holdings, ids, key, database.remembered(ids))
+        database.remember(found)
         found.show(spark)
         with durable("opt-outs of the erased"):
             kept = database.keep_opt_outs(found, _closed(spark, holdings), began)
@@ -186,6 +186,6 @@ def _closed(spark: SparkSession, holdings: Collection[Holding]) -> set[str]:
 
 def _are_there(spark: SparkSession, ids: Collection[str]) -> bool:
     """Whether a table holds anything of people who were erased."""
-    who: People = people.People(frozenset(ids), frozenset(), frozenset(database.remembered_phones(ids)))
+    who: People = database.remembered(ids)
     who.show(spark)
     return any(warehouse.rows_of(spark, holding) for holding in personal.in_warehouse(spark) if holding.of("id"))

@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from rekindle import publishing
 from rekindle.erasure import personal
+from rekindle.erasure.people import People
 from rekindle.landing import tombstones
 from rekindle.postgres import clock, only_value, transact
 from rekindle.publishing import answers, bids, erasing, publications, recommended
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
 
-    from rekindle.erasure.people import People
     from rekindle.postgres import Connection
 
 FEED = "erasure_feed"
@@ -110,25 +110,30 @@ def keep_opt_outs(people: People, closed: Collection[str], at: datetime) -> int:
     return transact(work)
 
 
-def remember_phones(people: People) -> None:
-    """Keep the HMACs of the people's phones until they are forgotten: an attempt that begins again finds no contact of them."""
+def remember(people: People) -> None:
+    """Keep HMACs of phones and hashes of devices until people are forgotten: an attempt that begins again finds none of them."""
     transact(
         lambda connection: connection.execute(
-            "update rekindle.erasure set phone_hmacs = array(select distinct unnest(phone_hmacs || %s::text[]))"
-            " where user_id = any(%s)",
-            [sorted(people.phone_hmacs), sorted(people.user_ids)],
+            "update rekindle.erasure set phone_hmacs = array(select distinct unnest(phone_hmacs || %(hmacs)s::text[])),"
+            " id_hashes = array(select distinct unnest(id_hashes || %(hashes)s::text[])) where user_id = any(%(ids)s)",
+            {
+                "hmacs": sorted(people.phone_hmacs),
+                "hashes": sorted(people.id_hashes),
+                "ids": sorted(people.user_ids),
+            },
         )
     )
 
 
-def remembered_phones(user_ids: Collection[str]) -> set[str]:
-    """HMACs of phones that an earlier attempt has found."""
+def remembered(user_ids: Collection[str]) -> People:
+    """The people, with the phones and devices that an earlier attempt has found."""
     rows = transact(
         lambda connection: connection.execute(
-            "select unnest(phone_hmacs) from rekindle.erasure where user_id = any(%s)", [sorted(user_ids)]
+            "select phone_hmacs, id_hashes from rekindle.erasure where user_id = any(%s)", [sorted(user_ids)]
         ).fetchall()
     )
-    return {found for (found,) in rows}
+    hmacs, hashes = (frozenset(found for row in rows for found in row[at]) for at in (0, 1))
+    return People(frozenset(user_ids), frozenset(), hmacs, hashes)
 
 
 def clean(people: People, run_id: str) -> dict[str, int]:

@@ -28,7 +28,7 @@ def held(spark: SparkSession, user_id: str) -> dict[str, Any]:
     """
     wanted = user_id.strip(tombstones.BLANKS)
     holdings = personal.in_warehouse(spark)
-    found = people.find(spark, holdings, [wanted], tombstones.key(), ())
+    found = people.find(spark, holdings, [wanted], tombstones.key(), people.People(frozenset()))
     found.show(spark)
     tables: dict[str, list[dict[str, Any]]] = {}
     for holding in holdings:

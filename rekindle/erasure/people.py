@@ -1,4 +1,4 @@
-"""Who is erased, and by which phones they are found where no id stands."""
+"""Who is erased, and by which phones and devices they are found where no id stands."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rekindle.landing.phones import phone_hmac
 from rekindle.warehouse.tables import CATALOG
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     from pyspark.sql import DataFrame, SparkSession
 
     from rekindle.erasure.personal import Holding
 
-IDS, PHONES, TEXTS = "erased_ids", "erased_phones", "erased_texts"
+IDS, PHONES, DEVICES, TEXTS = "erased_ids", "erased_phones", "erased_devices", "erased_texts"
 """Temporary views that statements name, so that no statement, and no log of one, holds an id."""
 
 LAST_DIGITS = 7
@@ -25,11 +25,12 @@ LAST_DIGITS = 7
 
 @dataclass(frozen=True)
 class People:
-    """Erased people: their ids, their phones as they were delivered, and the HMACs of phones that nobody else has."""
+    """Erased people: their ids, their phones as delivered, and the HMACs of phones and hashes of devices that nobody else has."""
 
     user_ids: frozenset[str]
     phones: frozenset[str] = frozenset()
     phone_hmacs: frozenset[str] = frozenset()
+    id_hashes: frozenset[str] = frozenset()
 
     @property
     def texts(self) -> frozenset[str]:
@@ -41,6 +42,7 @@ class People:
         for view, column, values in (
             (IDS, "user_id", self.user_ids),
             (PHONES, "phone_hmac", self.phone_hmacs),
+            (DEVICES, "id_hash", self.id_hashes),
             (TEXTS, "text", self.texts),
         ):
             rows = [(value,) for value in sorted(values)]
@@ -60,12 +62,12 @@ def forms_of(phone: str) -> Iterator[str]:
 
 
 def find(
-    spark: SparkSession, holdings: Iterable[Holding], user_ids: Collection[str], key: str, known: Collection[str]
+    spark: SparkSession, holdings: Collection[Holding], user_ids: Collection[str], key: str, known: People
 ) -> People:
     """
-    Find the phones of people in every table that holds ids and phones. `known` are HMACs that an earlier attempt has found.
+    Find the phones and devices of people in every table that holds ids and one of them. `known` is what an earlier attempt found.
 
-    A phone that somebody else has, too, is not erased: what came from it may be theirs.
+    A phone or a device that somebody else has, too, is not erased: what came from it may be theirs.
     """
     ids = frozenset(user_ids)
     People(ids).show(spark)
@@ -76,7 +78,7 @@ def find(
         for id_ in holding.of("id")
     ]
     phones: set[str] = set()
-    hmacs: set[str] = set(known)
+    hmacs: set[str] = set(known.phone_hmacs)
     for table, phone, id_ in places:
         mine = table.where(f"{id_} in (select user_id from {IDS})").select(phone).distinct()
         (hmacs if holds_hmacs(phone) else phones).update(row[0] for row in mine.collect())
@@ -85,7 +87,21 @@ def find(
     for table, phone, id_ in places:
         theirs = table.where(f"{id_} not in (select user_id from {IDS})").select(phone)
         others |= _among(theirs, phone, hmacs) if holds_hmacs(phone) else _among_texts(theirs, phone, phones, key)
-    return People(ids, frozenset(phones), frozenset(hmacs - others))
+    return People(ids, frozenset(phones), frozenset(hmacs - others), _devices(spark, holdings) | known.id_hashes)
+
+
+def _devices(spark: SparkSession, holdings: Collection[Holding]) -> frozenset[str]:
+    """Hashes of devices that the people of the view of ids have, and nobody else."""
+    found: set[str] = set()
+    others: set[str] = set()
+    for holding in holdings:
+        for id_ in holding.of("id"):
+            for device in holding.of("device"):
+                table, is_mine = spark.table(f"{CATALOG}.{holding.table}"), f"{id_} in (select user_id from {IDS})"
+                mine = table.where(is_mine).select(device).distinct()
+                found |= {row[0] for row in mine.collect()}
+                others |= {row[0] for row in table.where(f"not {is_mine}").select(device).join(mine, device).collect()}
+    return frozenset(found - others)
 
 
 def is_hmac(column: str) -> bool:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rekindle import postgres
-from rekindle.erasure.people import IDS, PHONES, TEXTS, is_hmac
+from rekindle.erasure.people import DEVICES, IDS, PHONES, TEXTS, is_hmac
 from rekindle.points import durable
 from rekindle.warehouse import tags
 from rekindle.warehouse.tables import CATALOG
@@ -58,12 +58,13 @@ def condition(holding: Holding) -> str | None:
     """
     SQL that is true for a row about one of the people of the views; None where no column names anybody.
 
-    By the ids, where a table has some: a phone may have had another holder before.
+    By the ids, where a table has some: a phone or a device may have had another holder before.
     """
     if ids := holding.of("id"):
         return " or ".join(f"`{name}` in (select user_id from {IDS})" for name in ids)
-    hashed = [name for name in holding.of("phone") if is_hmac(name)]
-    return " or ".join(f"`{name}` in (select phone_hmac from {PHONES})" for name in hashed) or None
+    found = [f"`{name}` in (select phone_hmac from {PHONES})" for name in holding.of("phone") if is_hmac(name)]
+    found += [f"`{name}` in (select id_hash from {DEVICES})" for name in holding.of("device")]
+    return " or ".join(found) or None
 
 
 def texts_to_blank(holding: Holding) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ ERASED, TWIN, OTHER = "slartibartfast", "slartibartfasta", "agrajag"
 """Who is erased, somebody whose id begins like theirs, and somebody else."""
 PHONE, OTHERS_PHONE = "+44 7700 900321", "+44 7700 900987"
 DIGITS = "447700900321"
+DEVICE, SHARED = (sha256(name.encode()).hexdigest() for name in ("a device", "a shared device"))
 NEVER_THERE = "majikthise"
 MODEL = {"product": "recall", "version": "3", "trained_day": "2024-04-30"}
 WORDS = "the fjords are mine"
@@ -73,6 +74,18 @@ FILES: dict[str, str] = {
             for n, action in enumerate(("grant", "withdraw"))
         )
     ),
+    "devices.csv": as_csv(
+        {"user_id": ERASED, "id_type": "idfa", "id_hash": DEVICE},
+        {"user_id": ERASED, "id_type": "idfa", "id_hash": SHARED},
+        {"user_id": OTHER, "id_type": "idfa", "id_hash": SHARED},
+    ),
+    "ad_exposures.csv": as_csv(
+        *(
+            {"request_id": f"a-{n}", "id_type": "idfa", "id_hash": hashed, "occurred_at": f"{DAY}T10:00:00Z"}
+            | {"strategy": "recall_value", "bid": "0.01", "price": "0.01", "won": 1, "clicked": 0}
+            for n, hashed in enumerate((DEVICE, SHARED))
+        )
+    ),
     "replies.csv": as_csv(
         {"reply_id": "r1", "phone": PHONE, "received_at": f"{DAY}T11:00:00Z", "text": WORDS},
         {"reply_id": "r2", "phone": OTHERS_PHONE, "received_at": f"{DAY}T11:00:00Z", "text": "hello"},
@@ -82,7 +95,7 @@ FILES: dict[str, str] = {
 
 def deliver(landing: Path, day: date) -> None:
     for name, text in FILES.items():
-        if day != DAY and name.startswith("replies"):
+        if day != DAY and name.startswith(("replies", "ad_exposures")):
             continue
         folder = landing / name.partition(".")[0] / f"day={day}"
         folder.mkdir(parents=True)
@@ -112,6 +125,7 @@ def needles() -> list[str]:
         DIGITS,
         f"0{DIGITS[2:]}",
         WORDS,
+        DEVICE,
         *(sha256(t.encode()).hexdigest() for t in (ERASED, DIGITS, PHONE)),
     ]
 
@@ -295,6 +309,14 @@ def test_after_erasure_only_the_feed_and_what_waits_for_it_name_somebody(world: 
     kept = {"rekindle.erasure", "rekindle.withdrawal", "sms.audience", "sms.erasure_feed", "sms.ltv_scores"}
 
     assert set(world.search()) == {f"scores: {table}" for table in kept | {"sms.recall_scores"}}
+
+
+def test_an_exposure_is_erased_with_the_device_that_nobody_else_has(world: World):
+    rows = world.warehouse.rows
+
+    assert [row["id_hash"] for row in rows("raw.ad_exposures")] == [SHARED]
+    assert [(row["user_id"], row["id_hash"]) for row in rows("raw.devices")] == [(OTHER, SHARED)]
+    assert {row["id_hash"] for row in world.held["tables"]["raw.ad_exposures"]} == {DEVICE}
 
 
 def test_a_published_row_says_that_somebody_is_erased_and_nothing_else(

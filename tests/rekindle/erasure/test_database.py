@@ -17,11 +17,11 @@ def test_phones_are_remembered_across_attempts_and_nobody_needs_to_have_one(data
     both = ("a", "b")
     erasing.begin(both, None, records.new_run_id())
 
-    erasing.remember_phones(People(frozenset(both)))
-    assert erasing.remembered_phones(both) == set()
+    erasing.remember(People(frozenset(both)))
+    assert erasing.remembered(both).phone_hmacs == set()
 
-    erasing.remember_phones(People(frozenset(both), phone_hmacs=frozenset({"2", "1"})))
-    erasing.remember_phones(People(frozenset("a"), phone_hmacs=frozenset({"1", "3"})))
-    erasing.remember_phones(People(frozenset("a")))
-    assert erasing.remembered_phones("a") == {"1", "2", "3"}
-    assert erasing.remembered_phones("b") == {"1", "2"}
+    erasing.remember(People(frozenset(both), phone_hmacs=frozenset({"2", "1"})))
+    erasing.remember(People(frozenset("a"), phone_hmacs=frozenset({"1", "3"})))
+    erasing.remember(People(frozenset("a")))
+    assert erasing.remembered("a").phone_hmacs == {"1", "2", "3"}
+    assert erasing.remembered("b").phone_hmacs == {"1", "2"}
