@@ -28,5 +28,6 @@ if TYPE_CHECKING:
 def sources(business: Business) -> Sequence[Source]:
     """Begin all of them; what tells of auctions, where these are simulated."""
     of = (Users, Items, Events, Orders, Contacts, Consents, Messages, Replies)
-    about_auctions = (Devices, AdExposures) if business.auctions else ()
-    return [*(source(business) for source in of), *(source(business, business.auctions) for source in about_auctions)]
+    auctions = business.auctions
+    about_auctions = [source(business, auctions) for source in (Devices, AdExposures)] if auctions else []
+    return [*(source(business) for source in of), *about_auctions]
