@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     not_activity: tuple[str, ...]
     new_user_days: PositiveInt
     vip_event_types: tuple[Annotated[str, Field(pattern=r"^[\w .-]+$")], ...] = ()
+    click_value_is_seconds: bool
     referral_channels: tuple[Annotated[str, Field(pattern=r"^[\w .-]+$")], ...]
     protected_attributes: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     protected_inputs: tuple[Annotated[str, Field(min_length=1)], ...] = ()

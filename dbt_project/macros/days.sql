@@ -17,3 +17,15 @@
 {% macro get_where_subquery(relation) -%}
     (select * from {{ relation }} where {{ being_built() }}) as being_built
 {%- endmacro %}
+
+{# True where a row of this delivery and date of activity is known on one of the days that this run builds, and of the 7 days to it. #}
+{% macro is_in_a_week(day, activity_on) -%}
+    greatest({{ day }}, {{ activity_on }}, {{ from_day() }}) <= least(date_add({{ activity_on }}, 6), {{ to_day() }})
+{%- endmacro %}
+
+{# Each of these days, for a row where there is one. #}
+{% macro each_day_of_week_since(day, activity_on) -%}
+    explode(sequence(
+        greatest({{ day }}, {{ activity_on }}, {{ from_day() }}), least(date_add({{ activity_on }}, 6), {{ to_day() }})
+    ))
+{%- endmacro %}

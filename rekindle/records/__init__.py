@@ -18,6 +18,7 @@ from rekindle.records.acceptances import (
 )
 from rekindle.records.builds import Build, Input, builds, doubt_builds, last_served, record_builds
 from rekindle.records.campaign_results import CampaignResult, Measured, campaign_results, measured_on
+from rekindle.records.channel_responses import ChannelResponse, channel_responses
 from rekindle.records.checks import (
     CALIBRATION,
     CheckResult,
@@ -75,6 +76,7 @@ __all__ = [
     "Acceptance",
     "Build",
     "CampaignResult",
+    "ChannelResponse",
     "CheckResult",
     "Gate",
     "Input",
@@ -91,6 +93,7 @@ __all__ = [
     "append_promotion",
     "builds",
     "campaign_results",
+    "channel_responses",
     "checks",
     "checks_since",
     "close_dead_runs",

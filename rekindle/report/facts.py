@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rekindle.publishing.publications import Unit
     from rekindle.records import Gate, RecordedCheck, Run, Stage
     from rekindle.report.came_true import CameTrue
+    from rekindle.report.responses import Responses
     from rekindle.report.scored_by import ScoredBy
 
 DAYS_SHOWN = 14
@@ -141,3 +142,5 @@ class DayFacts:
     """What was found, within the last week, of champions whose level does not hold."""
     came_true: tuple[CameTrue, ...] = ()
     """What became known of earlier scores, by product and label."""
+    responses: tuple[Responses, ...] = ()
+    """What users did with what they were shown, by channel; none where nothing was."""

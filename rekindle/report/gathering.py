@@ -19,7 +19,7 @@ from psycopg.rows import class_row
 from rekindle import postgres, records
 from rekindle.errors import InputError
 from rekindle.publishing import publications, stake
-from rekindle.report import came_true, scored_by
+from rekindle.report import came_true, responses, scored_by
 from rekindle.report.facts import (
     DAYS_SHOWN,
     DayFacts,
@@ -65,7 +65,7 @@ WEEK = timedelta(days=7)
 def gather(day: date, run_id: str) -> DayFacts:
     """Find what there is to say about a run's day. Raises InputError if there is no such run."""
     run = _run(day, run_id)
-    known = came_true.find(day)
+    known, answered = came_true.find(day), responses.find(day)
     offices = scored_by.offices([p for p in publications.declared() if p.history])
     found = {product: records.waiting(product) for product in records.judged_products()}
     waiting = {product: gate for product, gate in found.items() if gate and gate.trained_day <= day}
@@ -98,6 +98,7 @@ def gather(day: date, run_id: str) -> DayFacts:
             off=off,
             seen_at=_value(connection, "select clock_timestamp()"),
             came_true=known,
+            responses=answered,
         )
 
     return postgres.transact(work)

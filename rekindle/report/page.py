@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from rekindle import groups
 from rekindle.records import is_accepted, stops
 from rekindle.report import charts, words
 from rekindle.report.facts import DAYS_SHOWN
@@ -161,6 +162,7 @@ def render(facts: DayFacts, *, data_docs: str | None = None, links: Markup = NO_
             if not score.day
         ],
         min_history_days=MIN_HISTORY_DAYS,
+        smallest_group=groups.SMALLEST,
         data_docs=quote(data_docs, safe="/.") if data_docs else None,
         longest=max((stage.seconds for stage in facts.stages), default=0.0),
         seconds=sum(stage.seconds for stage in facts.stages),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import date, datetime
 
     from rekindle.records import RecordedCheck
@@ -103,6 +104,12 @@ def ratio(sums: Sums) -> str:
     return (
         f"{sums.ratio:.2f} ({low:.2f} to {high:.2f})" if high is not None else f"{sums.ratio:.2f} ({low:.2f} or more)"
     )
+
+
+def between(interval: tuple[float, float], say: Callable[[float], str]) -> str:
+    """Write the ends of an interval, the upper one of which may not be known."""
+    low, high = interval
+    return f"{say(low)} to {say(high)}" if math.isfinite(high) else "not known"
 
 
 def in_office(one: ScoredBy) -> str:

@@ -195,6 +195,7 @@ def decided() -> dict[str, Any]:
         "order_is_activity": activity.order,
         "new_user_days": conf.new_user_days,
         "vip_event_types": list(conf.vip_event_types),
+        "click_value_is_seconds": conf.click_value_is_seconds,
         "referral_channels": list(conf.referral_channels),
         "message_channel": conf.message_channel,
         "message_purpose": conf.message_purpose,
