@@ -82,7 +82,7 @@ def serve(tell: Connection, devices: int) -> None:
     bids = made_up(devices)
     key = Key("benchkey", sha256(b"a" * 43).hexdigest(), frozenset({"rta"}))
     now = datetime.now(UTC)
-    holding = Holding(Held({}, None, now, bids), Known(frozenset(), frozenset(), {"benchkey": key}, now))
+    holding = Holding(Held({}, None, now, bids=bids), Known(frozenset(), frozenset(), {"benchkey": key}, now))
     listening = socket.create_server(("127.0.0.1", 0))
     app = application(holding, Limits(100_000), Metrics())
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", http="h11"))
