@@ -148,6 +148,7 @@ class Auctions(Group):
     is_on: bool
     device_share: Share
     second_device_share: Share
+    consent_share: Share
     asked_share: Share
     minutes: Count
     strategies: dict[str, Strategy]

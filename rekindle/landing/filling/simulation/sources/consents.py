@@ -25,9 +25,9 @@ TIME = pa.timestamp("us", tz="UTC")
 FAR_AHEAD = datetime(2199, 1, 1, tzinfo=UTC)
 """A clock that is wrong: after the end of any day."""
 
-GRANTED, RENEWED, EMAIL, ORDERS, WITHDRAWN, REGRANTED = range(6)
+GRANTED, RENEWED, EMAIL, ORDERS, WITHDRAWN, REGRANTED, ADS = range(7)
 """What a consent is, in the last digit of its number."""
-ASKED = np.array(["sign-up form", "text message", "sign-up form", "checkout", "preference centre", "checkout"], object)
+ASKED = np.array(["sign-up form", "text message", "sign-up form", "checkout", "preference centre", "checkout", "sign-up form"], object)
 """Where each of these is given."""
 LACKING = AT, SOURCE, VERSION = range(3)
 """What an incomplete grant lacks."""
@@ -50,13 +50,13 @@ class Consents:
         users, what = self._on(today)
         reach, conf, chance = self._business.reach, self._business.conf.consents, self._business.chance
         on = np.where(what == GRANTED, reach.granted_on[users], today.day.toordinal())
-        on = np.where(np.isin(what, (EMAIL, ORDERS)), self._business.people.registered_on[users], on)
+        on = np.where(np.isin(what, (EMAIL, ORDERS, ADS)), self._business.people.registered_on[users], on)
         keys = ((on - EPOCH) * MOST_USERS + users) * 10 + what
         lot = {
             name: chance.lots(keys.astype("uint64"), self.name, name)
             for name in ("lacks", "what", "named", "form", "untimed")
         }
-        at = (on - EPOCH) * DAY_US + np.where(what < WITHDRAWN, self._asked_us(users, what), reach.us[users])
+        at = (on - EPOCH) * DAY_US + np.where((what < WITHDRAWN) | (what == ADS), self._asked_us(users, what), reach.us[users])
         is_withdrawal = what == WITHDRAWN
         lacks = np.where(
             is_withdrawal | (lot["lacks"] >= conf.incomplete_share), -1, (lot["what"] * len(LACKING)).astype(int)
@@ -82,11 +82,13 @@ class Consents:
         """Who grants or withdraws today, and which."""
         reach, conf, day = self._business.reach, self._business.conf.consents, today.day.toordinal()
         begins, chance = reach.begins_on == day, self._business.chance
+        ads_share = self._business.conf.auctions.consent_share if self._business.auctions else 0.0
         is_other = {
             what: begins & (chance.stream(self.name, name).random(len(begins)) < share)
             for what, name, share in (
                 (EMAIL, "email", conf.email_share),
                 (ORDERS, "orders", conf.orders_share),
+                (ADS, "ads", ads_share),
             )
         }
         chosen = {
@@ -120,7 +122,7 @@ class Consents:
         meant = {}
         for place, column in enumerate(("message_channel", "purpose")):
             withdrawn = np.array([pair[place] for pair in WITHDRAWALS], object)[which]
-            granted = np.array([("sms", "marketing"), ("email", "marketing"), ("sms", "orders")], object)[:, place]
-            of = np.select([what == EMAIL, what == ORDERS], [1, 2], 0)
+            granted = np.array([("sms", "marketing"), ("email", "marketing"), ("sms", "orders"), ("ads", "marketing")], object)[:, place]
+            of = np.select([what == EMAIL, what == ORDERS, what == ADS], [1, 2, 3], 0)
             meant[column] = pa.array(np.where(what == WITHDRAWN, withdrawn, granted[of]), pa.string())
         return meant
