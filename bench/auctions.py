@@ -75,6 +75,7 @@ def serve(tell: Connection, devices: int) -> None:
     from serving.keys import Key
     from serving.limits import Limits
     from serving.metrics import Metrics
+    from serving.running import Discreet
 
     # As `rekindle serve` does: a line for each request.
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=open(os.devnull, "w"))  # noqa: PTH123, SIM115
@@ -85,7 +86,7 @@ def serve(tell: Connection, devices: int) -> None:
     holding = Holding(Held({}, None, now, bids=bids), Known(frozenset(), frozenset(), {"benchkey": key}, now))
     listening = socket.create_server(("127.0.0.1", 0))
     app = application(holding, Limits(100_000), Metrics())
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", http="h11"))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", http=Discreet))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     while not server.started:

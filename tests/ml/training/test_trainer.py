@@ -92,6 +92,7 @@ def few_fits(monkeypatch):
 def product(recall, monkeypatch):
     own = replace(recall, name=f"recall_{uuid4().hex[:8]}")
     monkeypatch.setattr(products, "PRODUCTS", (own,))
+    monkeypatch.setattr(products, "REGISTERED", (own,))
     return own
 
 

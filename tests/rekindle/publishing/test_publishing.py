@@ -892,7 +892,7 @@ def test_the_queries_of_the_page_run_for_the_role_of_the_readers(published, data
             sql = re.sub(r":last_\w+", lambda name: start[name[0]], query)
             found = connection.execute(sql).fetchall()
             assert found or "eligible and now()" in query, query
-    assert len(queries) == 7
+    assert len(queries) == 8
 
 
 def test_the_page_explains_every_column_and_every_code(database):

@@ -27,7 +27,10 @@ FAR_AHEAD = datetime(2199, 1, 1, tzinfo=UTC)
 
 GRANTED, RENEWED, EMAIL, ORDERS, WITHDRAWN, REGRANTED, ADS = range(7)
 """What a consent is, in the last digit of its number."""
-ASKED = np.array(["sign-up form", "text message", "sign-up form", "checkout", "preference centre", "checkout", "sign-up form"], object)
+ASKED = np.array(
+    ["sign-up form", "text message", "sign-up form", "checkout", "preference centre", "checkout", "sign-up form"],
+    object,
+)
 """Where each of these is given."""
 LACKING = AT, SOURCE, VERSION = range(3)
 """What an incomplete grant lacks."""
@@ -56,7 +59,9 @@ class Consents:
             name: chance.lots(keys.astype("uint64"), self.name, name)
             for name in ("lacks", "what", "named", "form", "untimed")
         }
-        at = (on - EPOCH) * DAY_US + np.where((what < WITHDRAWN) | (what == ADS), self._asked_us(users, what), reach.us[users])
+        at = (on - EPOCH) * DAY_US + np.where(
+            (what < WITHDRAWN) | (what == ADS), self._asked_us(users, what), reach.us[users]
+        )
         is_withdrawal = what == WITHDRAWN
         lacks = np.where(
             is_withdrawal | (lot["lacks"] >= conf.incomplete_share), -1, (lot["what"] * len(LACKING)).astype(int)
@@ -122,7 +127,9 @@ class Consents:
         meant = {}
         for place, column in enumerate(("message_channel", "purpose")):
             withdrawn = np.array([pair[place] for pair in WITHDRAWALS], object)[which]
-            granted = np.array([("sms", "marketing"), ("email", "marketing"), ("sms", "orders"), ("ads", "marketing")], object)[:, place]
+            granted = np.array(
+                [("sms", "marketing"), ("email", "marketing"), ("sms", "orders"), ("ads", "marketing")], object
+            )[:, place]
             of = np.select([what == EMAIL, what == ORDERS, what == ADS], [1, 2, 3], 0)
             meant[column] = pa.array(np.where(what == WITHDRAWN, withdrawn, granted[of]), pa.string())
         return meant
