@@ -27,6 +27,7 @@ __all__ = [
     "Registered",
     "Rule",
     "Target",
+    "filled_by",
     "labels_of",
     "makers",
     "outcomes_of",
@@ -55,6 +56,10 @@ REGISTERED: tuple[Registered, ...] = (*(product for product in PRODUCTS if produ
 
 def makers(products: Iterable[Product] = PRODUCTS) -> dict[str, str]:
     """Name what writes each table that a model makes: a product its scores, and one learning all recommendations."""
-    return {product.table: product.name for product in products} | dict.fromkeys(
-        RECOMMENDATION.tables, RECOMMENDATION.name
-    )
+    return {table: one.name for table, one in filled_by(products).items()}
+
+
+def filled_by(products: Iterable[Product] = PRODUCTS) -> dict[str, Registered]:
+    """Say of each table that a model fills, or the columns of a product, which of `products` or of recommendations that is."""
+    declared: tuple[Registered, ...] = (*products, RECOMMENDATION)
+    return {table: one for one in declared for table in one.tables}

@@ -55,6 +55,11 @@ class Registered(Protocol):
         ...
 
     @property
+    def tables(self) -> tuple[str, ...]:
+        """All tables that a champion fills."""
+        ...
+
+    @property
     def sources(self) -> tuple[str, ...]: ...
 
     @property
@@ -187,6 +192,11 @@ class Product:
         stretches = [(a + 1, b) for a, b in pairwise(horizons) if b > targets[-1].to_day]
         beyond = [f"{targets[-1].kind}_{first}_{last}" for first, last in stretches]
         return (*ends, *beyond, "purchase_probability", "p_alive", *uplift)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """All tables that it makes: the one of its scores."""
+        return (self.table,)
 
     @property
     def model_name(self) -> str:

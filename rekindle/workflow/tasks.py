@@ -263,7 +263,7 @@ def recommend(name: str) -> Any:
                 why = "nobody is shown what a backfill would recommend on a day that had nothing"
             if why:
                 notes.detail = {"skipped": why}
-            elif not backfill and not is_forced(force) and unchanged.are_recommended(days.first):
+            elif not backfill and not is_forced(force) and unchanged.is_scored(product, days.first):
                 notes.detail = {"kept": True}
                 return lines.kept(product.tables, days.first)
             else:

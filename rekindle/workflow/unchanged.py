@@ -7,7 +7,6 @@ Answered from the records, the landing zone and the registry; Spark is asked of 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -45,19 +44,17 @@ def run_that_stands(day: date, products: Iterable[Product]) -> Run | None:
     if zone.missing(day):
         return None
     before = published[-1].recorded_at - timedelta(seconds=published[-1].seconds)
-    from ml.products import makers
+    from ml.products import filled_by
 
-    by_table = {product.table: product for product in products}
-    steps = lineage.graph().steps(makers(by_table.values()))
+    filled = filled_by(products)
+    steps = lineage.graph().steps({table: product.name for table, product in filled.items()})
     published_of, maker = _published_of(steps), made_by.digest()
     for step in steps:
         by = before if step.id in published_of else None
         if step.kind == "ingest":
             stands = due.is_loaded(zone, step.name, day)
-        elif step.kind == "score":
-            stands = all(is_scored(by_table[table], day, by) for table in step.tables)
-        elif step.kind == "recommend":
-            stands = are_recommended(day, by, step.tables)
+        elif (product := filled.get(step.tables[0])) is not None:
+            stands = is_scored(product, day, by)
         else:
             stands = all(_stands(table, day, by, maker) for table in step.tables)
         if not stands:
@@ -113,13 +110,6 @@ def _went_well(run: Run) -> bool:
     return all(stage.status == "done" and "at" not in stage.detail for stage in stages)
 
 
-def are_recommended(day: date, before: datetime | None = None, tables: Iterable[str] | None = None) -> bool:
-    """Whether a day's recommendations are those that its run would make: asked of each table as of scores."""
-    from ml.products import RECOMMENDATION
-
-    return all(is_scored(replace(RECOMMENDATION, table=one), day, before) for one in tables or RECOMMENDATION.tables)
-
-
 def is_scored(product: Registered, day: date, before: datetime | None = None, *, version: str | None = None) -> bool:
     """
     Whether the model that would score a day has done so, in a daily run that ended well, or the product has nothing to say of it.
@@ -128,17 +118,18 @@ def is_scored(product: Registered, day: date, before: datetime | None = None, *,
     """
     from ml import registry
 
-    build = records.builds(product.table, day, day).get(day)
+    made = [records.builds(table, day, day).get(day) for table in product.tables]
     if registry.why_skipped(product, day, version=version) is not None:
-        return build is None
-    scored_by = records.find_run(build.run_id) if build else None
-    if scored_by is None or scored_by.kind != "daily" or scored_by.status != "done":
+        return not any(made)
+    runs = [records.find_run(run_id) for run_id in {build.run_id for build in made if build}]
+    if not all(made) or any(run is None or run.kind != "daily" or run.status != "done" for run in runs):
         return False
     about = {}
     if product.is_trained:
         model, is_backfilled = registry.model_for(product, day, backfill=False, version=version)
         about = registry.told_of(model, is_backfilled=is_backfilled)
-    return _stands(product.table, day, before, made_by.digest(about))
+    maker = made_by.digest(about)
+    return all(_stands(table, day, before, maker) for table in product.tables)
 
 
 def _stands(table: str, day: date, before: datetime | None, maker: str) -> bool:

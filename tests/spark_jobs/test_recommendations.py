@@ -187,7 +187,7 @@ def test_a_message_names_the_first_three_of_the_list(made):
 
 
 def test_a_day_that_was_made_stands_and_made_again_is_the_same(filled, made):
-    assert unchanged.are_recommended(DAY)
+    assert unchanged.is_scored(RECOMMENDATION, DAY)
     run_id = records.start_run("daily", Days.one(DAY))
     recommendations.main(filled, Days.one(DAY), run_id)
     again = rows_of(filled)

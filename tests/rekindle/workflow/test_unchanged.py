@@ -254,11 +254,12 @@ def test_a_delivery_that_cannot_be_used_is_told_by_who_waits_for_it(zone: Path):
 
 @pytest.fixture
 def in_office(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str | None], None]:
-    """Say which version of recall would score the day, or why none would."""
+    """Say which version of recall would score the day, or why none would; nothing else has a model."""
 
     def says(number: str, why_skipped: str | None = None) -> None:
         model = SimpleNamespace(name="rekindle_recall", version=number, digest=f"digest {number}")
-        monkeypatch.setattr(registry, "why_skipped", lambda *_, **__: why_skipped)
+        skipped = {RECALL.name: why_skipped}
+        monkeypatch.setattr(registry, "why_skipped", lambda one, *_, **__: skipped.get(one.name, "nobody trained it"))
         monkeypatch.setattr(registry, "model_for", lambda *_, **__: (model, False))
 
     return says
