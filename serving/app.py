@@ -45,6 +45,9 @@ NAMED |= {name for sent in (Asked, ToRank, Named, Auction, Device, Impression) f
 """What a refusal names of a request: what is ours. Other names in it are what was sent."""
 
 
+STRATEGY = "Rekindle-Strategy"
+"""The header that names the strategy, or the control group, where no bid has no body."""
+
 CODES = {400: "unreadable", 404: "no_such_page", 405: "no_such_method", 408: "too_slow", 413: "too_large"}
 """What is refused before it is asked of anything here."""
 
@@ -191,7 +194,7 @@ async def bid(request: Request, auction: Auction) -> Response:
     if held and held.bids and advertising_id and not (device.lmt or device.dnt):
         found = held.bids.answer(advertising_id, datetime.now(UTC))
     if auction.imp and not found.is_bid:
-        return Response(status_code=204)
+        return Response(status_code=204, headers={STRATEGY: found.strategy})
     imp = [{"impid": one.id, "tagid": one.tagid} for one in auction.imp or ()]
     told = {"id": auction.id, "bid": found.is_bid, "multiplier": found.multiplier, "strategy": found.strategy}
     return answer(told | {"imp": imp})

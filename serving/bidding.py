@@ -1,9 +1,10 @@
 """
 Answers to auctions, while they wait: whether to bid for a device, by which strategy, and how high.
 
-What is held is the devices that the published day bids for, and nothing of any other: one that was refused, one of somebody who
-was erased and one that nobody has ever seen get the same answer, the default, which is no bid. An advertising id is hashed as
-it comes in, and neither it nor its hash is kept.
+What is held is the devices that the published day bids for, those of its control group, and nothing of any other: one that was
+refused, one of somebody who was erased and one that nobody has ever seen get the same answer, the default, which is no bid. The
+control group is not bid for either; its answers say whose control it is, so that logs of requests do. An advertising id is hashed
+as it comes in, and neither it nor its hash is kept.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ class Bids:
         is_held = place < len(self.hashes) and self.hashes[place] == hashed.rstrip(b"\0")
         if not is_held or hashed == NOBODYS or now >= self.valid_until:
             return no_bid()
-        return Bid(self.strategies[self.codes[place]], float(self.hundredths[place]) / 100, is_bid=True)
+        multiplier = float(self.hundredths[place]) / 100
+        return Bid(self.strategies[self.codes[place]], multiplier, is_bid=multiplier > 0)
 
 
 def hash_of(advertising_id: str) -> bytes:

@@ -26,6 +26,7 @@ from ml.model.scorer import Scorer
 from ml.products import PRODUCTS, RECOMMENDATION
 from ml.registry import why_skipped
 from rekindle import publishing, records
+from rekindle.bidding.declared import CONTROL_END
 from rekindle.days import Days
 from rekindle.errors import InputError, RekindleError
 from rekindle.landing.phones import keyed, phone_key
@@ -133,18 +134,24 @@ def recommended_of(spark: SparkSession, day: date) -> Recommended | None:
 
 
 def bids_of(spark: SparkSession, day: date) -> pa.RecordBatchReader | None:
-    """The devices that ads are bid for, and whose they are; None where nobody has decided on the day."""
+    """
+    The devices that ads are bid for and, with a multiplier of 0, those that would be if they were not of the control group, and
+    whose they are; None where nobody has decided on the day.
+    """
     if day not in records.builds(publications.DECISIONS, day, day):
         return None
-    decisions = read_days(spark, publications.DECISIONS, Days.one(day)).where("no_bid_reason is null")
+    is_control = F.col("no_bid_reason") == "control"
+    decisions = read_days(spark, publications.DECISIONS, Days.one(day)).where(
+        F.col("no_bid_reason").isNull() | is_control
+    )
     held = read_between(spark, "raw.devices", None, day).select("id_hash", "user_id").distinct()
     return stream(
         decisions.join(held, "id_hash")
         .select(
             F.unhex("id_hash").alias("id_hash"),
             "user_id",
-            "strategy",
-            F.col("multiplier").cast("float").alias("multiplier"),
+            F.when(is_control, F.concat("strategy", F.lit(CONTROL_END))).otherwise(F.col("strategy")).alias("strategy"),
+            F.when(is_control, 0).otherwise(F.col("multiplier")).cast("float").alias("multiplier"),
         )
         .orderBy("id_hash", "user_id")
     )

@@ -1,4 +1,8 @@
-"""At equal volume in the simulated business: the likeliest to return, anybody, and those that a plan chooses."""
+"""
+At equal volume in the simulated business: the likeliest to return, anybody, and those that a plan chooses.
+
+And at equal spend: whom ads are bid for, and how high, beside the same bid for all.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loop.learning import learn, let_go_of_spark
+from quality import auctions
 from quality.figures import Figure
 from quality.mornings import Morning, lived, morning
 from rekindle import platform
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from rekindle.landing.filling.simulation.parameters import Parameters
 
     Floats = NDArray[np.float64]
     Users = NDArray[np.intp]
@@ -72,12 +79,14 @@ class Scored:
 
 def figures(size: float = 1.0) -> Iterator[Figure]:
     """Score a business on a platform of its own, let three choose, and ask the truth what each has chosen."""
-    users, conf = round(USERS * size), parameters()
+    users, conf = round(USERS * size), auctions.silent(parameters())
     history = Days.between(conf.first_day, conf.first_day + timedelta(HISTORY_DAYS - 1))
     with own_platform():
-        scored = published(users, history)
+        scored = published(users, history, conf)
+        decided = auctions.decided(history.last)
     begun = morning(conf, users, history, history.last + timedelta(1))
     yield from compared(begun, scored)
+    yield from auctions.compared(begun, decided)
 
 
 def compared(begun: Morning, scored: Scored) -> Iterator[Figure]:
@@ -146,12 +155,12 @@ def highest(values: Floats, volume: int) -> Users:
     return np.argsort(-values, kind="stable")[:volume]
 
 
-def published(users: int, history: Days) -> Scored:
+def published(users: int, history: Days, conf: Parameters) -> Scored:
     """Deliver the business, learn, score its last day, and choose among all lapsed users as a plan does."""
     from rekindle.workflow import running
 
     say = partial(print, file=sys.stderr, flush=True)
-    simulate(users, history)
+    simulate(users, history, conf=conf)
     learn(history, say)
     at = datetime.combine(history.last + timedelta(1), MORNING, UTC)
     running.run_days("daily_scores", Days.one(history.last), {"kind": "daily", "at": at.isoformat()})

@@ -29,6 +29,9 @@ Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 LEAST_SHARE, MOST_SHARE = 0.1, 0.9
 """Who bids for nearly nobody, or nearly everybody, has decided nothing: ad platforms ask for a share between these."""
 
+CONTROL_END = "_control"
+"""What the name of a strategy ends with where it is of users whom the strategy wants, and who are left alone to compare with."""
+
 MOST_CAP_DAYS = 90
 """So far back the decisions of a day read exposures, as their yml says."""
 

@@ -1,8 +1,9 @@
 """
 Which devices are bid for while an auction waits: published with the day's scores, in the same transaction, into schema `serving`.
 
-Only what is bid for is published. Of every other device nothing is known, be it refused, erased or never seen: the answer is the
-same. Bids travel as Arrow, in parts, as what models read does (`answers`).
+Only what is bid for is published, and what would be if it were not of the control group, with a multiplier of 0. Of every other
+device nothing is known, be it refused, erased or never seen: the answer is the same. Bids travel as Arrow, in parts, as what
+models read does (`answers`).
 """
 
 from __future__ import annotations

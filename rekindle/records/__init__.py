@@ -16,6 +16,7 @@ from rekindle.records.acceptances import (
     to_accept,
     with_accepted,
 )
+from rekindle.records.ad_results import AdResult, ad_results, last_ad_results
 from rekindle.records.builds import Build, Input, builds, doubt_builds, last_served, record_builds
 from rekindle.records.campaign_results import CampaignResult, Measured, campaign_results, measured_on
 from rekindle.records.channel_responses import ChannelResponse, channel_responses
@@ -74,6 +75,7 @@ __all__ = [
     "DIED",
     "ROLLBACK",
     "Acceptance",
+    "AdResult",
     "Build",
     "CampaignResult",
     "ChannelResponse",
@@ -89,6 +91,7 @@ __all__ = [
     "Severity",
     "Stage",
     "StageNotes",
+    "ad_results",
     "append_acceptance",
     "append_promotion",
     "builds",
@@ -108,6 +111,7 @@ __all__ = [
     "is_accepted",
     "is_soft",
     "judged_products",
+    "last_ad_results",
     "last_said",
     "last_served",
     "measured_on",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from decimal import Decimal
 
+    from rekindle.bidding.results import Strategy
     from rekindle.publishing.publications import Unit
     from rekindle.records import Gate, RecordedCheck, Run, Stage
     from rekindle.report.came_true import CameTrue
@@ -144,3 +145,5 @@ class DayFacts:
     """What became known of earlier scores, by product and label."""
     responses: tuple[Responses, ...] = ()
     """What users did with what they were shown, by channel; none where nothing was."""
+    ads: tuple[Strategy, ...] = ()
+    """What ads have bought and caused, by strategy; none where nobody bids."""

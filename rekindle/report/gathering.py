@@ -17,6 +17,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from rekindle import postgres, records
+from rekindle.bidding import results
 from rekindle.errors import InputError
 from rekindle.publishing import publications, stake
 from rekindle.report import came_true, responses, scored_by
@@ -99,6 +100,7 @@ def gather(day: date, run_id: str) -> DayFacts:
             seen_at=_value(connection, "select clock_timestamp()"),
             came_true=known,
             responses=answered,
+            ads=results.of_rows(records.ad_results(day)),
         )
 
     return postgres.transact(work)

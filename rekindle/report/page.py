@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     import jinja2
 
+    from rekindle.bidding.results import Strategy
+    from rekindle.experiments.estimates import Interval
     from rekindle.records import RecordedCheck, Stage
     from rekindle.report.facts import DayFacts, ProductDay
 
@@ -166,10 +168,16 @@ def render(facts: DayFacts, *, data_docs: str | None = None, links: Markup = NO_
         data_docs=quote(data_docs, safe="/.") if data_docs else None,
         longest=max((stage.seconds for stage in facts.stages), default=0.0),
         seconds=sum(stage.seconds for stage in facts.stages),
+        told_ads=_told_ads,
         charts=charts,
         words=words,
         css=css(),
     )
+
+
+def _told_ads(ads: Sequence[Strategy]) -> dict[str, tuple[float, Interval]]:
+    """What each strategy has caused, of those of which that can be told."""
+    return {one.name: (one.caused.activations, one.caused.activations_interval) for one in ads if one.caused}
 
 
 def css() -> Markup:

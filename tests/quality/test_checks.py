@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from quality import __main__ as quality
+from quality import auctions
 from quality.campaigns import campaign
 from quality.checks import (
     campaign_intervals,
@@ -22,6 +23,7 @@ from quality.figures import Figure, lots
 from quality.mornings import morning
 from rekindle.days import Days
 from rekindle.landing.filling.simulation.parameters import parameters
+from rekindle.landing.filling.simulation.truth import expected
 
 
 def test_intervals_of_few_campaigns_cover_the_truth_about_as_often_as_they_say():
@@ -78,6 +80,26 @@ def test_three_choices_are_compared_by_the_truth_at_equal_volume():
         found[f"the plan with a control, measured: {end} end of the 95 % interval"].value for end in ("lower", "upper")
     )
     assert low < found["the plan with a control, measured: incremental returns"].value < high
+
+
+def test_ways_to_bid_are_compared_by_the_truth_at_equal_spend():
+    """Decisions are here the truth itself: whom an ad moves is bid for, by what it brings."""
+    conf = auctions.silent(parameters())
+    begun = morning(conf, 2_000, Days.one(conf.first_day), conf.first_day)
+    everybody = np.arange(2_000)
+    alike = auctions.requests(begun, auctions.Decided(everybody, np.ones(2_000)))
+    worth = expected(begun.business.process, begun.lives.state, begun.day, begun.lives.value(), everybody)
+    decided = auctions.Decided(everybody, np.maximum(worth["value_uplift"], 0))
+    log = auctions.requests(begun, decided)
+    found = {figure.name: figure.value for figure in auctions.compared(begun, decided)}
+
+    assert len(log.price) == len(alike.price) > 500
+    for budget, share in auctions.BUDGETS.items():
+        for way in (log.multiplier, alike.multiplier):
+            spent = log.price[auctions.won(log, way, share)].sum()
+            assert share * log.price.sum() - log.price.max() <= spent <= share * log.price.sum()
+        assert found[f"ads for {budget}: margin more than by the same bid, lower end of 95 %"] > 0
+    assert auctions.interval(log, alike.multiplier, alike.multiplier, 1 / 8) == (0, 0)
 
 
 def test_a_few_experiments_with_five_looks_are_fooled_seldom():

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 IFA = "38400000-8CF0-11BD-B23E-10B96E40000D"
 SHARED, OTHER, OF_NOBODY = "shared-device", "other-device", "00000000-0000-0000-0000-000000000000"
+CONTROL = "device-of-the-control-group"
 SOON = datetime(2100, 1, 1, tzinfo=UTC)
 
 
@@ -46,6 +47,7 @@ ROWS = table(
     (SHARED, "u03", "recall_value", 0.5),
     (OTHER, "u04", "acquisition_value", 1.5),
     (OF_NOBODY, "u05", "recall_value", 1.0),
+    (CONTROL, "u06", "recall_value_control", 0.0),
 )
 
 
@@ -106,6 +108,16 @@ def test_plainly_no_bid_says_so_by_the_name_of_the_default(service: Service):
     )
 
 
+def test_a_device_of_the_control_group_is_not_bid_for_and_is_told_by_name(service: Service):
+    """Without it a log of requests could not say whom to compare with."""
+    assert service.ask("/v1/rta", {"id": "r1", "ifa": CONTROL}) == (
+        200,
+        {"id": "r1", "bid": False, "multiplier": 0.0, "strategy": "recall_value_control", "imp": []},
+    )
+    status, text, headers = service.raw("/v1/rta", json.dumps(openrtb(CONTROL)).encode())
+    assert (status, text, headers["Rekindle-Strategy"]) == (204, b"", "recall_value_control")
+
+
 def test_what_has_run_out_is_not_bid_for(service: Service):
     postgres.transact(lambda c: c.execute("update serving.rta_bids set valid_until = clock_timestamp()"))
     service.holding.held = None
@@ -139,7 +151,7 @@ def test_who_is_erased_is_taken_out_of_what_is_published(service: Service):  # n
     assert postgres.transact(lambda c: bids.forget(c, ["u02"])) == 1
 
     left = postgres.transact(bids.read).rows
-    assert sorted(left["user_id"].to_pylist()) == ["u01", "u04", "u05"]
+    assert sorted(left["user_id"].to_pylist()) == ["u01", "u04", "u05", "u06"]
     assert postgres.transact(lambda c: bids.of_users(c, ["u02", "u03"])) == []
 
 

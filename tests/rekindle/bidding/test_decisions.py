@@ -152,7 +152,13 @@ def test_no_more_are_bid_for_than_the_share_and_those_of_the_lowest_value_are_le
 
     assert len(bids) == int(rta().share.most * len(biddable))
     assert left_out
-    assert max(one["value_at_stake"] for one in left_out) <= min(one["value_at_stake"] for one in bids)
+    least = min(one["value_at_stake"] for one in bids)
+    assert max(one["value_at_stake"] for one in left_out) <= least
+    # Whom they are compared with is of the same value: who would have been left out anyway is left out of the control group.
+    control = [one for one in decided.values() if one["no_bid_reason"] == "control"]
+    assert control and min(one["value_at_stake"] for one in control) >= least
+    unused = [o for o in decided.values() if o["is_control"] and o["no_bid_reason"] == "beyond_share"]
+    assert all(one["value_at_stake"] <= least for one in unused)
 
 
 def test_the_multiplier_never_falls_as_the_value_rises(decided):

@@ -205,6 +205,7 @@ def test_units_of_all_models_pass():
 
     dbt.refuse_failed(invocation)
     assert {unit.table for unit in invocation.nodes} >= {
+        "marts.ad_results",
         "marts.channel_responses",
         "marts.cohorts",
         "marts.daily_activity",

@@ -167,9 +167,10 @@ ranked as (
     select
         *,
         median(case when unwanted is null then value_at_stake end) over (partition by day, strategy) as usual_value,
-        row_number() over (
-            partition by day, unwanted is null and not is_control order by value_at_stake desc, id_hash
-        ) as place,
+        -- One of the control group has the place that it would have among those that are bid for, so that both are of the same value.
+        count_if(unwanted is null and not is_control) over (
+            partition by day order by value_at_stake desc, id_hash
+        ) + if(is_control, 1, 0) as place,
         count_if(is_permitted and not is_control) over (partition by day) as biddable
     from judged
 ),
@@ -184,8 +185,8 @@ decided as (
         is_control,
         case
             when unwanted is not null then unwanted
-            when is_control then 'control'
             when place > floor({{ rta.share.most }} * biddable) then 'beyond_share'
+            when is_control then 'control'
         end as no_bid_reason,
 
         cast(value_at_stake as decimal(18, 2)) as value_at_stake,

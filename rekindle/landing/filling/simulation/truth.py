@@ -204,11 +204,14 @@ def truth(process: Process, state: State, day: date, value: Value) -> pa.Table:
     )
 
 
-def expected(process: Process, state: State, day: date, value: Value, users: NDArray[np.intp]) -> dict[str, Floats]:
-    """Tell what a message on the morning of a day changes, by the state at the end of the day before."""
+def expected(
+    process: Process, state: State, day: date, value: Value, users: NDArray[np.intp], *, strength: float = 1.0
+) -> dict[str, Floats]:
+    """Tell what a message on the morning of a day changes, or what works like so much of one, by the state of the day before."""
     walk = Walk(process, state.of(users), day - timedelta(days=1), users)
     alone, messaged = (
-        _returns(one) | {"expected_revenue": _money(one, value)["expected_revenue"]} for one in (walk, walk.messaged())
+        _returns(one) | {"expected_revenue": _money(one, value)["expected_revenue"]}
+        for one in (walk, walk.messaged(strength))
     )
     told = alone | {f"{name}_if_messaged": of for name, of in messaged.items()}
     uplift = {
