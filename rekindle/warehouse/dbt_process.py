@@ -70,7 +70,10 @@ def _run(manifest: Any, asked: dict[str, Any]) -> int:
     from dbt.cli.main import dbtRunner
 
     os.chdir(asked["folder"])
-    done = dbtRunner(manifest).invoke(asked["run"])
+    # Without a manifest the project is parsed here once more. dbt's static parser waits for ever in a fork of who has used it:
+    # its threads are gone.
+    arguments = asked["run"] if manifest is not None else ["--no-static-parser", *asked["run"]]
+    done = dbtRunner(manifest).invoke(arguments)
     if done.exception is not None:
         sys.stdout.write(f"{type(done.exception).__name__}: {done.exception}\n")
     sys.stdout.flush()

@@ -7,6 +7,7 @@ import random
 import shutil
 from datetime import date, timedelta
 from decimal import Decimal
+from threading import Thread
 
 import pytest
 import yaml
@@ -357,8 +358,6 @@ def made_up(spark, tmp_path, monkeypatch):
     shutil.copytree(dbt.DBT_PROJECT, project)
     folder = project / "models" / "marts" / "made_up"
     folder.mkdir()
-    sources = project / "models" / "staging" / "sources.yml"
-    sources.write_text(sources.read_text() + "  - name: scores\n    tables: [{name: recall_daily}]\n")
     monkeypatch.setattr(dbt, "DBT_PROJECT", project)
     monkeypatch.setattr(lineage, "MODELS", project / "models")
 
@@ -380,6 +379,22 @@ def made_up(spark, tmp_path, monkeypatch):
     for name in ("z_first", "a_second", "of_scores"):
         spark.sql(f"DROP TABLE IF EXISTS marts.{name} PURGE")
     lineage._graph.cache_clear()
+
+
+def test_a_project_that_turns_out_broken_after_its_models_were_parsed_is_told(tmp_path, monkeypatch):
+    """It is parsed twice, the second time in a fork of who parsed it first: one whose threads are waited for never ends."""
+    project = tmp_path / "dbt_project"
+    shutil.copytree(dbt.DBT_PROJECT, project)
+    sources = project / "models" / "staging" / "sources.yml"
+    sources.write_text(sources.read_text() + "  - name: scores\n    tables: [{name: recall_daily}]\n")
+    monkeypatch.setattr(dbt, "DBT_PROJECT", project)
+    found = []
+    asked = Thread(target=lambda: found.append(dbt.invoke("broken", "list", target="units")), daemon=True)
+    asked.start()
+    asked.join(timeout=180)
+
+    assert found and found[0].exit_code != 0
+    assert 'two sources with the name "scores_recall_daily"' in found[0].log.read_text()
 
 
 @pytest.mark.usefixtures("world", "made_up")
