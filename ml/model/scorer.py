@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -118,6 +118,8 @@ class Predictions:
 @dataclass(frozen=True)
 class Scorer:
     """A model: a forecast of each target."""
+
+    needs: ClassVar[tuple[str, ...]] = ("numpy", "pyarrow", "lightgbm")
 
     product: str
     forecasts: tuple[Forecast, ...]

@@ -40,6 +40,7 @@ class Recipe:
     inputs: ClassVar[Mapping[str, str]] = {"user_id": "string", "item_id": "string", "day": "double"}
     outputs: ClassVar[Mapping[str, str]] = {"item_id": "string", "score": "double"}
     encoders: ClassVar[tuple[()]] = ()
+    needs: ClassVar[tuple[str, ...]] = ("numpy", "scipy", "pyarrow", "lightgbm", "implicit")
 
     def learnt(self, known: Known, *, leaves_out_seen: bool) -> Recommender:
         """Learn from what is known."""

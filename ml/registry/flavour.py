@@ -25,8 +25,6 @@ FORMAT_NOTE = "Rekindle's own text format; read by ml.model.scorer"
 MLFLOW_NAMES = {"int32": "integer", "int64": "long", "bool": "boolean"}
 """Arrow's names of types that MLflow calls otherwise."""
 
-NEEDS = ("numpy", "pyarrow", "lightgbm")
-"""What a scorer imports. Named here, because MLflow would otherwise import the model to find out, for 15 seconds."""
 NEEDS_OF_GRAPHS = ("onnxruntime",)
 
 
@@ -35,11 +33,13 @@ def save_model(
     mlflow_model: Model,
     *,
     files: Mapping[str, bytes],
+    needs: Sequence[str],
     signature: tuple[Mapping[str, str], Sequence[str] | Mapping[str, str]],
 ) -> None:
     """
     Write what MLflow keeps of a model; called by `mlflow.models.Model.log`.
 
+    `needs`: the packages that it imports, said by it: MLflow would import the model to find out, for 15 seconds.
     `signature`: inputs with their types, and the labels of a scorer, or what else is said with its types.
     """
     from mlflow.models.signature import ModelSignature
@@ -48,7 +48,7 @@ def save_model(
     native.mkdir(parents=True)
     for name, content in files.items():
         (native / name).write_bytes(content)
-    needs = NEEDS + NEEDS_OF_GRAPHS if any(name.endswith(".onnx") for name in files) else NEEDS
+    needs = (*needs, *(NEEDS_OF_GRAPHS if any(name.endswith(".onnx") for name in files) else ()))
     (Path(path) / "requirements.txt").write_text("".join(f"{need}=={version(need)}\n" for need in needs))
     mlflow_model.add_flavor(FLAVOUR, data=NATIVE, note=FORMAT_NOTE)
     inputs, said = signature

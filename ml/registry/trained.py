@@ -29,6 +29,11 @@ class Native(Protocol):
     @property
     def encoders(self) -> Sequence[Encoder]: ...
 
+    @property
+    def needs(self) -> Sequence[str]:
+        """The packages that it imports."""
+        ...
+
     def to_files(self) -> dict[str, bytes]: ...
 
 

@@ -96,7 +96,8 @@ def register(product: Registered, trained: Trained) -> Version:
         run_id = run.info.run_id
         model = client.create_logged_model(run.info.experiment_id, name=product.name, source_run_id=run_id)
         signature = trained.scorer.inputs, trained.scorer.outputs
-        Model.log(None, flavour, model_id=model.model_id, run_id=run_id, files=files, signature=signature)
+        told = {"files": files, "needs": trained.scorer.needs, "signature": signature}
+        Model.log(None, flavour, model_id=model.model_id, run_id=run_id, **told)
         _log_metrics(client, run, model.model_id, trained.metrics)
         _create_registered_model(client, product, product.model_name)
         with durable("model", product.name):

@@ -421,12 +421,12 @@ def rollback(product: RegisteredArgument, *, json: JsonOption = False) -> None:
     _tell_champion(chosen, champion, as_json=json)
 
 
-def named_product(name: str) -> Product:
-    """Return the product, or say which there are."""
+def named_product(name: str, *others: str) -> Product:
+    """Return the product, or say which there are; `others` is what else may be named."""
     try:
         return products.product_named(name)
     except KeyError:
-        known = ", ".join([*(product.name for product in products.PRODUCTS), products.RECOMMENDATION.name])
+        known = ", ".join([*(product.name for product in products.PRODUCTS), *others])
         raise InputError(f"There is no score product {name!r}.", todo=f"Choose one of: {known}.") from None
 
 
@@ -434,7 +434,7 @@ def named_registered(name: str) -> Product | Recommendation:
     """Return what is trained under a name, or a product that is not, or say which there are."""
     if name == products.RECOMMENDATION.name:
         return products.RECOMMENDATION
-    return named_product(name)
+    return named_product(name, products.RECOMMENDATION.name)
 
 
 def _tell_champion(product: Registered, champion: Version, *, as_json: bool) -> None:

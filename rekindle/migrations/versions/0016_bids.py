@@ -17,7 +17,7 @@ create table if not exists serving.rta_bids (
 -- It is compressed already.
 alter table serving.rta_bids alter column bids set storage external;
 comment on table serving.rta_bids is
-    'Devices that ads are bid for, by hashes of their advertising ids, with strategy and multiplier, as Arrow: '
+    'Devices that ads are bid for and their control group, by hashes of their ids, with strategy and multiplier, as Arrow: '
     'rekindle.publishing.bids. One row per some thousand devices.';
 
 alter table rekindle.erasure add column if not exists id_hashes text[] not null default '{}';

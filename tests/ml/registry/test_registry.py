@@ -108,6 +108,8 @@ def test_what_is_stored_is_text_with_a_signature_and_no_pyfunc(register):
     native = {name for name in stored if name.startswith("native/")}
     assert stored - native == {"MLmodel", "requirements.txt"}
     assert all(artifact.NATIVE_FILE.fullmatch(name.removeprefix("native/")) for name in native)
+    needs = (folder / "requirements.txt").read_text().split()
+    assert {need.partition("==")[0] for need in needs} == {"numpy", "pyarrow", "lightgbm"}
     assert "python_function" not in described
     signature = Model.load(folder).signature
     assert "recency_days" in signature.inputs.input_names()
