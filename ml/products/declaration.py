@@ -40,6 +40,22 @@ class Business(Protocol):
     def margin(self) -> float: ...
 
 
+class Modelled:
+    """What models are trained of: how the model registry names them."""
+
+    name: str
+
+    @property
+    def model_name(self) -> str:
+        """Name in the model registry, of the experiment and of what was trained in it."""
+        return f"rekindle_{self.name}"
+
+    @property
+    def champion_name(self) -> str:
+        """Name in the model registry of what was promoted: who may train may not promote."""
+        return f"{self.model_name}_champion"
+
+
 class Registered(Protocol):
     """What the model registry wants to know of what its models are of."""
 
@@ -126,7 +142,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Product:
+class Product(Modelled):
     """A score product."""
 
     name: str
@@ -197,16 +213,6 @@ class Product:
     def tables(self) -> tuple[str, ...]:
         """All tables that it makes: the one of its scores."""
         return (self.table,)
-
-    @property
-    def model_name(self) -> str:
-        """Name in the model registry, of the experiment and of what was trained in it."""
-        return f"rekindle_{self.name}"
-
-    @property
-    def champion_name(self) -> str:
-        """Name in the model registry of what was promoted: who may train may not promote."""
-        return f"{self.model_name}_champion"
 
 
 def labels_of(products: Iterable[Product], business: Business) -> list[dict[str, str | int]]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ml.products.declaration import Modelled
+
 
 @dataclass(frozen=True)
-class Recommendation:
+class Recommendation(Modelled):
     """What is declared of recommendations."""
 
     name: str
@@ -29,16 +31,6 @@ class Recommendation:
     use: tuple[str, ...]
     limits: tuple[str, ...]
     is_trained: bool = True
-
-    @property
-    def model_name(self) -> str:
-        """Name in the model registry, of the experiment and of what was trained in it."""
-        return f"rekindle_{self.name}"
-
-    @property
-    def champion_name(self) -> str:
-        """Name in the model registry of what was promoted."""
-        return f"{self.model_name}_champion"
 
 
 RECOMMENDATION = Recommendation(

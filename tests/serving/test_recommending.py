@@ -8,10 +8,9 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
 
 from ml.products import RECOMMENDATION
+from ml.recommendation.lists import ITEM
 from rekindle import postgres, records
 from rekindle.days import Days
 from rekindle.publishing import publish, recommended
@@ -20,7 +19,7 @@ from serving import keys
 from tests.rekindle.conftest import database, migrated_database, server_url
 from tests.rekindle.publishing.test_publishing import MONDAY, TUESDAY
 from tests.serving.conftest import publish_day, running, sent
-from tests.serving.test_hostile import EACH, HOSTILE_BODIES, HOSTILE_IDS, judged
+from tests.serving.test_hostile import EACH, HOSTILE_BODIES, HOSTILE_IDS, asked_as_described, judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,17 +38,6 @@ USERS = pa.schema(
         "scores": pa.list_(pa.float64()),
         "retrievers": pa.list_(pa.string()),
         "is_fallback": pa.list_(pa.bool_()),
-    }
-)
-ITEMS = pa.schema(
-    {
-        "item_id": pa.string(),
-        "title": pa.string(),
-        "category": pa.string(),
-        "users_30_days": pa.int64(),
-        "place": pa.int32(),
-        "withheld": pa.string(),
-        "countries": pa.string(),
     }
 )
 LISTS = {"u01": ["i2", "i1", "i5"], "u02": ["i1"], "nobody": ["i1", "i2"]}
@@ -92,7 +80,7 @@ def material() -> Recommended:
         ],
         USERS,
     )
-    items = pa.Table.from_pylist([dict(zip(ITEMS.names, row, strict=True)) for row in OF_ITEMS], ITEMS)
+    items = pa.Table.from_pylist([dict(zip(ITEM.names, row, strict=True)) for row in OF_ITEMS], ITEM)
     return Recommended(Trace("rekindle_recommendation", "2", DIGEST), users.to_reader(), items.to_reader())
 
 
@@ -287,18 +275,6 @@ def test_hostile_bodies_and_limits(service):
 
 
 def test_what_our_own_description_allows_and_forbids(service):
-    import schemathesis
+    found = asked_as_described(service, lambda path: path.endswith(("/recommendations", "/rank")))
 
-    described = schemathesis.openapi.from_dict(json.loads(service.raw("/openapi.json")[1]))
-    found: list[int] = []
-
-    def ask(case: Any) -> None:
-        answer = case.call(base_url=service.url, headers={"Authorization": f"Bearer {service.token}"}, timeout=20)
-        judged(answer.status_code, answer.content)
-        found.append(answer.status_code)
-
-    limited = hypothesis_settings(max_examples=EACH, derandomize=True, suppress_health_check=list(HealthCheck))
-    operations = [one.ok() for one in described.get_all_operations()]
-    for operation in (one for one in operations if one.path.endswith(("/recommendations", "/rank"))):
-        limited(given(case=operation.as_strategy())(ask))()
     assert len(found) > EACH
